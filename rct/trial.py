@@ -1,0 +1,163 @@
+"""The trial: one TOML file that says what is promised before any data."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import PrivateAttr, ValidationError
+
+from rct.errors import TrialError
+from rct.trial_checks import contradictions
+from rct.trial_hash import canonical_json, design_json, sha256
+from rct.trial_problems import trial_error, validation_problems
+from rct.trial_tables import Analysis, Design, Name, Outcome, Power, Records
+
+
+class Trial(Design):
+    """A declared trial; its attributes are the tables of its file.
+
+    Made by :func:`load` or :meth:`parse`, never changed afterwards. Two trials are equal when their files
+    say the same, comments included.
+    """
+
+    format: Literal[1]
+    name: Name
+    question: str = ""
+    sources: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...]
+    records: Records = Records()
+    analysis: Analysis
+    power: Power = Power()
+
+    _source: str = PrivateAttr(default="")
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str, *, name: str = "trial.toml") -> Self:
+        """Read a trial from the text of its file.
+
+        Parameters
+        ----------
+        text
+            TOML.
+        name
+            The file's name, for messages.
+
+        Raises
+        ------
+        TrialError
+            With every problem found, each with its line.
+        """
+        document = read_toml(text, name=name)
+        try:
+            trial = cls.model_validate(document)
+        except ValidationError as error:
+            raise trial_error(name, text, validation_problems(cls, error)) from None
+        problems = contradictions(trial)
+        if problems:
+            raise trial_error(name, text, problems)
+        trial._source = text
+        trial._document = document
+        return trial
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The file as parsed: absent keys absent, decimals exact."""
+        return self._document
+
+    @property
+    def source(self) -> str:
+        """The file's text, comments included."""
+        return self._source
+
+    def to_toml(self) -> str:
+        """Give the file's text, from which :meth:`parse` makes an equal trial."""
+        return self._source
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of the whole file."""
+        return sha256(canonical_json(self._document))
+
+    @cached_property
+    def design_json(self) -> str:
+        """Canonical JSON of the tables that the randomization rests on, labels left out."""
+        return design_json(self._document)
+
+    @cached_property
+    def design_hash(self) -> str:
+        """SHA-256 of :attr:`design_json`; it keys every allocation of this trial."""
+        return sha256(self.design_json)
+
+    @cached_property
+    def table_hashes(self) -> dict[str, str]:
+        """SHA-256 of the canonical JSON of each table and key at the top of the file."""
+        return {key: sha256(canonical_json({key: value})) for key, value in self._document.items()}
+
+    def amendments(self, other: "Trial") -> list[str]:
+        """Name the tables in which another version of this trial differs, in the order of this file."""
+        return differing_tables(self.table_hashes, other.table_hashes)
+
+
+def differing_tables(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """Name the tables whose hashes differ, or that only one of two trials has."""
+    return [key for key in {**one, **other} if one.get(key) != other.get(key)]
+
+
+def read_toml(text: str, *, name: str) -> dict[str, Any]:
+    """Parse TOML with decimals kept exact.
+
+    Raises
+    ------
+    TrialError
+        When the text is no TOML; the message names line and column.
+    """
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise TrialError(f"{name}: not readable as TOML: {error}") from None
+
+
+def designs() -> list[str]:
+    """Name the trials that come with rct."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _shelf().iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load(name_or_path: str | PathLike[str]) -> Trial:
+    """Load a trial: a shipped name or the path of a TOML file.
+
+    Raises
+    ------
+    TrialError
+        When there is no such file or design, or the file contradicts itself.
+    """
+    path = Path(name_or_path)
+    shipped = designs()
+    if isinstance(name_or_path, str) and name_or_path in shipped:
+        entry = _shelf() / f"{name_or_path}.toml"
+        return Trial.parse(entry.read_text(encoding="utf-8"), name=entry.name)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.stem, shipped, n=1)
+        advice = f'did you mean "{near[0]}"? ' if near else ""
+        raise TrialError(
+            f"{path}: there is no such file, nor a shipped trial of that name; {advice}"
+            f"Shipped are: {', '.join(shipped)}."
+        )
+    try:
+        return Trial.parse(path.read_bytes().decode("utf-8-sig"), name=str(path))
+    except UnicodeDecodeError as error:
+        raise TrialError(f"{path}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+
+
+def _shelf() -> Traversable:
+    installed = files("rct") / "shipped"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "designs"

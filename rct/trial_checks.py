@@ -1,0 +1,255 @@
+"""What a trial file may not say although every key is well formed: its tables contradict each other."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from rct.schedule import MONTHS_PER_PERIOD
+from rct.trial_problems import Place
+from rct.trial_tables import Arms, exact_share
+
+if TYPE_CHECKING:
+    from rct.trial import Trial
+
+RESERVED = frozenset(
+    "unit period period_label randomized cluster sequence arm starts treated received exposure block "
+    "probability count".split()
+)
+PER_BLOCK = frozenset({"starts", "sizes", "never", "per_step"})
+
+
+def contradictions(trial: "Trial") -> list[tuple[Place, str]]:
+    """Give every contradiction with the place of the key to change."""
+    return [
+        *_units(trial),
+        *_arms(trial),
+        *_probabilities(trial),
+        *_calendar(trial),
+        *_crossings(trial),
+        *_by_block(trial),
+        *_outcomes(trial),
+        *_analysis(trial),
+        *_power(trial),
+    ]
+
+
+def _units(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    for column in _repeated(trial.units.block):
+        yield ("units", "block"), f'units.block names the column "{column}" twice'
+    for column in {trial.units.randomize, trial.units.id} & set(trial.units.block):
+        yield ("units", "block"), f'units.block: "{column}" names the units, so it cannot be their block'
+
+
+def _arms(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    for name in _repeated(trial.arms.names):
+        yield ("arms", "treatments"), f'two arms are named "{name}"; give each its own name'
+    if trial.schedule.kind == "stepped-wedge" and len(trial.arms.treatments) > 1:
+        yield (
+            ("arms", "treatments"),
+            "a stepped wedge has one treatment arm; use kind = staggered for several",
+        )
+    if trial.schedule.kind != "parallel" and trial.arms.probabilities != type(trial.arms.probabilities)():
+        yield (
+            ("arms", "probabilities"),
+            f"arms.probabilities belong to a parallel trial; a {trial.schedule.kind} one declares who "
+            "crosses when under [schedule]",
+        )
+
+
+def _probabilities(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    place = ("arms", "probabilities")
+    given = trial.arms.probabilities
+    if given.by_arm:
+        yield from ((place, why) for why in _share_problems(trial.arms, given.by_arm, "arms.probabilities"))
+    for number, table in enumerate(given.by_block):
+        here = (*place, "by_block", number)
+        what = "arms.probabilities.by_block"
+        lacking = [column for column in trial.units.block if column not in table]
+        if lacking:
+            yield here, f"{what} does not name its block: {', '.join(lacking)} is missing"
+        shares = {key: value for key, value in table.items() if key not in trial.units.block}
+        try:
+            exact = {arm: exact_share(value) for arm, value in shares.items()}
+        except ValueError as error:
+            yield here, f"{what}: {error}"
+            continue
+        yield from ((here, why) for why in _share_problems(trial.arms, exact, what))
+
+
+def _share_problems(arms: Arms, shares: dict[str, Fraction], what: str) -> Iterator[str]:
+    unknown = [name for name in shares if name not in arms.names]
+    lacking = [t.name for t in arms.treatments if t.name not in shares]
+    total = sum(shares.values(), Fraction(0))
+    if unknown:
+        yield f"{what}: {', '.join(unknown)} is not an arm; the arms are {', '.join(arms.names)}"
+    elif lacking:
+        yield f"{what}: {', '.join(lacking)} has no share; the control arm alone may be left out"
+    elif total > 1 or (arms.control in shares and total != 1):
+        yield f"{what}: the shares sum to {total}, not 1"
+
+
+def _calendar(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    schedule = trial.schedule
+    months = schedule.period in MONTHS_PER_PERIOD
+    if schedule.start is not None and months and schedule.start.day != 1:
+        yield (
+            ("schedule", "start"),
+            f"schedule.start: periods of a {schedule.period} begin on the first of a month, "
+            f"not on {schedule.start}",
+        )
+
+
+def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    schedule = trial.schedule
+    if schedule.kind == "staggered":
+        yield from _classes(
+            ("schedule",), schedule.starts, schedule.sizes, trial, needed=not schedule.by_block
+        )
+    elif schedule.starts or schedule.sizes or schedule.never:
+        yield (
+            ("schedule", "starts"),
+            f"starts, sizes and never belong to kind = staggered, not {schedule.kind}",
+        )
+    if schedule.kind == "crossover":
+        yield from _stretches(trial)
+    elif schedule.sequences:
+        yield ("schedule", "sequences"), f"sequences belong to kind = crossover, not {schedule.kind}"
+    if schedule.kind == "parallel" and schedule.baseline + schedule.transition >= schedule.periods:
+        yield (
+            ("schedule", "periods"),
+            f"baseline and transition fill all {schedule.periods} periods; none is left to treat",
+        )
+    if schedule.kind == "stepped-wedge":
+        yield from _wedge(trial)
+
+
+def _wedge(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    schedule = trial.schedule
+    steps, rest = divmod(trial.power.clusters or schedule.per_step, schedule.per_step)
+    if rest:
+        yield (
+            ("power", "clusters"),
+            f"power.clusters: {trial.power.clusters} units do not cross in groups of {schedule.per_step}",
+        )
+    last = schedule.baseline + 1 + schedule.step * (max(steps, 1) - 1) + schedule.transition
+    if last > schedule.periods:
+        yield (
+            ("schedule", "periods"),
+            f"schedule.periods: the last of {max(steps, 1)} groups would first be treated in period {last}, "
+            f"after the {schedule.periods} periods",
+        )
+
+
+def _classes(
+    place: Place, starts: Sequence[int], sizes: Sequence[int], trial: "Trial", *, needed: bool
+) -> Iterator[tuple[Place, str]]:
+    schedule, arms = trial.schedule, len(trial.arms.treatments)
+    if needed and not starts:
+        yield place, "a staggered schedule needs starts and sizes: first treated periods, and units in each"
+    if len(sizes) != len(starts) * arms:
+        each = " (one for each start and arm, start by start)" if arms > 1 else ""
+        yield (
+            (*place, "sizes"),
+            f"{len(starts)} starts need {len(starts) * arms} sizes{each}, not {len(sizes)}",
+        )
+    if any(later <= earlier for earlier, later in zip(starts, starts[1:], strict=False)):
+        yield (*place, "starts"), "starts must rise from one to the next"
+    outside = [start for start in starts if not schedule.transition < start <= schedule.periods]
+    if outside:
+        yield (
+            (*place, "starts"),
+            f"starts {', '.join(map(str, outside))} leave no room for {schedule.transition} transition "
+            f"periods, or come after the {schedule.periods} periods",
+        )
+
+
+def _stretches(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    place, sequences = ("schedule", "sequences"), trial.schedule.sequences
+    if not sequences:
+        yield place, "a crossover needs sequences: for each, the arm in each stretch"
+    if len({len(sequence) for sequence in sequences}) > 1:
+        yield place, "all sequences need the same number of stretches"
+    for name in {arm for sequence in sequences for arm in sequence} - set(trial.arms.names):
+        yield place, f'"{name}" is not an arm; the arms are {", ".join(trial.arms.names)}'
+
+
+def _by_block(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    seen: Counter[tuple[str, ...]] = Counter()
+    for number, table in enumerate(trial.schedule.by_block):
+        place: Place = ("schedule", "by_block", number)
+        lacking = [column for column in trial.units.block if column not in table]
+        unknown = [key for key in table if key not in PER_BLOCK and key not in trial.units.block]
+        if lacking or unknown:
+            yield (
+                place,
+                "; ".join(
+                    [f"schedule.by_block: the block column {column} is missing" for column in lacking]
+                    + [f"{key} is neither a block column nor one of {_list(PER_BLOCK)}" for key in unknown]
+                ),
+            )
+        elif trial.schedule.kind == "staggered":
+            starts = table.get("starts", trial.schedule.starts)
+            sizes = table.get("sizes", trial.schedule.sizes)
+            yield from _classes(place, starts, sizes, trial, needed=True)
+        seen[tuple(str(table.get(column)) for column in trial.units.block)] += 1
+    for block in (block for block, times in seen.items() if times > 1):
+        yield ("schedule", "by_block"), f"schedule.by_block describes the block {'/'.join(block)} twice"
+
+
+def _outcomes(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    names = [outcome.name for outcome in trial.outcomes]
+    for name in _repeated(names):
+        yield ("outcomes", names.index(name), "name"), f'two outcomes are named "{name}"'
+    if not any(outcome.primary for outcome in trial.outcomes):
+        yield ("outcomes", 0), "no outcome is primary; write primary = true under one"
+    for number, outcome in enumerate(trial.outcomes):
+        place: Place = ("outcomes", number, "name")
+        if outcome.name in RESERVED or not outcome.name.isidentifier():
+            yield place, f'"{outcome.name}" cannot name a column of counts; use a word such as "force"'
+        if outcome.attribution == "share" and not outcome.fractional:
+            yield (
+                ("outcomes", number, "attribution"),
+                f'{outcome.name}: shares of incidents are no counts; attribution = "share" needs fractional = true',
+            )
+        if outcome.person and outcome.unit_of_count != "person":
+            yield (
+                ("outcomes", number, "person"),
+                f'{outcome.name}: person names a column, but unit_of_count is "{outcome.unit_of_count}"',
+            )
+
+
+def _analysis(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    average = trial.analysis.primary.options.get("average")
+    if isinstance(average, tuple) and len(average) == 2 and not 1 <= average[0] <= average[1]:
+        yield ("analysis", "primary"), f"analysis.primary: average = {list(average)} is no window of periods"
+    for column in _repeated(trial.analysis.covariates):
+        yield ("analysis", "covariates"), f'analysis.covariates names "{column}" twice'
+
+
+def _power(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    names = [outcome.name for outcome in trial.outcomes]
+    treatments = [treatment.name for treatment in trial.arms.treatments]
+    for table in ("effects", "rates", "persons"):
+        given: dict[str, Any] = getattr(trial.power, table)
+        for name in given:
+            if name not in names:
+                yield ("power", table), f"power.{table}: {name} is not an outcome; they are {_list(names)}"
+    for name, effect in trial.power.effects.items():
+        for arm in effect if isinstance(effect, dict) else ():
+            if arm not in treatments:
+                yield (
+                    ("power", "effects"),
+                    f"power.effects.{name}: {arm} is not a treatment; they are {_list(treatments)}",
+                )
+    for name, persons in trial.power.persons.items():
+        if persons < 1:
+            yield ("power", "persons"), f"power.persons.{name}: {persons} is less than one person an incident"
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
