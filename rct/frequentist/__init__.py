@@ -1,0 +1,5 @@
+"""Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
+
+from rct.frequentist.poisson_fixed_effects import poisson
+
+__all__ = ["poisson"]

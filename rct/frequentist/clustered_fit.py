@@ -1,0 +1,109 @@
+"""A Poisson fit with the cluster-robust variance that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rct.errors import EstimationError
+from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
+from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit, fit_fixed_effects
+from rct.frequentist.inference.cluster_robust import (
+    Correction,
+    Variance,
+    bell_mccaffrey,
+    chosen_correction,
+    jackknife_like,
+    model_variance,
+    sandwich,
+    small_sample_factor,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ClusteredFit:
+    """A fit, its variance (None where terms are collinear), the correction chosen and the path taken."""
+
+    fit: FixedEffectsFit
+    variance: Variance | None
+    correction: Correction
+    path: str
+
+
+def fit_clustered(rows: UnitRows, clusters: NDArray[np.intp], correction: Correction) -> ClusteredFit:
+    """Add up units that are alike, fit, and take the variance.
+
+    Parameters
+    ----------
+    rows : UnitRows
+        Rows with a likelihood only.
+    clusters : (rows,) codes 0…G−1
+    correction : str
+        CR2 and CR3 keep clusters apart when units are added up; the other variances take scores row by row.
+
+    Raises
+    ------
+    EstimationError
+        One cluster only.
+    """
+    n_clusters = int(clusters.max()) + 1
+    chosen = chosen_correction(correction, n_clusters)
+    if n_clusters < 2 and chosen != "model":
+        raise EstimationError(
+            "all rows with a likelihood lie in one cluster, so the variance between clusters does not exist;"
+            ' name a finer cluster, or correction="model"'
+        )
+    by_cell = chosen in ("CR2", "CR3")
+    summed = collapse(rows, clusters if by_cell else None)
+    fit = fit_fixed_effects(summed.cells)
+    path = "collapsed" if summed.patterns < rows.unit.max() + 1 else "general"
+    if fit.collinear:
+        return ClusteredFit(fit, None, chosen, path)
+    return ClusteredFit(fit, _variance(rows, clusters, chosen, summed, fit), chosen, path)
+
+
+def _variance(
+    rows: UnitRows,
+    clusters: NDArray[np.intp],
+    correction: Correction,
+    summed: Collapse,
+    fit: FixedEffectsFit,
+) -> Variance:
+    n_clusters = int(clusters.max()) + 1
+    if correction == "model":
+        return model_variance(fit, n_clusters)
+    if correction == "CR2":
+        return bell_mccaffrey(summed.cells, fit, clusters[summed.example])
+    if correction == "CR3":
+        return jackknife_like(summed.cells, fit, clusters[summed.example])
+    residual = rows.counts - summed.share * fit.fitted[summed.cell]
+    design = fit.residual_design[summed.cell]
+    scores = np.column_stack([np.bincount(clusters, column * residual) for column in design.T])
+    factor = small_sample_factor(
+        correction,
+        n_clusters=n_clusters,
+        n_rows=len(rows.counts),
+        n_parameters=_parameters(rows, fit),
+        n_nested=_nested(rows, clusters),
+    )
+    return sandwich(fit.bread, scores, factor, n_clusters - 1)
+
+
+def _parameters(rows: UnitRows, fit: FixedEffectsFit) -> int:
+    return fit.swept.shape[1] + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
+
+
+def _nested(rows: UnitRows, clusters: NDArray[np.intp]) -> int:
+    """Effects that clusters contain whole, one set of them less its first (which the intercept counts)."""
+    sets = [*((rows.unit,) if rows.unit_effects else ()), *rows.effects]
+    nested = 0
+    for codes in sets:
+        levels = int(codes.max()) + 1
+        pairs = len(np.unique(codes * (int(clusters.max()) + 1) + clusters))
+        nested += levels - 1 if pairs == levels else 0
+    return nested

@@ -1,0 +1,100 @@
+"""Which rows carry a likelihood: units, periods and terms without an event tell nothing about an effect.
+
+The estimate of such a unit's or period's rate is zero whatever the other parameters are, so its rows drop out
+of the likelihood exactly; a unit that is seen once is fitted exactly by its own effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rct.errors import EstimationError
+from rct.frequentist.collapsed_cells import UnitRows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows that enter, and what was left out.
+
+    rows : UnitRows with codes renumbered
+    kept : (rows before,) bool
+    terms : numbers of the treatment terms that are left
+    dropped_units, dropped_levels : units, and levels of the further effects, without an event
+    dropped_single : units seen in one row only
+    """
+
+    rows: UnitRows
+    kept: NDArray[np.bool_]
+    terms: tuple[int, ...]
+    dropped_units: int
+    dropped_levels: int
+    dropped_single: int
+
+
+def likelihood_rows(rows: UnitRows) -> Sample:
+    """Drop, until nothing changes, what has no event or is fitted exactly.
+
+    Raises
+    ------
+    EstimationError
+        No event at all, or none that is left.
+    """
+    if not rows.counts.sum() > 0:
+        raise EstimationError("there is no event in any row, so no rate to compare")
+    kept = np.ones(len(rows.counts), dtype=bool)
+    single: set[int] = set()
+    while True:
+        before = int(kept.sum())
+        for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
+            kept &= np.bincount(codes, rows.counts * kept)[codes] > 0
+        in_term = rows.term >= 0
+        events = np.bincount(rows.term[in_term & kept], rows.counts[in_term & kept], rows.n_terms)
+        kept[in_term] &= events[rows.term[in_term]] > 0
+        if rows.unit_effects:
+            alone = kept & (np.bincount(rows.unit, kept)[rows.unit] == 1)
+            single.update(np.unique(rows.unit[alone]).tolist())
+            kept &= ~alone
+        if not kept.any():
+            raise EstimationError(
+                "no row carries information: no event is left once units and periods without one are out"
+            )
+        if int(kept.sum()) == before:
+            return _sample(rows, kept, events, single)
+
+
+def _sample(
+    rows: UnitRows, kept: NDArray[np.bool_], events: NDArray[np.float64], single: set[int]
+) -> Sample:
+    terms = np.flatnonzero(events > 0)
+    renumbered = np.full(rows.n_terms + 1, -1, dtype=np.intp)
+    renumbered[terms] = np.arange(len(terms))
+    reduced = replace(
+        rows,
+        counts=rows.counts[kept],
+        exposure=rows.exposure[kept],
+        unit=dense_codes(rows.unit[kept]),
+        effects=tuple(dense_codes(codes[kept]) for codes in rows.effects),
+        term=renumbered[rows.term[kept]],
+        dose=rows.dose[kept],
+        n_terms=len(terms),
+        covariates=rows.covariates[kept],
+    )
+    lost = [_levels(codes) - _levels(codes[kept]) for codes in rows.effects]
+    units = _levels(rows.unit) - _levels(rows.unit[kept])
+    return Sample(reduced, kept, tuple(terms.tolist()), units - len(single), sum(lost), len(single))
+
+
+def dense_codes(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Renumber codes 0…n−1 in their own order."""
+    present = np.bincount(codes) > 0
+    return np.asarray((np.cumsum(present) - 1)[codes])
+
+
+def _levels(codes: NDArray[np.intp]) -> int:
+    return int(np.count_nonzero(np.bincount(codes)))

@@ -1,0 +1,238 @@
+"""The Poisson likelihood with fixed effects, one set of which is concentrated out.
+
+Given the other parameters, the estimate of a unit's effect is the ratio of the unit's count to its fitted
+count, so the likelihood that remains is multinomial within units (Hausman, Hall & Griliches 1984, eq. 2.6)
+and Newton's method runs on the remaining columns alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rct.errors import ConvergenceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+STEP_TOLERANCE = 1e-12
+MAX_ITERATIONS = 100
+COLLINEAR = 1e-9
+RANK_TOLERANCE = 1e-11
+DIVERGED = 30.0
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Counts by cell and the effects that explain them.
+
+    counts, exposure : (cells,)
+    group : (cells,) codes of the effect that is concentrated out
+    effects : codes (cells,) of each further fixed effect
+    design : (cells, terms) treatment columns and covariates
+    """
+
+    counts: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    group: NDArray[np.intp]
+    effects: tuple[NDArray[np.intp], ...]
+    design: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FixedEffectsFit:
+    """Maximum-likelihood fit of `Cells`.
+
+    coefficients : (terms,)
+    fitted : (cells,) expected counts
+    residual_design : (cells, terms) the design after a weighted regression on all fixed effects
+    bread : (terms, terms) inverse information of the terms
+    swept : (cells, columns) sparse design, effects first and terms last, before the group means are taken off
+    group_means : (groups, columns) weighted means of `swept` within groups
+    inverse_information : (columns, columns) of all swept columns
+    collinear : indices of terms that the fixed effects and earlier terms explain; nothing else is then fitted
+    """
+
+    coefficients: NDArray[np.float64]
+    fitted: NDArray[np.float64]
+    residual_design: NDArray[np.float64]
+    bread: NDArray[np.float64]
+    swept: csr_array
+    group_means: NDArray[np.float64]
+    inverse_information: NDArray[np.float64]
+    collinear: tuple[int, ...]
+
+
+def fit_fixed_effects(cells: Cells) -> FixedEffectsFit:
+    """Fit a Poisson model by Newton's method on the concentrated likelihood.
+
+    Parameters
+    ----------
+    cells : Cells
+        Every group and every level of an effect must have a positive count (else its effect is minus
+        infinity and it carries no information).
+
+    Returns
+    -------
+    FixedEffectsFit
+        `collinear` is not empty where terms are not identified; the other fields are then empty.
+
+    Raises
+    ------
+    ConvergenceError
+        The likelihood has no finite maximum (separation beyond empty groups and levels).
+    """
+    columns = _effect_columns(cells)
+    n_effects = columns.shape[1]
+    columns = _stack(columns, cells.design)
+    indicator = _indicator(cells.group)
+    totals = indicator @ cells.counts
+    start = np.zeros(columns.shape[1])
+    fitted = _expected(cells, indicator, totals, columns @ start)
+    collinear = _collinear_terms(_information(columns, indicator, totals, fitted)[0], n_effects)
+    if collinear:
+        empty = np.empty((0, 0))
+        return FixedEffectsFit(np.empty(0), fitted, empty, empty, columns, empty, empty, collinear)
+    coefficients, fitted = _newton(cells, columns, indicator, totals, n_effects)
+    information, sums = _information(columns, indicator, totals, fitted)
+    return _finish(cells, columns, coefficients, fitted, information, sums / totals[:, None], n_effects)
+
+
+def _finish(
+    cells: Cells,
+    columns: csr_array,
+    coefficients: NDArray[np.float64],
+    fitted: NDArray[np.float64],
+    information: NDArray[np.float64],
+    means: NDArray[np.float64],
+    n_effects: int,
+) -> FixedEffectsFit:
+    effects, terms = slice(None, n_effects), slice(n_effects, None)
+    slopes = np.linalg.solve(information[effects, effects], information[effects, terms]) if n_effects else None
+    direction = np.eye(columns.shape[1])[:, terms]
+    if slopes is not None:
+        direction[effects] = -slopes
+    residual = columns @ direction - (means @ direction)[cells.group]
+    inverse = np.linalg.inv(information)
+    return FixedEffectsFit(
+        coefficients=coefficients[terms],
+        fitted=fitted,
+        residual_design=residual,
+        bread=inverse[terms, terms],
+        swept=columns,
+        group_means=means,
+        inverse_information=inverse,
+        collinear=(),
+    )
+
+
+def _newton(
+    cells: Cells,
+    columns: csr_array,
+    indicator: csr_array,
+    totals: NDArray[np.float64],
+    n_effects: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    coefficients = np.zeros(columns.shape[1])
+    fitted = _expected(cells, indicator, totals, columns @ coefficients)
+    likelihood = _log_likelihood(cells, fitted)
+    previous = np.inf
+    for _ in range(MAX_ITERATIONS):
+        information, _sums = _information(columns, indicator, totals, fitted)
+        step = np.linalg.solve(information, columns.T @ (cells.counts - fitted))
+        size = float(np.max(np.abs(step), initial=0.0))
+        for _halving in range(30):
+            trial = _expected(cells, indicator, totals, columns @ (coefficients + step))
+            reached = _log_likelihood(cells, trial)
+            if reached >= likelihood - 1e-9 * abs(likelihood):
+                break
+            step = step / 2
+        coefficients, fitted, likelihood = coefficients + step, trial, reached
+        if np.max(np.abs(coefficients[n_effects:]), initial=0.0) > DIVERGED:
+            break
+        # Rounding sets a floor under the step where effects are large: stop when it no longer shrinks.
+        if size < STEP_TOLERANCE or (size < 1e-9 and size >= previous / 2):
+            return coefficients, fitted
+        previous = size
+    raise ConvergenceError(
+        "the Poisson likelihood has no finite maximum: some combination of terms predicts that no event"
+        " happens (separation). Pool exposure times or arms with few events, or drop the covariate at fault."
+    )
+
+
+def _expected(
+    cells: Cells, indicator: csr_array, totals: NDArray[np.float64], linear: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    weight = cells.exposure * np.exp(linear - linear.max(initial=-np.inf))
+    return weight * (totals / (indicator @ weight))[cells.group]
+
+
+def _log_likelihood(cells: Cells, fitted: NDArray[np.float64]) -> float:
+    seen = cells.counts > 0
+    with np.errstate(divide="ignore"):
+        return float(cells.counts[seen] @ np.log(fitted[seen]))
+
+
+def _information(
+    columns: csr_array, indicator: csr_array, totals: NDArray[np.float64], fitted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    weighted = columns.multiply(fitted[:, None]).tocsr()
+    sums = (indicator @ weighted).toarray()
+    return (columns.T @ weighted).toarray() - sums.T @ (sums / totals[:, None]), sums
+
+
+def _effect_columns(cells: Cells) -> csr_array:
+    """Indicators of the effects' levels, without those that groups and earlier levels already explain."""
+    from scipy.sparse import csr_array, hstack
+
+    n = len(cells.counts)
+    if not cells.effects:
+        return csr_array((n, 0))
+    blocks = [_indicator(codes).T for codes in cells.effects]
+    columns = hstack(blocks, format="csr")
+    indicator = _indicator(cells.group)
+    information, _ = _information(columns, indicator, indicator @ cells.counts, _flat(cells, indicator))
+    return columns[:, _independent(information)]
+
+
+def _flat(cells: Cells, indicator: csr_array) -> NDArray[np.float64]:
+    return cells.exposure * (indicator @ cells.counts / (indicator @ cells.exposure))[cells.group]
+
+
+def _independent(information: NDArray[np.float64]) -> NDArray[np.intp]:
+    from scipy.linalg.lapack import dpstrf
+
+    scale = np.sqrt(np.maximum(np.diag(information), 0.0))
+    safe = np.where(scale > 0, scale, 1.0)
+    _factor, pivots, rank, _info = dpstrf(information / np.outer(safe, safe), tol=RANK_TOLERANCE)
+    return np.sort(pivots[:rank] - 1)
+
+
+def _collinear_terms(information: NDArray[np.float64], n_effects: int) -> tuple[int, ...]:
+    """Terms whose variance, given the fixed effects and the terms before them, is nothing but rounding."""
+    kept = list(range(n_effects))
+    collinear = []
+    for column in range(n_effects, len(information)):
+        own, cross = information[column, column], information[kept, column]
+        left = own - cross @ np.linalg.solve(information[np.ix_(kept, kept)], cross) if kept else own
+        if left <= COLLINEAR * max(own, np.finfo(float).tiny) or own <= 0:
+            collinear.append(column - n_effects)
+        else:
+            kept.append(column)
+    return tuple(collinear)
+
+
+def _indicator(codes: NDArray[np.intp]) -> csr_array:
+    from scipy.sparse import csr_array
+
+    n = len(codes)
+    return csr_array((np.ones(n), (codes, np.arange(n))), shape=(int(codes.max(initial=-1)) + 1, n))
+
+
+def _stack(columns: csr_array, design: NDArray[np.float64]) -> csr_array:
+    from scipy.sparse import csr_array, hstack
+
+    return hstack([columns, csr_array(design)], format="csr") if design.shape[1] else columns

@@ -1,0 +1,1 @@
+"""Where the uncertainty comes from: cluster-robust variances and re-randomization."""

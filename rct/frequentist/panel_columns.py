@@ -1,0 +1,62 @@
+"""Columns of a panel as arrays: codes of effects and clusters, numeric covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rct.errors import DataError
+from rct.frequentist.estimation_sample import dense_codes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def column_codes(rows: pd.DataFrame, name: str) -> NDArray[np.intp]:
+    """Number the values of a column, or of the combinations of "one:other", in order of appearance.
+
+    Raises
+    ------
+    DataError
+        An unknown column, or missing values in it.
+    """
+    import pandas as pd
+
+    codes = np.zeros(len(rows), dtype=np.intp)
+    for part in name.split(":"):
+        if part not in rows:
+            known = ", ".join(column for column in rows.columns if not column.startswith("exposure:"))
+            raise DataError(f"the panel has no column {part!r} to use as an effect or cluster; it has {known}")
+        own = pd.factorize(rows[part])[0]
+        if (own < 0).any():
+            raise DataError(f"column {part!r} has missing values, so it cannot be an effect or a cluster")
+        codes = dense_codes(codes * (own.max() + 1) + own)
+    return codes
+
+
+def covariate_columns(
+    rows: pd.DataFrame, covariates: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Give numeric covariates (rows, covariates), and which rows have all of them.
+
+    Raises
+    ------
+    DataError
+        An unknown column or one that is no number.
+    """
+    import pandas as pd
+
+    for name in covariates:
+        if name not in rows:
+            raise DataError(
+                f"the panel holds no covariate {name!r}; name it when the panel is made (covariates=…)"
+            )
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise DataError(f"covariate {name!r} is no number; name it in fixed_effects instead")
+    values = np.column_stack(
+        [rows[name].to_numpy(dtype=float) for name in covariates] or [np.empty((len(rows), 0))]
+    )
+    return values, np.isfinite(values).all(axis=1)

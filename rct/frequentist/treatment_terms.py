@@ -1,0 +1,103 @@
+"""The treatment terms of a rate model: one for each arm, or one for each arm and exposure time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rct.errors import EstimationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from rct.panel import Panel
+
+Effect = Literal["constant", "exposure-time"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One treatment coefficient: its arm and, where effects differ by it, its exposure time (1 = first)."""
+
+    arm: str
+    exposure_time: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name for tables and messages."""
+        if self.exposure_time is None:
+            return self.arm
+        return f"{self.arm}, exposure time {self.exposure_time}"
+
+
+@dataclass(frozen=True)
+class TreatmentTerms:
+    """Terms, and for each row the term it belongs to (−1: none) and its dose."""
+
+    terms: tuple[Term, ...]
+    term: NDArray[np.intp]
+    dose: NDArray[np.float64]
+
+
+def treatment_terms(panel: Panel, rows: pd.DataFrame, effect: Effect) -> TreatmentTerms:
+    """Read the treatment of every row.
+
+    Parameters
+    ----------
+    panel : Panel
+    rows : pandas.DataFrame
+        `panel.rows(outcome)`.
+    effect : {"constant", "exposure-time"}
+        One effect for each arm, or one for each period since its training began (1 = first treated period).
+
+    Raises
+    ------
+    EstimationError
+        No row is treated; or exposure time does not exist because treatment switches off again.
+    """
+    dose = rows["treated"].to_numpy(dtype=float)
+    treated = dose > 0
+    if not treated.any():
+        raise EstimationError(
+            "no row of the panel is treated, so there is no effect to estimate;"
+            " check `starts` or `treated` and the last period of the data"
+        )
+    if treated.all():
+        raise EstimationError("every row of the panel is treated, so there is nothing to compare with")
+    arm_names = panel.treatments
+    arm = np.full(len(rows), -1, dtype=np.intp)
+    arm[treated] = np.searchsorted(sorted(arm_names), rows["arm"].to_numpy(dtype=str)[treated])
+    arm[treated] = np.array([arm_names.index(name) for name in sorted(arm_names)])[arm[treated]]
+    if effect == "constant":
+        return TreatmentTerms(tuple(Term(name) for name in arm_names), arm, dose)
+    return _by_exposure_time(arm_names, arm, dose, _exposure_time(rows, treated))
+
+
+def _exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.int64]:
+    starts, period = rows["starts"].to_numpy(), rows["period"].to_numpy()
+    begun = (starts > 0) & (period >= starts)
+    if np.any(begun != treated):
+        unit = rows["unit"].iloc[int(np.flatnonzero(begun != treated)[0])]
+        raise EstimationError(
+            f"treatment switches off again (unit {unit}), so there is no time since training began;"
+            ' use effect="constant"'
+        )
+    return np.where(treated, period - starts + 1, 0)
+
+
+def _by_exposure_time(
+    arm_names: list[str],
+    arm: NDArray[np.intp],
+    dose: NDArray[np.float64],
+    exposure_time: NDArray[np.int64],
+) -> TreatmentTerms:
+    longest = int(exposure_time.max())
+    code = np.where(arm >= 0, arm * longest + exposure_time - 1, -1)
+    used, term = np.unique(code, return_inverse=True)
+    if used[0] == -1:
+        used, term = used[1:], term - 1
+    terms = tuple(Term(arm_names[c // longest], int(c % longest) + 1) for c in used)
+    return TreatmentTerms(terms, term, dose)
