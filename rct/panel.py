@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
-from rct.identifiers import listed
+from rct.identifiers import join, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,6 +145,21 @@ class Panel:
         columns = ["sequence", "period", "arm", "treated"]
         table = self.frame[columns].drop_duplicates(["sequence", "period"]).sort_values(columns[:2])
         return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the frame's columns, in lower-case hexadecimal."""
+        import hashlib
+
+        import pandas as pd
+
+        digest = hashlib.sha256()
+        for name in self.frame.columns:
+            column = self.frame[name]
+            numeric = pd.api.types.is_numeric_dtype(column)
+            content = column.to_numpy(dtype="<f8").tobytes() if numeric else join(*map(str, column))
+            digest.update(join(name, content))
+        return digest.hexdigest()
 
     def rows(self, outcome: str) -> "pd.DataFrame":
         """Give the rows that an analysis of one outcome may use.

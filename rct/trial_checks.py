@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rct.schedule import MONTHS_PER_PERIOD
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from rct.trial import Trial
 
 RESERVED = frozenset(
-    "unit period period_label randomized cluster sequence arm starts treated received exposure block "
-    "probability count".split()
+    {"unit", "period", "period_label", "randomized", "cluster", "sequence", "arm", "starts", "treated"}
+    | {"received", "exposure", "block", "probability", "count"}
 )
 PER_BLOCK = frozenset({"starts", "sizes", "never", "per_step"})
 
@@ -109,7 +110,7 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
     elif schedule.starts or schedule.sizes or schedule.never:
         yield (
             ("schedule", "starts"),
-            f"starts, sizes and never belong to kind = staggered, not {schedule.kind}",
+            f"starts, sizes and never belong to a staggered schedule, not to {schedule.kind}",
         )
     if schedule.kind == "crossover":
         yield from _stretches(trial)
@@ -153,7 +154,7 @@ def _classes(
             (*place, "sizes"),
             f"{len(starts)} starts need {len(starts) * arms} sizes{each}, not {len(sizes)}",
         )
-    if any(later <= earlier for earlier, later in zip(starts, starts[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(starts)):
         yield (*place, "starts"), "starts must rise from one to the next"
     outside = [start for start in starts if not schedule.transition < start <= schedule.periods]
     if outside:
@@ -207,10 +208,17 @@ def _outcomes(trial: "Trial") -> Iterator[tuple[Place, str]]:
         place: Place = ("outcomes", number, "name")
         if outcome.name in RESERVED or not outcome.name.isidentifier():
             yield place, f'"{outcome.name}" cannot name a column of counts; use a word such as "force"'
+        roots = [o.name for o in trial.outcomes if not o.within]
+        if outcome.within and outcome.within not in roots:
+            yield (
+                ("outcomes", number, "within"),
+                f'{outcome.name}: within = "{outcome.within}" is no outcome of its own; there are '
+                f"{', '.join(roots)}",
+            )
         if outcome.attribution == "share" and not outcome.fractional:
             yield (
                 ("outcomes", number, "attribution"),
-                f'{outcome.name}: shares of incidents are no counts; attribution = "share" needs fractional = true',
+                f'{outcome.name}: attribution = "share" gives shares, not counts; write fractional = true',
             )
         if outcome.person and outcome.unit_of_count != "person":
             yield (

@@ -106,7 +106,7 @@ class Units(Table):
     block: tuple[Name, ...] = Field(default=(), description="Roster columns to stratify by")
     movers: Literal["home", "current"] = Field(
         default="home",
-        description="Unit of an officer who moves: the one at randomization, or the current one",
+        description="Unit of an officer who moves: at randomization, or current",
     )
 
 
@@ -189,6 +189,9 @@ class Outcome(Table):
     where: str | None = Field(default=None, description="Condition over the columns of the records")
     exposure: str | None = Field(default=None, description="Its own denominator")
     fractional: bool = Field(default=False, description="Shares or rates rather than counts")
+    within: str | None = Field(
+        default=None, description="Outcome whose incidents its events are part of, as injuries of force"
+    )
     person: str | None = Field(default=None, description="Column that identifies the counted person")
     attribution: Literal["first", "every", "share"] = Field(
         default="first",
@@ -254,7 +257,7 @@ class Power(Table):
         default=0.0,
         ge=0,
         le=1,
-        description="Of incidents that injure an officer, the share injuring a citizen",
+        description="Share of officer-injury incidents injuring a citizen",
     )
     persons: dict[str, float] = Field(default={}, description="Persons counted per incident, by outcome")
     clusters: Count | None = None

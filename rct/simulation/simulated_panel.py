@@ -1,0 +1,67 @@
+"""A panel whose truth is known, from a trial and its allocation."""
+
+from typing import TYPE_CHECKING
+
+from rct.panel import Panel
+from rct.randomization.assigned_rows import assigned_rows
+from rct.simulation.declared_truth import Effects, declared_truth
+from rct.simulation.officer_counts import draw_counts
+
+if TYPE_CHECKING:
+    from rct.randomization import Allocation
+    from rct.trial import Trial
+
+
+def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | None = None, seed: int) -> Panel:
+    """Simulate the panel that a trial would record, its truth as declared in `[power]`.
+
+    Measured units differ by a gamma factor; randomized units, and randomized units by period, by log-normal
+    factors; the log rate follows a linear trend. Outcomes that are `within` another are thinned from its
+    incidents. Incidents have 1 + Poisson officers, the others found in the first one's randomized unit
+    (in the block where measured units are randomized themselves).
+
+    Parameters
+    ----------
+    trial : Trial
+    allocation : Allocation
+        Who follows which sequence, and the measured units.
+    effects : mapping, optional
+        outcome → incidence rate ratio at dose 1 (or → {treatment: ratio}), instead of the trial's own.
+    seed : int
+
+    Returns
+    -------
+    Panel
+        With `meta["simulated"]` true and the effects in `meta["effects"]`.
+
+    Raises
+    ------
+    TrialError
+        If the trial declares no rates, or rates and effects that cannot be together.
+    """
+    import numpy as np
+    import pandas as pd
+
+    truth = declared_truth(trial, effects)
+    rows = assigned_rows(allocation)
+    first = rows.drop_duplicates("unit")
+    clusters = pd.factorize(first["randomized"], sort=True)[0]
+    measured_randomized = first["randomized"].nunique() == len(first)
+    companies = pd.factorize(first["block"], sort=True)[0] if measured_randomized else clusters
+    of_sequence = truth.log_effects(allocation.sequences)
+    log_effects = of_sequence[:, first["sequence"].to_numpy()]
+    counts = draw_counts(np.random.default_rng(seed), truth, clusters, companies, log_effects)
+    for outcome, name in enumerate(truth.outcomes):
+        whole = truth.counting[outcome] != "share"
+        rows[name] = counts[outcome].ravel().astype("int64" if whole else "float64")
+    meta = {
+        "simulated": True,
+        "effects": {name: dict(ratios) for name, ratios in truth.ratios.items()},
+        "seed": seed,
+        "control": trial.arms.control,
+        "transition": trial.schedule.transition,
+        "trial_hash": trial.hash,
+        "design_hash": trial.design_hash,
+    }
+    fractional = tuple(outcome.name for outcome in trial.outcomes if outcome.fractional)
+    return Panel(rows, truth.outcomes, fractional, meta=meta)

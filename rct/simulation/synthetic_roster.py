@@ -1,0 +1,44 @@
+"""A roster for planning, where the agency has not given one yet."""
+
+from typing import TYPE_CHECKING
+
+from rct.errors import TrialError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rct.trial import Trial
+
+
+def synthetic_roster(trial: "Trial") -> "pd.DataFrame":
+    """Make up the measured units that `[power]` counts: as many to each randomized unit as evenly as can be.
+
+    Raises
+    ------
+    TrialError
+        If the trial is blocked (which units share a block is not to be guessed) or does not say how many
+        units there are.
+    """
+    import pandas as pd
+
+    units, power = trial.units, trial.power
+    if units.block:
+        raise TrialError(
+            f"the trial is blocked by {', '.join(units.block)}: power needs the roster (--roster FILE), "
+            "because how many units each block holds is not to be guessed"
+        )
+    if power.units is None and power.clusters is None:
+        raise TrialError(
+            "power.units does not say how many measured units there are; add it, or give a roster"
+        )
+    clusters = power.clusters or power.units or 0
+    measured = power.units or clusters
+    if units.randomize == units.id:
+        return pd.DataFrame({units.id: [f"{number:05d}" for number in range(1, measured + 1)]})
+    width = len(str(clusters))
+    names = [f"{units.randomize.capitalize()} {number:0{width}d}" for number in range(1, clusters + 1)]
+    sizes = [measured // clusters + (number < measured % clusters) for number in range(clusters)]
+    randomized = [name for name, size in zip(names, sizes, strict=True) for _ in range(size)]
+    return pd.DataFrame(
+        {units.id: [f"{number:05d}" for number in range(1, measured + 1)], units.randomize: randomized}
+    )

@@ -1,0 +1,68 @@
+"""`rct.simulate`: a panel of the declared truth, on the allocation it was given."""
+
+import numpy as np
+import pytest
+
+import rct
+from rct.simulation import synthetic_roster
+
+TRIAL = rct.load("louisville_icat")
+ALLOCATION = rct.randomize(TRIAL, synthetic_roster(TRIAL), seed="simulated")
+
+
+def test_the_panel_follows_the_allocation():
+    frame = rct.simulate(TRIAL, ALLOCATION, seed=1).frame
+    starts = frame.groupby("randomized")["starts"].first()
+    assert starts.to_dict() == ALLOCATION.frame.set_index("unit")["starts"].to_dict()
+    assert (frame["treated"] == (frame["period"] >= frame["starts"])).all()
+    assert len(frame) == 600 * 24
+
+
+def test_the_panel_says_that_it_is_simulated_and_with_which_truth():
+    panel = rct.simulate(TRIAL, ALLOCATION, effects={"force": 0.9}, seed=1)
+    assert panel.meta["simulated"] is True
+    assert panel.meta["effects"]["force"] == {"ICAT": 0.9}
+    assert panel.meta["effects"]["officer_injury"] == {"ICAT": 0.64}
+    assert "Simulated panel" in repr(panel)
+
+
+def test_the_seed_alone_decides():
+    one, two = (rct.simulate(TRIAL, ALLOCATION, seed=seed) for seed in (1, 1))
+    assert one == two
+    assert rct.simulate(TRIAL, ALLOCATION, seed=2) != one
+
+
+def test_injuries_are_nested_in_force_row_by_row():
+    frame = rct.simulate(TRIAL, ALLOCATION, seed=3).frame
+    assert (frame["citizen_injury"] <= frame["force"]).all()
+    assert (frame["officer_injury"] <= frame["force"]).all()
+
+
+def test_a_large_effect_shows():
+    panel = rct.simulate(TRIAL, ALLOCATION, effects=dict.fromkeys(TRIAL.power.rates, 0.2), seed=4)
+    rates = panel.frame.groupby(panel.frame["treated"])["force"].mean()
+    assert rates[1.0] / rates[0.0] == pytest.approx(0.2, abs=0.1)
+
+
+def test_what_is_written_is_read_back_equal(tmp_path):
+    panel = rct.simulate(TRIAL, ALLOCATION, seed=1)
+    panel.write(tmp_path / "panel.parquet")
+    assert rct.Panel.read(tmp_path / "panel.parquet") == panel
+
+
+def test_a_made_up_roster_is_as_even_as_can_be():
+    sizes = synthetic_roster(TRIAL)["division"].value_counts()
+    assert sorted(sizes) == [66] * 3 + [67] * 6
+    assert np.sum(sizes) == 600
+
+
+def test_a_blocked_trial_needs_its_roster():
+    text = TRIAL.to_toml().replace('id = "officer_id"', 'id = "officer_id"\nblock = ["shift"]')
+    with pytest.raises(rct.TrialError, match="blocked by shift"):
+        synthetic_roster(rct.Trial.parse(text))
+
+
+def test_missing_rates_are_named():
+    text = TRIAL.to_toml().replace(", officer_injury = 0.012", "")
+    with pytest.raises(rct.TrialError, match="does not name officer_injury"):
+        rct.simulate(rct.Trial.parse(text), ALLOCATION, seed=1)
