@@ -66,7 +66,7 @@ def treated_from(arm: str, starts: int, *, dose: float, periods: int, transition
     TrialError
         When the transition would begin before period 1 or treatment after the last period.
     """
-    if not 1 <= starts - transition or starts > periods:
+    if starts - transition < 1 or starts > periods:
         raise TrialError(
             f"{arm} cannot start in period {starts} after {transition} transition periods: "
             f"the schedule has the periods 1 to {periods}"

@@ -1,0 +1,18 @@
+"""Trial + roster → Allocation: who gets which sequence, reproducibly, and the proof of it."""
+
+from rct.randomization.allocation import Allocation, randomize
+from rct.randomization.balance import balance_table, block_counts
+from rct.randomization.certificate import LEVELS
+from rct.randomization.rosters import read_roster
+from rct.randomization.verification import Verification, verify
+
+__all__ = [
+    "LEVELS",
+    "Allocation",
+    "Verification",
+    "balance_table",
+    "block_counts",
+    "randomize",
+    "read_roster",
+    "verify",
+]

@@ -1,0 +1,365 @@
+"""Allocation: which randomized unit follows which sequence, with what probability, and the certificate."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from rct.errors import AllocationError
+from rct.randomization.certificate import (
+    Certificate,
+    make_certificate,
+    read_certificate,
+)
+from rct.randomization.folder_text import folder_text
+from rct.randomization.keyed_order import Block, keyed_assignment, seed_text
+from rct.randomization.parallel_order import parallel_plan
+from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
+from rct.randomization.random_draws import (
+    BlockOfUnits,
+    Draws,
+    all_draws,
+    permutations,
+    random_draws,
+    smallest_probability,
+    space_size,
+)
+from rct.randomization.rosters import Roster, checked_roster, read_roster
+from rct.randomization.staggered_order import staggered_plan
+from rct.randomization.stepped_wedge_order import stepped_wedge_plan
+from rct.schedule import sequence_table
+from rct.trial import Trial, load
+from rct.trial_tables import Design
+
+SCHEMES: dict[str, Scheme] = {
+    "parallel": parallel_plan,
+    "stepped-wedge": stepped_wedge_plan,
+    "staggered": staggered_plan,
+}
+"""How each ``schedule.kind`` is laid down; all are drawn by the keyed order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """A finished randomization.
+
+    Attributes
+    ----------
+    trial
+        The trial it was made for, kept with it.
+    roster
+        The measured units it was made from: text columns, sorted by id.
+    certificate
+        See :mod:`rct.randomization.certificate`.
+    plan
+        The sequences and each block's exact shares of them.
+    frame
+        One row per randomized unit, sorted by id: unit, block, sequence, arm, starts (first treated period,
+        0 = never), probability (of the sequence it was given).
+    sequences
+        One row per sequence and period: sequence, period, arm, dose.
+    probabilities
+        Randomized units × sequences.
+    """
+
+    trial: Trial
+    roster: pd.DataFrame
+    certificate: Certificate
+    plan: Plan
+    frame: pd.DataFrame
+    sequences: pd.DataFrame
+    probabilities: pd.DataFrame
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether trial, roster, certificate and every table are the same."""
+        if not isinstance(other, Allocation):
+            return NotImplemented
+        return (
+            self.trial == other.trial
+            and self.certificate == other.certificate
+            and self.roster.equals(other.roster)
+            and self.frame.equals(other.frame)
+            and self.sequences.equals(other.sequences)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def control(self) -> str:
+        """Name of the control arm."""
+        return self.trial.arms.control
+
+    @cached_property
+    def blocks(self) -> list[BlockOfUnits]:
+        """For each block in byte order: the positions of its units in :attr:`frame`, and its shares."""
+        members: dict[Block, list[int]] = {}
+        for position, unit in enumerate(self.certificate["units"]):
+            members.setdefault(tuple(unit["block"]), []).append(position)
+        return [
+            (np.array(columns, dtype=np.intp), self.plan.shares[block])
+            for block, columns in sorted(members.items())
+        ]
+
+    @cached_property
+    def space(self) -> int:
+        """Number of distinct allocations that the mechanism can give."""
+        return space_size(self.blocks)
+
+    @cached_property
+    def smallest_p(self) -> float:
+        """Smallest two-sided randomization p-value that can come out.
+
+        The probability of the least probable allocation, doubled where every allocation has a mirror image (two sequences of equal
+        share); with several treatment arms the worst of the comparisons of one arm with the control, the
+        other arms' units held fixed.
+        """
+        arms = [treatment.name for treatment in self.trial.arms.treatments]
+        if len(arms) == 1:
+            shares = {share for _, block in self.blocks for share in block}
+            mirrored = len(self.plan.sequences) == 2 and len(shares) == 1
+            return min(1.0, (2 if mirrored else 1) * smallest_probability(self.blocks))
+        return max(self._pairwise_p(arm) for arm in arms)
+
+    def _pairwise_p(self, arm: str) -> float:
+        compared = [s for s, one in enumerate(self.plan.sequences) if one.arm in (arm, self.control)]
+        orders, mirrored = 1, len(compared) == 2
+        given = self.frame["sequence"].to_numpy()
+        for columns, _ in self.blocks:
+            counts = tuple(int((given[columns] == sequence).sum()) for sequence in compared)
+            orders *= permutations(counts)
+            mirrored = mirrored and len(set(counts)) == 1
+        return min(1.0, (2 if mirrored else 1) / orders)
+
+    def draws(self, n: int | Literal["exact"], *, seed: int | np.random.SeedSequence | None = None) -> Draws:
+        """Draw further allocations under the very same mechanism.
+
+        Parameters
+        ----------
+        n
+            Number of draws, or "exact" for the whole space, each row equally probable (where left-over places
+            make some allocations likelier, those stand more than once).
+        seed
+            Needed unless ``n`` is "exact".
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, units) int16 sequence numbers, columns in the order of :attr:`frame`.
+
+        Raises
+        ------
+        AllocationError
+            Without a seed, or when the whole space is too large to be enumerated.
+        """
+        if n == "exact":
+            return all_draws(self.blocks)
+        if seed is None:
+            raise AllocationError("draws need a seed, so that they can be made again: draws(9999, seed=1)")
+        if n < 1:
+            raise AllocationError(f"{n} draws cannot be made; give 1 or more")
+        return random_draws(self.blocks, n=n, seed=seed)
+
+    def starts(self, draws: Draws) -> npt.NDArray[np.int64]:
+        """Give the first treated period of each unit in each draw; 0 = never.
+
+        Raises
+        ------
+        AllocationError
+            Where treatment switches off or changes again, so that one number cannot tell the sequence.
+        """
+        self._refuse_switching("starts")
+        return np.array([s.starts for s in self.plan.sequences], dtype=np.int64)[draws]
+
+    def arms(self, draws: Draws) -> npt.NDArray[np.object_]:
+        """Give the arm of each unit in each draw: given or still to come, the control arm where never.
+
+        Raises
+        ------
+        AllocationError
+            Where treatment switches off or changes again.
+        """
+        self._refuse_switching("arms")
+        return np.array([s.arm for s in self.plan.sequences], dtype=object)[draws]
+
+    def _refuse_switching(self, what: str) -> None:
+        if any(sequence.switches for sequence in self.plan.sequences):
+            raise AllocationError(f"{what} do not describe sequences that switch; use allocation.sequences")
+
+    def write(self, folder: str | PathLike[str]) -> None:
+        """Write the allocation as a folder: the certificate and tables anyone can open, all or nothing.
+
+        Raises
+        ------
+        AllocationError
+            When the folder already holds files; nothing is written then.
+        """
+        target = Path(folder)
+        refuse_occupied(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            staging.chmod(0o755)
+            for name, text in folder_text(self).items():
+                (staging / name).write_text(text, encoding="utf-8", newline="")
+            # Replaces an empty folder, and fails on one that was filled in the meantime.
+            staging.replace(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    @classmethod
+    def read(cls, folder: str | PathLike[str]) -> "Allocation":
+        """Read an allocation back, equal to what was written.
+
+        Raises
+        ------
+        AllocationError
+            When a file is missing, or the files contradict the certificate (``rct.verify`` names the cause).
+        """
+        place = Path(folder)
+        certificate = read_certificate(place)
+        for name in ("trial.toml", "roster.csv", "allocation.csv"):
+            if not (place / name).is_file():
+                raise AllocationError(f"{place}: {name} is missing from the folder of this allocation")
+        trial = load(place / "trial.toml")
+        roster = checked_roster(read_roster(place / "roster.csv"), trial.units)
+        if trial.design_hash != certificate["design_hash"] or roster.hash != certificate["roster_hash"]:
+            raise AllocationError(
+                f"{place}: the trial or roster kept here is not the one in the certificate; rct verify says "
+                "what was changed"
+            )
+        allocation = assembled(trial, roster, certificate)
+        written = folder_text(allocation)["allocation.csv"]
+        if (place / "allocation.csv").read_text(encoding="utf-8") != written:
+            raise AllocationError(
+                f"{place / 'allocation.csv'} differs from the certificate; rct verify says where"
+            )
+        return allocation
+
+
+def randomize(
+    trial: Trial,
+    roster: pd.DataFrame,
+    *,
+    seed: str | int | bytes | None = None,
+    commitment: Mapping[str, Any] | str | PathLike[str] | None = None,
+    value: str | None = None,
+) -> Allocation:
+    """Randomize the units of a roster as the trial declares.
+
+    Parameters
+    ----------
+    trial
+        The trial.
+    roster
+        One row per measured unit; the columns that the trial names under ``[units]`` as text.
+    seed
+        Text, integer or bytes; the whole allocation follows from it, the trial's design and the ids.
+    commitment, value
+        For pre-committed randomization, which this version does not have yet.
+
+    Raises
+    ------
+    DataError
+        When the roster cannot be read as declared.
+    AllocationError
+        When the design cannot be carried out on this roster.
+    """
+    if commitment is not None or value is not None:
+        raise AllocationError("pre-committed randomization is not available yet; give seed= alone")
+    if seed is None:
+        raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
+    key = seed_text(seed)
+    checked = checked_roster(roster, trial.units)
+    plan = planned(trial, checked.block_sizes)
+    assigned = assign(key, trial.design_hash, checked.blocks, plan)
+    return assembled(trial, checked, make_certificate(trial, checked, plan=plan, assigned=assigned, seed=key))
+
+
+def planned(design: Design, blocks: BlockSizes) -> Plan:
+    """Lay down the sequences and shares of a design for blocks of given sizes.
+
+    Raises
+    ------
+    AllocationError
+        When the kind of schedule is not built yet, there are fewer units than arms, or the units do not fit.
+    """
+    kind = design.schedule.kind
+    if kind not in SCHEMES:
+        raise AllocationError(
+            f"schedule.kind = {kind} cannot be randomized yet; built are {', '.join(SCHEMES)}"
+        )
+    units, arms = sum(blocks.values()), len(design.arms.names)
+    if units < arms:
+        raise AllocationError(
+            f"the roster has {units} values of {design.units.randomize} to randomize, fewer than the {arms} arms"
+        )
+    names = [block_name(block) for block in blocks]
+    if len(set(names)) < len(names):
+        raise AllocationError("two blocks read the same when their values are joined by a stroke; rename one")
+    return SCHEMES[kind](design, blocks)
+
+
+def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) -> dict[str, int]:
+    """Assign every randomized unit its sequence, block by block."""
+    members: dict[Block, list[str]] = {}
+    for unit, block in blocks.items():
+        members.setdefault(block, []).append(unit)
+    assigned: dict[str, int] = {}
+    for block, units in members.items():
+        shares = plan.shares[block]
+        assigned |= keyed_assignment(key, design_hash, block, units=units, shares=shares)
+    return assigned
+
+
+def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocation:
+    """Make the tables of an allocation from its certificate."""
+    plan = planned(trial, roster.block_sizes)
+    units = certificate["units"]
+    given = [plan.sequences[unit["sequence"]] for unit in units]
+    shares = [plan.shares[tuple(unit["block"])] for unit in units]
+    frame = pd.DataFrame(
+        {
+            "unit": pd.Series([unit["unit"] for unit in units], dtype="str"),
+            "block": pd.Series([block_name(unit["block"]) for unit in units], dtype="str"),
+            "sequence": np.array([unit["sequence"] for unit in units], dtype=np.int64),
+            "arm": pd.Series([sequence.arm for sequence in given], dtype="str"),
+            "starts": np.array([sequence.starts for sequence in given], dtype=np.int64),
+            "probability": [float(row[unit["sequence"]]) for unit, row in zip(units, shares, strict=True)],
+        }
+    )
+    probabilities = pd.DataFrame(
+        [[float(share) for share in row] for row in shares],
+        index=pd.Index(frame["unit"], name="unit"),
+        columns=pd.RangeIndex(len(plan.sequences), name="sequence"),
+    )
+    return Allocation(
+        trial=trial,
+        roster=roster.frame,
+        certificate=certificate,
+        plan=plan,
+        frame=frame,
+        sequences=sequence_table(plan.sequences),
+        probabilities=probabilities,
+    )
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Refuse a target that is a file or a folder with something in it.
+
+    Raises
+    ------
+    AllocationError
+        So that an allocation is never overwritten.
+    """
+    if (folder / "certificate.json").exists():
+        raise AllocationError(f"{folder} already holds an allocation; choose another folder")
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise AllocationError(f"{folder} is not an empty folder; choose another one")

@@ -1,0 +1,138 @@
+"""The certificate of a randomization: all that is needed to make it again, and what it does not prove.
+
+Keys of the JSON object, format 1:
+
+``format``, ``mechanism`` ("keyed-order"), ``level``, ``proves`` and ``does_not_prove`` (plain words), ``seed``,
+``design`` (canonical JSON text) and ``design_hash``, ``roster_hash``, ``measured_units``, ``blocks`` (name,
+values, counts and exact shares by sequence), ``units`` (unit, block, sequence), ``trial`` (name, hash and the
+hash of each table), ``software``.
+"""
+
+import json
+import platform
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from rct import __version__
+from rct.errors import AllocationError
+from rct.identifiers import listed
+from rct.randomization.keyed_order import Block
+from rct.randomization.plan import Plan, block_name
+from rct.randomization.rosters import Roster
+from rct.trial import Trial
+
+FORMAT = 1
+MECHANISM = "keyed-order"
+Level = Literal["reproducible"]
+Certificate = dict[str, Any]
+
+LEVELS: dict[Level, tuple[str, str]] = {
+    "reproducible": (
+        "Anyone who holds this certificate and the roster can make the allocation again, and finds any unit, "
+        "block, schedule or result that was changed in one of them afterwards.",
+        "The seed was typed. Whoever chose it, a label, a date or an id could have searched for an allocation "
+        "they liked (a wished-for order of nine divisions takes seconds to find), or have made the whole "
+        "folder again with another seed. Only a seed that was still unknown when trial and roster were fixed, "
+        "and a copy of the commitment held by a third party, rule that out.",
+    ),
+}
+"""For each level, what it proves and what it does not."""
+
+KEYS = frozenset(
+    {"format", "mechanism", "level", "proves", "does_not_prove", "seed", "design", "design_hash"}
+    | {"roster_hash", "measured_units", "blocks", "units", "trial", "software"}
+)
+
+
+def make_certificate(
+    trial: Trial, roster: Roster, *, plan: Plan, assigned: Mapping[str, int], seed: str
+) -> Certificate:
+    """Write down a keyed-order randomization; the same inputs under the same versions give the same object."""
+    proves, does_not_prove = LEVELS["reproducible"]
+    return {
+        "format": FORMAT,
+        "mechanism": MECHANISM,
+        "level": "reproducible",
+        "proves": proves,
+        "does_not_prove": does_not_prove,
+        "seed": seed,
+        "design": trial.design_json,
+        "design_hash": trial.design_hash,
+        "roster_hash": roster.hash,
+        "measured_units": len(roster.frame),
+        "blocks": block_records(roster.blocks, plan=plan, assigned=assigned),
+        "units": [
+            {"unit": unit, "block": list(block), "sequence": assigned[unit]}
+            for unit, block in roster.blocks.items()
+        ],
+        "trial": {"name": trial.name, "hash": trial.hash, "tables": trial.table_hashes},
+        "software": {"rct": __version__, "python": platform.python_version()},
+    }
+
+
+def block_records(
+    blocks: Mapping[str, Block], *, plan: Plan, assigned: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Give, block by block, the counts and the exact shares of the sequences."""
+    counts = {block: [0] * len(plan.sequences) for block in plan.shares}
+    for unit, block in blocks.items():
+        counts[block][assigned[unit]] += 1
+    return [
+        {
+            "name": block_name(block),
+            "values": list(block),
+            "counts": counts[block],
+            "shares": [str(share) for share in shares],
+        }
+        for block, shares in plan.shares.items()
+    ]
+
+
+def certificate_text(certificate: Certificate) -> str:
+    """Write a certificate as JSON that people can read."""
+    return json.dumps(certificate, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_certificate(path: str | PathLike[str]) -> Certificate:
+    """Read a certificate from its file, or from the folder of an allocation.
+
+    Raises
+    ------
+    AllocationError
+        When there is no such file, or it is no certificate of a format known here.
+    """
+    file = Path(path)
+    file = file / "certificate.json" if file.is_dir() else file
+    if not file.is_file():
+        raise AllocationError(
+            f"{file}: there is no such file; give the folder of an allocation, or its certificate"
+        )
+    try:
+        certificate = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise AllocationError(f"{file}: not readable as JSON: {error}") from None
+    return known_certificate(certificate, where=str(file))
+
+
+def known_certificate(certificate: object, *, where: str) -> Certificate:
+    """Refuse what is no certificate of this format.
+
+    Raises
+    ------
+    AllocationError
+        Naming the missing keys, or the format that is not known.
+    """
+    given = certificate if isinstance(certificate, dict) else {}
+    lacking = sorted(KEYS - set(given))
+    if lacking:
+        raise AllocationError(
+            f"{where}: this is no certificate of a randomization; it lacks {listed(lacking)}"
+        )
+    if given["format"] != FORMAT or given["mechanism"] != MECHANISM or given["level"] not in LEVELS:
+        raise AllocationError(
+            f"{where}: format {given['format']}, mechanism {given['mechanism']}, level {given['level']} are not "
+            f"known to this version; it reads format {FORMAT}, {MECHANISM}, {', '.join(LEVELS)}"
+        )
+    return given

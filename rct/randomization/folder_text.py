@@ -1,0 +1,59 @@
+"""The files of an allocation's folder, as text: for people, for other programs, and for verification."""
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rct.randomization.certificate import LEVELS, certificate_text
+
+if TYPE_CHECKING:
+    from rct.randomization.allocation import Allocation
+
+README = """\
+{name}: a randomization
+
+allocation.csv    who follows which sequence: one row per {unit}
+schedule.csv      the sequences: arm and dose in each period (empty dose: transition, left out)
+roster.csv        the measured units it was made from
+trial.toml        the trial as it was declared
+certificate.json  seed, design and result: all that is needed to make this again
+
+Level: {level}
+What this proves: {proves}
+What it does not prove: {does_not_prove}
+
+To check it: rct verify FOLDER --roster ROSTER.csv
+The rules, byte by byte, are in rct's documentation, "The bytes of an allocation".
+"""
+
+
+def folder_text(allocation: "Allocation") -> dict[str, str]:
+    """Give the text of each file by its name."""
+    certificate = allocation.certificate
+    proves, does_not_prove = LEVELS[certificate["level"]]
+    return {
+        "allocation.csv": table_text(allocation.frame),
+        "schedule.csv": table_text(allocation.sequences),
+        "roster.csv": table_text(allocation.roster),
+        "trial.toml": allocation.trial.to_toml(),
+        "README.txt": README.format(
+            name=allocation.trial.name,
+            unit=allocation.trial.units.randomize,
+            level=certificate["level"],
+            proves=proves,
+            does_not_prove=does_not_prove,
+        ),
+        "certificate.json": certificate_text(certificate),
+    }
+
+
+def table_text(frame: pd.DataFrame) -> str:
+    """Write a table as CSV; a missing number is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(frame.columns)
+    for row in frame.itertuples(index=False):
+        writer.writerow("" if value != value else value for value in row)
+    return text.getvalue()

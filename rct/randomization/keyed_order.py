@@ -1,0 +1,92 @@
+"""The keyed order: units sorted by a keyed hash of their id and cut at the counts.
+
+Nothing depends on the order of the roster, the platform or a library's random stream: anyone re-derives an
+allocation from the seed with HMAC-SHA256 (RFC 2104) alone. The bytes are laid down in
+``docs/allocation-bytes.md``, sections 3, 5, 6 and 7.
+"""
+
+import hmac
+import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
+from math import floor
+
+from rct.errors import AllocationError
+from rct.identifiers import join
+
+FORMAT = "rct/1"
+DRAW = "assign"
+
+Block = tuple[str, ...]
+Shares = tuple[Fraction, ...]
+
+
+def seed_text(seed: str | int | bytes) -> str:
+    """Give the seed as the text that a certificate shows: 1 and "1" are the same seed.
+
+    Raises
+    ------
+    AllocationError
+        For a blank seed, or one that is neither text, integer nor bytes.
+    """
+    if isinstance(seed, bytes):
+        return f"hex:{seed.hex()}"
+    if isinstance(seed, bool) or not isinstance(seed, int | str):
+        raise AllocationError(f"the seed {seed!r} is neither text, a whole number nor bytes")
+    text = unicodedata.normalize("NFC", str(seed))
+    if not text.strip():
+        raise AllocationError(
+            "the seed is blank; give a text that others will find again, such as a lottery draw"
+        )
+    return text
+
+
+def score(seed: str, design_hash: str, block: Block, unit: str) -> bytes:
+    """Give the keyed hash by which a unit is ordered within its block."""
+    return _keyed(seed, design_hash, DRAW, block, unit)
+
+
+def keyed_counts(seed: str, design_hash: str, block: Block, *, units: int, shares: Shares) -> tuple[int, ...]:
+    """Give the number of units of each sequence in a block.
+
+    Whole parts of n·pₛ first; left-over places by systematic sampling (Madow 1949), so that every unit's
+    probability of sequence s is exactly pₛ. All in fractions.
+    """
+    expected = [units * share for share in shares]
+    if all(number.denominator == 1 for number in expected):
+        return tuple(int(number) for number in expected)
+    u = Fraction(int.from_bytes(_keyed(seed, design_hash, "places", block, "")[:8], "big"), 2**64)
+    return systematic_counts(expected, u)
+
+
+def systematic_counts(expected: Sequence[Fraction], u: Fraction) -> tuple[int, ...]:
+    """Round expected numbers to whole ones with the same sum, by one point u in [0, 1).
+
+    Sequence s gets a left-over place when some integer k has c₍ₛ₋₁₎ ≤ u + k < cₛ, c the running sum of the
+    fractional parts.
+    """
+    counts, reached = [], Fraction(0)
+    for number in expected:
+        before, reached = reached, reached + number - floor(number)
+        counts.append(floor(number) + _whole_points(before, reached, u))
+    return tuple(counts)
+
+
+def keyed_assignment(
+    seed: str, design_hash: str, block: Block, *, units: Sequence[str], shares: Shares
+) -> dict[str, int]:
+    """Assign each unit of one block its sequence: the block in keyed order, cut at the counts."""
+    counts = keyed_counts(seed, design_hash, block, units=len(units), shares=shares)
+    ordered = sorted(units, key=lambda unit: (score(seed, design_hash, block, unit), unit.encode()))
+    places = [sequence for sequence, count in enumerate(counts) for _ in range(count)]
+    return dict(zip(ordered, places, strict=True))
+
+
+def _whole_points(low: Fraction, high: Fraction, u: Fraction) -> int:
+    """Count the integers k with low ≤ u + k < high."""
+    return -floor(u - high) + floor(u - low)
+
+
+def _keyed(seed: str, design_hash: str, draw: str, block: Block, unit: str) -> bytes:
+    message = join(FORMAT, design_hash, draw, join(*block), unit)
+    return hmac.digest(seed.encode(), message, "sha256")

@@ -1,0 +1,185 @@
+"""Rosters: every column as text, what the mechanism reads of it, and the hash of exactly that."""
+
+import csv
+import difflib
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+
+from rct.errors import AllocationError, DataError
+from rct.identifiers import canonical_column, join, listed
+from rct.randomization.keyed_order import Block
+from rct.trial_tables import Units
+
+
+@dataclass(frozen=True)
+class Roster:
+    """A checked roster.
+
+    ``frame`` has one row per measured unit, sorted by id, all columns text; ``blocks`` gives the block of each
+    randomized unit, in byte order.
+    """
+
+    frame: pd.DataFrame
+    blocks: Mapping[str, Block]
+    hash: str
+
+    @property
+    def block_sizes(self) -> dict[Block, int]:
+        """Randomized units in each block, blocks in byte order."""
+        return dict(sorted(Counter(self.blocks.values()).items()))
+
+
+def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read a roster from CSV with every column as text: ``0412`` keeps its zero, ``NA`` is a text.
+
+    Parameters
+    ----------
+    path
+        A CSV file in UTF-8, one header line, one row per measured unit.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Text columns; blank lines are skipped.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, empty or not UTF-8, its header repeats a column, or a row has more or fewer
+        cells than the header.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{file}: there is no such file")
+    try:
+        lines = file.read_bytes().decode("utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: byte {error.start + 1} is not UTF-8; save the roster as CSV in UTF-8"
+        ) from None
+    reader = csv.reader(lines)
+    rows = [(reader.line_num, row) for row in reader if row]
+    if not rows:
+        raise DataError(f"{file}: the file is empty; give a header line and one row per unit")
+    header = rows[0][1]
+    doubtful = [name for name in header if not name.strip() or header.count(name) > 1]
+    if doubtful:
+        raise DataError(f"{file}: the header has blank or repeated columns: {listed(sorted(set(doubtful)))}")
+    ragged = [f"row {number} has {len(row)} cells" for number, row in rows[1:] if len(row) != len(header)]
+    if ragged:
+        raise DataError(f"{file}: the header has {len(header)} columns, but {listed(ragged)}")
+    frame = pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype="str")
+    frame.attrs["file"] = str(file)
+    return frame
+
+
+def checked_roster(roster: pd.DataFrame, units: Units) -> Roster:
+    """Check a roster against the trial's units and bring it into canonical form.
+
+    Raises
+    ------
+    DataError
+        For a missing column, ids that are no text, a repeated id, an empty block, or a block that varies within
+        a randomized unit.
+    AllocationError
+        When the roster has no rows.
+    """
+    file = str(roster.attrs.get("file", "roster"))
+    read = columns_read(units)
+    _require_columns(roster, read, file)
+    if roster.empty:
+        raise AllocationError(f"{file}: there is no unit to randomize")
+    _require_blocks(roster, units, file)
+    canonical = {column: canonical_column(roster[column], what=column, file=file) for column in read}
+    frame = pd.DataFrame(
+        {column: canonical.get(column, _as_text(roster[column])) for column in roster.columns}
+    ).reset_index(drop=True)
+    _require_unique(frame[units.id], file)
+    blocks = _blocks(frame, units, file)
+    order = sorted(range(len(frame)), key=frame[units.id].tolist().__getitem__)
+    frame = frame.iloc[order].reset_index(drop=True)
+    return Roster(frame=frame, blocks=blocks, hash=roster_hash(frame, units))
+
+
+def columns_read(units: Units) -> tuple[str, ...]:
+    """Name the columns that the mechanism reads: id, randomized unit, then blocks by name."""
+    unit = () if units.randomize == units.id else (units.randomize,)
+    return (units.id, *unit, *sorted(units.block))
+
+
+def roster_hash(frame: pd.DataFrame, units: Units) -> str:
+    """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
+    columns = columns_read(units)
+    rows = sorted(
+        zip(*(frame[column].tolist() for column in columns), strict=True), key=lambda row: row[0].encode()
+    )
+    return hashlib.sha256(join(*(join(*row) for row in [columns, *rows]))).hexdigest()
+
+
+def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -> None:
+    present = [str(column) for column in roster.columns]
+    for column in wanted:
+        if column not in present:
+            near = difflib.get_close_matches(column, present, n=1)
+            advice = f'did you mean "{near[0]}"? ' if near else ""
+            raise DataError(
+                f'{file}: there is no column "{column}", which the trial names under [units]; {advice}'
+                f"The columns are: {', '.join(present)}."
+            )
+
+
+def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
+    for column in units.block:
+        blank = [
+            f"row {row}"
+            for row, value in enumerate(roster[column].tolist(), start=2)
+            if pd.isna(value) or str(value).strip() == ""
+        ]
+        if blank:
+            raise DataError(
+                f"{file}: the block column {column} is empty in {listed(blank)}. "
+                "Give every unit its block before randomizing; an empty one is no block."
+            )
+
+
+def _require_unique(ids: pd.Series, file: str) -> None:
+    rows = defaultdict(list)
+    for row, unit in enumerate(ids.tolist(), start=2):
+        rows[unit].append(str(row))
+    repeated = [f'"{unit}" in rows {", ".join(found)}' for unit, found in rows.items() if len(found) > 1]
+    if repeated:
+        raise DataError(
+            f"{file}: {len(repeated)} of the ids in {ids.name} appear more than once: {listed(repeated)}. "
+            "Keep one row per unit."
+        )
+
+
+def _blocks(frame: pd.DataFrame, units: Units, file: str) -> dict[str, Block]:
+    found: dict[str, dict[Block, int]] = defaultdict(dict)
+    values = zip(*(frame[column].tolist() for column in units.block), strict=True)
+    blocks = list(values) if units.block else [()] * len(frame)
+    for row, (unit, block) in enumerate(zip(frame[units.randomize].tolist(), blocks, strict=True), start=2):
+        found[unit].setdefault(block, row)
+    varying = [
+        f"{unit}: " + ", ".join(f"{'/'.join(block)} (row {row})" for block, row in rows.items())
+        for unit, rows in sorted(found.items())
+        if len(rows) > 1
+    ]
+    if varying:
+        raise DataError(
+            f"{file}: the block ({', '.join(units.block)}) varies within a {units.randomize}: {listed(varying)}. "
+            f"Blocks must be the same in all rows of a {units.randomize}."
+        )
+    return {unit: next(iter(rows)) for unit, rows in sorted(found.items())}
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    missing = column.isna().tolist()
+    text = ["" if gone else str(value) for gone, value in zip(missing, column.tolist(), strict=True)]
+    return pd.Series(text, index=column.index, dtype="str")

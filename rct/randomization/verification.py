@@ -1,0 +1,263 @@
+"""Verification: the allocation is made again from the certificate, and whatever differs is named."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rct.errors import AllocationError, RctError
+from rct.identifiers import listed
+from rct.randomization.allocation import assign, planned
+from rct.randomization.certificate import (
+    Certificate,
+    block_records,
+    known_certificate,
+    read_certificate,
+)
+from rct.randomization.folder_text import table_text
+from rct.randomization.plan import Plan, block_name
+from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
+from rct.schedule import sequence_table
+from rct.trial import Trial, differing_tables
+from rct.trial_hash import sha256
+from rct.trial_tables import Design
+
+KEPT = ("allocation.csv", "schedule.csv", "roster.csv", "trial.toml")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found.
+
+    ``ok`` when nothing differs; ``problems`` name each cause; ``level`` says what an honest certificate can
+    prove; ``amendments`` are the tables of the kept trial that were edited afterwards without touching what
+    the randomization rests on.
+    """
+
+    ok: bool
+    problems: tuple[str, ...]
+    level: str
+    amendments: tuple[str, ...] = ()
+
+
+def verify(
+    certificate_or_folder: Mapping[str, Any] | str | PathLike[str],
+    roster: pd.DataFrame,
+    *,
+    commitment: Mapping[str, Any] | str | PathLike[str] | None = None,
+) -> Verification:
+    """Make an allocation again from its certificate and a roster, and say what differs.
+
+    Parameters
+    ----------
+    certificate_or_folder
+        A certificate, its file, or the folder of an allocation, whose other files are then checked too.
+    roster
+        The roster as the verifier holds it.
+    commitment
+        For pre-committed randomization, which this version does not have yet.
+
+    Raises
+    ------
+    AllocationError
+        When there is no readable certificate.
+    DataError
+        When the roster cannot be read as the certificate's design declares.
+    """
+    if commitment is not None:
+        raise AllocationError("pre-committed randomization is not available yet; verify without a commitment")
+    folder, certificate = _opened(certificate_or_folder)
+    if sha256(certificate["design"]) != certificate["design_hash"]:
+        changed = "the certificate's design was edited: it no longer has the certificate's design hash"
+        return Verification(ok=False, problems=(changed,), level=certificate["level"])
+    design = Design.model_validate(json.loads(certificate["design"]))
+    checked = checked_roster(roster, design.units)
+    problems = [*_roster_problems(certificate, checked, design, folder)]
+    if not problems:
+        problems += _assignment_problems(certificate, checked, design)
+    amendments: tuple[str, ...] = ()
+    if folder is not None:
+        problems += [*_kept_tables(folder, certificate, design)]
+        trial_problems, amendments = _kept_trial(folder, certificate)
+        problems += trial_problems
+    return Verification(
+        ok=not problems, problems=tuple(problems), level=certificate["level"], amendments=amendments
+    )
+
+
+def _opened(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[Path | None, Certificate]:
+    if isinstance(given, Mapping):
+        return None, known_certificate(dict(given), where="the certificate")
+    path = Path(given)
+    return (path if path.is_dir() else None), read_certificate(path)
+
+
+def _roster_problems(
+    certificate: Certificate, roster: Roster, design: Design, folder: Path | None
+) -> Iterator[str]:
+    if roster.hash == certificate["roster_hash"]:
+        return
+    found = [*_unit_problems(certificate, roster, design)]
+    kept = folder / "roster.csv" if folder else None
+    if kept is not None and kept.is_file():
+        found += _row_problems(kept, certificate, roster, design)
+    yield from found or [
+        f"the roster is not the one that was randomized: in the columns {', '.join(columns_read(design.units))} "
+        f"at least one row differs, of {certificate['measured_units']} then and {len(roster.frame)} now"
+    ]
+
+
+def _unit_problems(certificate: Certificate, roster: Roster, design: Design) -> Iterator[str]:
+    then = {unit["unit"]: tuple(unit["block"]) for unit in certificate["units"]}
+    yield from _changed_ids(set(then), set(roster.blocks), design.units.randomize)
+    moved = [unit for unit in then if unit in roster.blocks and roster.blocks[unit] != then[unit]]
+    if moved:
+        shown = [
+            f"{unit}: {'/'.join(then[unit])} → {'/'.join(roster.blocks[unit])}" for unit in sorted(moved)
+        ]
+        yield f"the block was changed in the roster for {listed(shown)}"
+
+
+def _row_problems(kept: Path, certificate: Certificate, roster: Roster, design: Design) -> Iterator[str]:
+    """Compare row by row with the roster in the folder, when that is still the one in the certificate."""
+    try:
+        before = checked_roster(read_roster(kept), design.units)
+    except RctError:
+        return
+    if before.hash != certificate["roster_hash"]:
+        return
+    key, columns = design.units.id, list(columns_read(design.units)[1:])
+    old, new = (one.frame.set_index(key)[columns] for one in (before, roster))
+    if key != design.units.randomize:
+        yield from _changed_ids(set(old.index), set(new.index), key)
+    shared = old.index.intersection(new.index, sort=False)
+    for column in columns:
+        differs = old.loc[shared, column] != new.loc[shared, column]
+        shown = [
+            f"{unit}: {old.at[unit, column]} → {new.at[unit, column]}" for unit in shared[differs.to_numpy()]
+        ]
+        if shown:
+            yield f"{column} was changed in the roster for {listed(shown)}"
+
+
+def _changed_ids(then: set[str], now: set[str], what: str) -> Iterator[str]:
+    gone, new = then - now, now - then
+    plain = {_bare(unit): unit for unit in new}
+    rewritten = {unit: plain[_bare(unit)] for unit in sorted(gone) if _bare(unit) in plain}
+    if rewritten:
+        shown = [f"{old} is now {changed}" for old, changed in rewritten.items()]
+        yield (
+            f'{what}: ids differ only by leading zeros or a ".0": {listed(shown)}. '
+            "Read the roster with every column as text"
+        )
+    removed, added = sorted(gone - set(rewritten)), sorted(new - set(rewritten.values()))
+    if removed:
+        yield f"{what} removed from the roster: {listed(removed)}"
+    if added:
+        yield f"{what} added to the roster: {listed(added)}"
+
+
+def _bare(unit: str) -> str:
+    return unit.removesuffix(".0").lstrip("0") or "0"
+
+
+def _assignment_problems(certificate: Certificate, roster: Roster, design: Design) -> list[str]:
+    plan = planned(design, roster.block_sizes)
+    again = assign(certificate["seed"], certificate["design_hash"], roster.blocks, plan)
+    claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
+    differing = [unit for unit in again if again[unit] != claimed.get(unit)]
+    problems = []
+    if differing:
+        shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {again[unit]}" for unit in differing]
+        problems.append(
+            f'seed or result was changed: the seed "{certificate["seed"]}" does not give the sequences in the '
+            f"certificate for {len(differing)} of {len(again)} units ({listed(shown)})"
+        )
+    elif certificate["blocks"] != block_records(roster.blocks, plan=plan, assigned=again):
+        problems.append("the certificate's counts or shares by block were edited")
+    return problems
+
+
+def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iterator[str]:
+    lacking = [name for name in KEPT if not (folder / name).is_file()]
+    yield from (f"{name} is missing from the folder" for name in lacking)
+    sizes = {tuple(block["values"]): sum(block["counts"]) for block in certificate["blocks"]}
+    plan = planned(design, sizes)
+    if "allocation.csv" not in lacking:
+        yield from _row_edits(folder / "allocation.csv", certificate, plan)
+    if "schedule.csv" not in lacking:
+        written = table_text(sequence_table(plan.sequences))
+        if (folder / "schedule.csv").read_text(encoding="utf-8") != written:
+            yield "schedule.csv in the folder was edited: it differs from the certificate's design"
+    if "roster.csv" not in lacking:
+        yield from _kept_roster(folder / "roster.csv", certificate, design)
+
+
+def _row_edits(path: Path, certificate: Certificate, plan: Plan) -> Iterator[str]:
+    claimed = {unit["unit"]: unit for unit in certificate["units"]}
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for number, row in enumerate(rows, start=2):
+        unit = claimed.pop(row.get("unit", ""), None)
+        if unit is None:
+            yield f"allocation.csv, row {number}: {row.get('unit')} is not in the certificate, or stands twice"
+            continue
+        for column, value in _row_as_written(unit, plan).items():
+            if row.get(column) != value:
+                yield (
+                    f"allocation.csv, row {number}: {unit['unit']} stands with {column} {row.get(column)}, "
+                    f"the certificate says {value}"
+                )
+    if claimed:
+        yield f"allocation.csv lacks {listed(sorted(claimed))}"
+
+
+def _row_as_written(unit: Mapping[str, Any], plan: Plan) -> dict[str, str]:
+    if unit["sequence"] not in range(len(plan.sequences)):
+        return {"sequence": str(unit["sequence"])}
+    sequence = plan.sequences[unit["sequence"]]
+    return {
+        "block": block_name(tuple(unit["block"])),
+        "sequence": str(unit["sequence"]),
+        "arm": sequence.arm,
+        "starts": str(sequence.starts),
+    }
+
+
+def _kept_roster(path: Path, certificate: Certificate, design: Design) -> Iterator[str]:
+    try:
+        kept = checked_roster(read_roster(path), design.units)
+    except RctError as error:
+        yield f"the roster kept in the folder cannot be read any more: {error}"
+        return
+    if kept.hash != certificate["roster_hash"]:
+        yield "roster.csv in the folder was edited: it is not the roster in the certificate"
+
+
+def _kept_trial(folder: Path, certificate: Certificate) -> tuple[list[str], tuple[str, ...]]:
+    path = folder / "trial.toml"
+    if not path.is_file():
+        return [], ()
+    try:
+        trial = Trial.parse(path.read_bytes().decode("utf-8-sig"), name=str(path))
+    except (RctError, UnicodeDecodeError) as error:
+        return [f"the trial kept in the folder cannot be read any more: {error}"], ()
+    edits = list(_edits(json.loads(certificate["design"]), json.loads(trial.design_json)))
+    edited = {table for table, _ in edits}
+    tables = differing_tables(certificate["trial"]["tables"], trial.table_hashes)
+    problems = [f"trial.toml in the folder: the randomization rests on {edit}" for _, edit in edits]
+    return problems, tuple(table for table in tables if table not in edited)
+
+
+def _edits(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for table in sorted({*then, *now}):
+        old, new = then.get(table, {}), now.get(table, {})
+        for key in sorted({*old, *new}):
+            if old.get(key) != new.get(key):
+                was, is_now = (json.dumps(one[key]) if key in one else "absent" for one in (old, new))
+                yield table, f"{table}.{key}, which was edited: {was} → {is_now}"
