@@ -1,0 +1,123 @@
+"""The reference pages say what the code does: every key, every column, and the bytes of an allocation."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+import pytest
+from pydantic import BaseModel
+
+import rct
+from rct.estimates import COLUMNS
+from rct.trial import Trial
+from rct.trial_tables import Treatment
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+# Allocations made from the specification by two other programs, one in Python and one in JavaScript.
+DIVISIONS = [f"Division {number}" for number in (5, 6, 1, 7, 9, 8, 3, 2, 4)]
+WEDGE = {
+    "seed": "public drawing of 2018-10-15: 48 14 68",
+    "design": '{"arms":{"control":"usual training","treatments":["ICAT"]},"schedule":{"baseline":12,"kind":'
+    '"stepped-wedge","period":"month","periods":24,"start":"2018-11-01","step":1},"units":{"id":"officer_id",'
+    '"measure":"officer","randomize":"division"}}',
+    "units": [{"unit": unit, "block": []} for unit in sorted(DIVISIONS)],
+}
+COMPLETE = {
+    "seed": "Louisville ICAT 2018",
+    "design": '{"arms":{"control":"usual training","treatments":["ICAT"]},"schedule":{"kind":"parallel",'
+    '"period":"month","periods":12},"units":{"id":"officer_id","measure":"officer","randomize":"officer_id"}}',
+    "units": [
+        {"unit": unit, "block": []} for unit in ("0412", "412", "NA", "Ø-7", "José", "00", "z", "1e5", "x y")
+    ],
+}
+THIRDS = {
+    "seed": "1",
+    "design": '{"arms":{"control":"none","probabilities":{"day":"1/3","none":"1/3","three days":"1/3"},'
+    '"treatments":["day","three days"]},"schedule":{"kind":"parallel","period":"month","periods":6},"units":'
+    '{"block":["district","shift"],"id":"officer_id","measure":"officer","randomize":"squad"}}',
+}
+
+
+@pytest.fixture(scope="module")
+def derivation() -> dict[str, Any]:
+    """Give the functions that the page on allocation bytes shows."""
+    page = (DOCS / "allocation-bytes.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, namespace)
+    return namespace
+
+
+def test_the_derivation_shown_gives_the_wedge_that_others_computed(derivation: dict[str, Any]) -> None:
+    found = derivation["sequences"](WEDGE, [], [1] * 9)
+    assert found == {division: order for order, division in enumerate(DIVISIONS)}
+
+
+def test_the_derivation_shown_gives_counts_and_arms_that_others_computed(derivation: dict[str, Any]) -> None:
+    counts = derivation["counts"](COMPLETE, [], 9, ["1/2", "1/2"])
+    assert counts == [5, 4]
+    found = derivation["sequences"](COMPLETE, [], counts)
+    assert {unit for unit, sequence in found.items() if sequence == 0} == {"x y", "NA", "Ø-7", "1e5", "412"}
+
+
+@pytest.mark.parametrize(
+    ("block", "n", "expected"),
+    [(["1", "day"], 4, [2, 1, 1]), (["12", "day"], 6, [2, 2, 2]), (["12", "3"], 5, [1, 2, 2])],
+)
+def test_the_places_shown_are_those_that_others_computed(
+    derivation: dict[str, Any], block: list[str], n: int, expected: list[int]
+) -> None:
+    assert derivation["counts"](THIRDS, block, n, ["1/3"] * 3) == expected
+
+
+def test_the_derivation_shown_gives_what_rct_wrote(derivation: dict[str, Any], tmp_path: Path) -> None:
+    trial = rct.load("louisville_icat")
+    roster = pd.DataFrame({"officer_id": [f"{i:03d}" for i in range(18)], "division": sorted(DIVISIONS) * 2})
+    allocation = rct.randomize(trial, roster, seed="a drawing in public")
+    allocation.write(tmp_path / "allocation")
+    certificate = json.loads((tmp_path / "allocation" / "certificate.json").read_text(encoding="utf-8"))
+    (block,) = certificate["blocks"]
+    found = derivation["sequences"](certificate, block["values"], block["counts"])
+    assert found == dict(zip(allocation.frame["unit"], allocation.frame["sequence"], strict=True))
+
+
+def keys_under(page: str, heading: str) -> list[str]:
+    section = page.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+    return re.findall(r"^\| `([a-z_]+)` \|", section, flags=re.MULTILINE)
+
+
+def tables(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Give the model of each table of a trial file, by the heading it has on the page."""
+    found = {}
+    for name, field in model.model_fields.items():
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        models = [kind for kind in inner if issubclass(kind, BaseModel)]
+        if models:
+            found[f"## `[[{name}]]`" if models[0] is not field.annotation else f"## `[{name}]`"] = models[0]
+    return found
+
+
+def test_the_trial_file_page_lists_every_key_in_the_order_of_the_code() -> None:
+    page = (DOCS / "trial-file.md").read_text(encoding="utf-8")
+    models = {**tables(Trial), "### Tables in `treatments`": Treatment}
+    assert len(models) == 9
+    assert {heading: keys_under(page, heading) for heading in models} == {
+        heading: list(model.model_fields) for heading, model in models.items()
+    }
+
+
+def test_the_trial_file_page_says_which_keys_are_required() -> None:
+    page = (DOCS / "trial-file.md").read_text(encoding="utf-8")
+    for heading, model in tables(Trial).items():
+        section = page.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+        required = re.findall(r"^\| `([a-z_]+)` \| – \|", section, flags=re.MULTILINE)
+        assert required == [name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def test_the_estimates_page_explains_every_column() -> None:
+    page = (DOCS / "estimates.md").read_text(encoding="utf-8")
+    cells = " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert sorted(re.findall(r"`([a-z_]+)`", cells)) == sorted(COLUMNS)
