@@ -117,9 +117,9 @@ class Allocation:
     def smallest_p(self) -> float:
         """Smallest two-sided randomization p-value that can come out.
 
-        The probability of the least probable allocation, doubled where every allocation has a mirror image (two sequences of equal
-        share); with several treatment arms the worst of the comparisons of one arm with the control, the
-        other arms' units held fixed.
+        The probability of the least probable allocation, doubled where every allocation has a mirror
+        image (two sequences of equal share); with several treatment arms the worst of the comparisons of
+        one arm with the control, the other arms' units held fixed.
         """
         arms = [treatment.name for treatment in self.trial.arms.treatments]
         if len(arms) == 1:
@@ -296,10 +296,10 @@ def planned(design: Design, blocks: BlockSizes) -> Plan:
         raise AllocationError(
             f"schedule.kind = {kind} cannot be randomized yet; built are {', '.join(SCHEMES)}"
         )
-    units, arms = sum(blocks.values()), len(design.arms.names)
+    units, arms, column = sum(blocks.values()), len(design.arms.names), design.units.randomize
     if units < arms:
         raise AllocationError(
-            f"the roster has {units} values of {design.units.randomize} to randomize, fewer than the {arms} arms"
+            f"the roster has {units} units to randomize (values of {column}), fewer than the {arms} arms"
         )
     names = [block_name(block) for block in blocks]
     if len(set(names)) < len(names):

@@ -2,10 +2,10 @@
 
 Keys of the JSON object, format 1:
 
-``format``, ``mechanism`` ("keyed-order"), ``level``, ``proves`` and ``does_not_prove`` (plain words), ``seed``,
-``design`` (canonical JSON text) and ``design_hash``, ``roster_hash``, ``measured_units``, ``blocks`` (name,
-values, counts and exact shares by sequence), ``units`` (unit, block, sequence), ``trial`` (name, hash and the
-hash of each table), ``software``.
+``format``, ``mechanism`` ("keyed-order"), ``level``, ``proves`` and ``does_not_prove`` (plain words),
+``seed``, ``design`` (canonical JSON text) and ``design_hash``, ``roster_hash``, ``measured_units``,
+``blocks`` (name, values, counts and exact shares by sequence), ``units`` (unit, block, sequence), ``trial``
+(name, hash and the hash of each table), ``software``.
 """
 
 import json
@@ -32,10 +32,10 @@ LEVELS: dict[Level, tuple[str, str]] = {
     "reproducible": (
         "Anyone who holds this certificate and the roster can make the allocation again, and finds any unit, "
         "block, schedule or result that was changed in one of them afterwards.",
-        "The seed was typed. Whoever chose it, a label, a date or an id could have searched for an allocation "
-        "they liked (a wished-for order of nine divisions takes seconds to find), or have made the whole "
-        "folder again with another seed. Only a seed that was still unknown when trial and roster were fixed, "
-        "and a copy of the commitment held by a third party, rule that out.",
+        "The seed was typed. Whoever chose it, a label, a date or an id could have searched for an "
+        "allocation they liked (a wished-for order of nine divisions takes seconds to find), or have made "
+        "the whole folder again with another seed. Only a seed that was still unknown when trial and roster "
+        "were fixed, and a copy of the commitment held by a third party, rule that out.",
     ),
 }
 """For each level, what it proves and what it does not."""
@@ -49,7 +49,7 @@ KEYS = frozenset(
 def make_certificate(
     trial: Trial, roster: Roster, *, plan: Plan, assigned: Mapping[str, int], seed: str
 ) -> Certificate:
-    """Write down a keyed-order randomization; the same inputs under the same versions give the same object."""
+    """Write down a keyed-order randomization; equal inputs and versions give an equal object."""
     proves, does_not_prove = LEVELS["reproducible"]
     return {
         "format": FORMAT,
@@ -132,7 +132,7 @@ def known_certificate(certificate: object, *, where: str) -> Certificate:
         )
     if given["format"] != FORMAT or given["mechanism"] != MECHANISM or given["level"] not in LEVELS:
         raise AllocationError(
-            f"{where}: format {given['format']}, mechanism {given['mechanism']}, level {given['level']} are not "
-            f"known to this version; it reads format {FORMAT}, {MECHANISM}, {', '.join(LEVELS)}"
+            f"{where}: format {given['format']}, mechanism {given['mechanism']}, level {given['level']} are "
+            f"not known to this version; it reads format {FORMAT}, {MECHANISM}, {', '.join(LEVELS)}"
         )
     return given

@@ -55,5 +55,5 @@ def table_text(frame: pd.DataFrame) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(frame.columns)
     for row in frame.itertuples(index=False):
-        writer.writerow("" if value != value else value for value in row)
+        writer.writerow("" if pd.isna(value) else value for value in row)
     return text.getvalue()

@@ -46,7 +46,7 @@ def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int) -> Shares:
     return tuple(Fraction(size, units) for size in sizes)
 
 
-def for_block(design: Design, tables: tuple[dict[str, object], ...], block: Block) -> dict[str, object]:
+def for_block(design: Design, tables: tuple[Mapping[str, object], ...], block: Block) -> dict[str, object]:
     """Give the keys that a ``by_block`` table holds for this block; none where no table names it."""
     columns = design.units.block
     for table in tables:
@@ -56,7 +56,7 @@ def for_block(design: Design, tables: tuple[dict[str, object], ...], block: Bloc
 
 
 def unnamed_blocks(
-    design: Design, tables: tuple[dict[str, object], ...], blocks: BlockSizes, *, key: str
+    design: Design, tables: tuple[Mapping[str, object], ...], blocks: BlockSizes, *, key: str
 ) -> None:
     """Refuse a ``by_block`` table whose block no unit of the roster is in.
 

@@ -7,7 +7,7 @@ block), drawn from a NumPy generator.
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from math import comb, gcd, lcm, prod
+from math import comb, gcd, lcm, log10, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +38,8 @@ def random_draws(blocks: Sequence[BlockOfUnits], *, n: int, seed: int | np.rando
         laws = count_law(len(columns), shares)
         weights = [weight for _, weight in laws]
         chosen = _choose(generator, weights, n)
-        layouts = np.array(
-            [[s for s, count in enumerate(counts) for _ in range(count)] for counts, _ in laws],
-            dtype=np.int16,
-        )
+        sequences = np.arange(len(shares), dtype=np.int16)
+        layouts = np.array([np.repeat(sequences, counts) for counts, _ in laws])
         for first in range(0, n, CHUNK):
             rows = slice(first, first + CHUNK)
             draws[rows, columns] = generator.permuted(layouts[chosen[rows]], axis=1)
@@ -60,7 +58,7 @@ def all_draws(blocks: Sequence[BlockOfUnits]) -> Draws:
     sizes = [sum(times * permutations(counts) for counts, times in law) for law in laws]
     rows = prod(sizes)
     if rows > LARGEST_SPACE:
-        shown = f"{rows:,}" if rows < 10**15 else f"about 10^{len(str(rows)) - 1}"
+        shown = f"{rows:,}" if rows < 10**15 else f"about 10^{int(rows.bit_length() * log10(2))}"
         raise AllocationError(
             f"the whole space has {shown} allocations, more than the {LARGEST_SPACE:,} that are enumerated; "
             "give a number of draws, such as 9999"

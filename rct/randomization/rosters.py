@@ -21,8 +21,8 @@ from rct.trial_tables import Units
 class Roster:
     """A checked roster.
 
-    ``frame`` has one row per measured unit, sorted by id, all columns text; ``blocks`` gives the block of each
-    randomized unit, in byte order.
+    ``frame`` has one row per measured unit, sorted by id, all columns text; ``blocks`` gives the block of
+    each randomized unit, in byte order.
     """
 
     frame: pd.DataFrame
@@ -85,8 +85,8 @@ def checked_roster(roster: pd.DataFrame, units: Units) -> Roster:
     Raises
     ------
     DataError
-        For a missing column, ids that are no text, a repeated id, an empty block, or a block that varies within
-        a randomized unit.
+        For a missing column, ids that are no text, a repeated id, an empty block, or a block that varies
+        within a randomized unit.
     AllocationError
         When the roster has no rows.
     """
@@ -173,8 +173,8 @@ def _blocks(frame: pd.DataFrame, units: Units, file: str) -> dict[str, Block]:
     ]
     if varying:
         raise DataError(
-            f"{file}: the block ({', '.join(units.block)}) varies within a {units.randomize}: {listed(varying)}. "
-            f"Blocks must be the same in all rows of a {units.randomize}."
+            f"{file}: the block ({', '.join(units.block)}) varies within a {units.randomize}: "
+            f"{listed(varying)}. Blocks must be the same in all rows of a {units.randomize}."
         )
     return {unit: next(iter(rows)) for unit, rows in sorted(found.items())}
 

@@ -1,4 +1,4 @@
-"""Staggered adoption: cohorts of declared sizes, each treated from its own period on (Athey & Imbens 2022)."""
+"""Staggered adoption: cohorts of declared sizes, each treated from its own period (Athey & Imbens 2022)."""
 
 from rct.randomization.keyed_order import Block
 from rct.randomization.plan import BlockSizes, Plan, for_block, sized_shares, unnamed_blocks

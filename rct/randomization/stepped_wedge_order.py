@@ -32,8 +32,8 @@ def stepped_wedge_plan(design: Design, blocks: BlockSizes) -> Plan:
     if crossings[-1] + schedule.transition > schedule.periods:
         raise AllocationError(
             f"{len(crossings)} groups cross one by one until period {crossings[-1]}, with "
-            f"{schedule.transition} transition periods, but the schedule ends with period {schedule.periods}; "
-            "raise schedule.periods or schedule.per_step"
+            f"{schedule.transition} transition periods, but the schedule ends with period "
+            f"{schedule.periods}; raise schedule.periods or schedule.per_step"
         )
     return Plan(
         sequences=tuple(

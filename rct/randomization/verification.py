@@ -107,8 +107,9 @@ def _roster_problems(
     if kept is not None and kept.is_file():
         found += _row_problems(kept, certificate, roster, design)
     yield from found or [
-        f"the roster is not the one that was randomized: in the columns {', '.join(columns_read(design.units))} "
-        f"at least one row differs, of {certificate['measured_units']} then and {len(roster.frame)} now"
+        f"the roster is not the one that was randomized: in the columns "
+        f"{', '.join(columns_read(design.units))} at least one row differs, of "
+        f"{certificate['measured_units']} then and {len(roster.frame)} now"
     ]
 
 
@@ -135,12 +136,9 @@ def _row_problems(kept: Path, certificate: Certificate, roster: Roster, design: 
     old, new = (one.frame.set_index(key)[columns] for one in (before, roster))
     if key != design.units.randomize:
         yield from _changed_ids(set(old.index), set(new.index), key)
-    shared = old.index.intersection(new.index, sort=False)
     for column in columns:
-        differs = old.loc[shared, column] != new.loc[shared, column]
-        shown = [
-            f"{unit}: {old.at[unit, column]} → {new.at[unit, column]}" for unit in shared[differs.to_numpy()]
-        ]
+        then, now = old[column].to_dict(), new[column].to_dict()
+        shown = [f"{unit}: {was} → {now[unit]}" for unit, was in then.items() if now.get(unit, was) != was]
         if shown:
             yield f"{column} was changed in the roster for {listed(shown)}"
 
@@ -175,8 +173,8 @@ def _assignment_problems(certificate: Certificate, roster: Roster, design: Desig
     if differing:
         shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {again[unit]}" for unit in differing]
         problems.append(
-            f'seed or result was changed: the seed "{certificate["seed"]}" does not give the sequences in the '
-            f"certificate for {len(differing)} of {len(again)} units ({listed(shown)})"
+            f'seed or result was changed: the seed "{certificate["seed"]}" does not give the sequences in '
+            f"the certificate for {len(differing)} of {len(again)} units ({listed(shown)})"
         )
     elif certificate["blocks"] != block_records(roster.blocks, plan=plan, assigned=again):
         problems.append("the certificate's counts or shares by block were edited")
@@ -205,7 +203,7 @@ def _row_edits(path: Path, certificate: Certificate, plan: Plan) -> Iterator[str
     for number, row in enumerate(rows, start=2):
         unit = claimed.pop(row.get("unit", ""), None)
         if unit is None:
-            yield f"allocation.csv, row {number}: {row.get('unit')} is not in the certificate, or stands twice"
+            yield f"allocation.csv, row {number}: {row.get('unit')} stands twice, or is not certified"
             continue
         for column, value in _row_as_written(unit, plan).items():
             if row.get(column) != value:
