@@ -1,5 +1,6 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
 from rct.frequentist.poisson_fixed_effects import poisson
+from rct.frequentist.random_timing import staggered
 
-__all__ = ["poisson"]
+__all__ = ["poisson", "staggered"]

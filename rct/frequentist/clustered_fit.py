@@ -89,7 +89,7 @@ def _variance(
         n_clusters=n_clusters,
         n_rows=len(rows.counts),
         n_parameters=_parameters(rows, fit),
-        n_nested=_nested(rows, clusters),
+        n_nested=_nested(rows, clusters) if correction == "CR1N" else 0,
     )
     return sandwich(fit.bread, scores, factor, n_clusters - 1)
 
@@ -100,10 +100,9 @@ def _parameters(rows: UnitRows, fit: FixedEffectsFit) -> int:
 
 def _nested(rows: UnitRows, clusters: NDArray[np.intp]) -> int:
     """Effects that clusters contain whole, one set of them less its first (which the intercept counts)."""
-    sets = [*((rows.unit,) if rows.unit_effects else ()), *rows.effects]
     nested = 0
-    for codes in sets:
-        levels = int(codes.max()) + 1
-        pairs = len(np.unique(codes * (int(clusters.max()) + 1) + clusters))
-        nested += levels - 1 if pairs == levels else 0
-    return nested
+    for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
+        cluster_of_level = np.zeros(int(codes.max()) + 1, dtype=np.intp)
+        cluster_of_level[codes] = clusters
+        nested += codes.max() if np.all(cluster_of_level[codes] == clusters) else 0
+    return int(nested)

@@ -76,10 +76,9 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
     unit = np.repeat(np.arange(len(first)), length)
     position = np.arange(len(unit)) - first[unit]
     relative = rows.exposure / rows.exposure[first][unit] if rows.unit_effects else rows.exposure
-    facts = [*rows.effects, rows.term, rows.dose, *rows.covariates.T, relative]
-    if kept_apart is not None:
-        facts.append(kept_apart)
-    pattern = _patterns(facts, unit, position, length)[unit]
+    codes = [*rows.effects, rows.term + 1, *(() if kept_apart is None else (kept_apart,))]
+    codes += [np.unique(x, return_inverse=True)[1] for x in _varying(rows.dose, *rows.covariates.T, relative)]
+    pattern = _patterns(codes, unit, position, length)[unit]
     cell, example = _cells(pattern, position)
     n_patterns, n_cells = int(pattern.max()) + 1, len(example)
     if rows.unit_effects:
@@ -98,18 +97,20 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
     return Collapse(cells, cell, example, share, n_patterns)
 
 
+def _varying(*facts: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    return [fact for fact in facts if np.any(fact != fact[0])]
+
+
 def _patterns(
-    facts: list[NDArray], unit: NDArray[np.intp], position: NDArray[np.intp], length: NDArray[np.intp]
+    codes: list[NDArray[np.intp]], unit: NDArray[np.intp], position: NDArray[np.intp], length: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Number the units by the whole path of their facts."""
+    """Number the units by the whole path of their codes."""
     code = np.zeros(len(unit), dtype=np.int64)
-    for fact in facts:
-        if np.all(fact == fact[0]):
-            continue
-        values, inverse = np.unique(fact, return_inverse=True)
-        if (code.max() + 1) * len(values) > 2**62:
+    for own in codes:
+        levels = int(own.max()) + 1
+        if (code.max() + 1) * levels > 2**62:
             code = np.unique(code, return_inverse=True)[1]
-        code = code * len(values) + inverse
+        code = code * levels + own
     path = np.full((len(length), int(length.max())), -1, dtype=np.int64)
     path[unit, position] = code
     whole = path.view(np.dtype((np.void, path.itemsize * path.shape[1]))).ravel()

@@ -96,7 +96,7 @@ def poisson(
     covariate_values, complete = covariate_columns(rows, covariates)
     if not complete.all():
         rows, covariate_values = rows.loc[complete].reset_index(drop=True), covariate_values[complete]
-    treatment = treatment_terms(panel, rows, effect)
+    treatment = treatment_terms(rows, effect)
     sample = likelihood_rows(_unit_rows(rows, treatment, fixed_effects, covariate_values))
     _require_events(treatment, sample, average)
     clusters = dense_codes(column_codes(rows, cluster or "cluster")[sample.kept])

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from rct.panel import Panel
-
 Effect = Literal["constant", "exposure-time"]
 
 
@@ -42,12 +40,11 @@ class TreatmentTerms:
     dose: NDArray[np.float64]
 
 
-def treatment_terms(panel: Panel, rows: pd.DataFrame, effect: Effect) -> TreatmentTerms:
+def treatment_terms(rows: pd.DataFrame, effect: Effect) -> TreatmentTerms:
     """Read the treatment of every row.
 
     Parameters
     ----------
-    panel : Panel
     rows : pandas.DataFrame
         `panel.rows(outcome)`.
     effect : {"constant", "exposure-time"}
@@ -67,13 +64,23 @@ def treatment_terms(panel: Panel, rows: pd.DataFrame, effect: Effect) -> Treatme
         )
     if treated.all():
         raise EstimationError("every row of the panel is treated, so there is nothing to compare with")
-    arm_names = panel.treatments
-    arm = np.full(len(rows), -1, dtype=np.intp)
-    arm[treated] = np.searchsorted(sorted(arm_names), rows["arm"].to_numpy(dtype=str)[treated])
-    arm[treated] = np.array([arm_names.index(name) for name in sorted(arm_names)])[arm[treated]]
+    arm_names, arm = _arms(rows, treated)
     if effect == "constant":
         return TreatmentTerms(tuple(Term(name) for name in arm_names), arm, dose)
     return _by_exposure_time(arm_names, arm, dose, _exposure_time(rows, treated))
+
+
+def _arms(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.intp]]:
+    """Name the treatment arms in the order of the sequences, and give the arm of each row (−1: none)."""
+    import pandas as pd
+
+    codes, names = pd.factorize(rows["arm"].array[treated])
+    earliest = np.full(len(names), np.iinfo(np.int64).max)
+    np.minimum.at(earliest, codes, rows["sequence"].to_numpy(dtype=np.int64)[treated])
+    order = np.argsort(earliest, kind="stable")
+    arm = np.full(len(rows), -1, dtype=np.intp)
+    arm[treated] = np.argsort(order)[codes]
+    return [str(names[i]) for i in order], arm
 
 
 def _exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.int64]:

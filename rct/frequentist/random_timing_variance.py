@@ -1,0 +1,105 @@
+"""The efficient estimator under random treatment timing, from cohort means and covariances.
+
+theta(beta) = sum_g (A_theta,g − beta A_0,g) Ybar_g; the variance-minimizing beta is
+Var(X)^−1 Cov(X, theta(0)) with X = sum_g A_0,g Ybar_g (Roth & Sant'Anna 2023, eqs. 4 to 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TimingFit:
+    """Estimate, its adjusted and its conservative (Neyman) standard error, and the beta used."""
+
+    estimate: float
+    std_error: float
+    std_error_neyman: float
+    beta: float
+
+
+def fit_timing(
+    outcomes: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    theta: NDArray[np.float64],
+    zero: NDArray[np.float64],
+    beta: float | None,
+) -> TimingFit:
+    """Estimate from unit-level outcomes.
+
+    Parameters
+    ----------
+    outcomes : (units, periods), sorted by cohort
+    sizes, starts : (cohorts,)
+    theta, zero : (cohorts, periods) contrasts A_theta and A_0
+    beta : float, optional
+        Weight of the pre-treatment difference; the efficient plug-in where absent.
+    """
+    cohort = np.repeat(np.arange(len(sizes)), sizes)
+    of_unit = np.stack([_dot(outcomes, theta[cohort]), _dot(outcomes, zero[cohort])])
+    means, covariance = _moments(of_unit, sizes)
+    theta_0, x = means.sum(axis=1)
+    total = (covariance / sizes).sum(axis=2)
+    if beta is None:
+        beta = float(total[0, 1] / total[1, 1]) if total[1, 1] > 0 else 0.0
+    neyman = total[0, 0] - 2 * beta * total[0, 1] + beta**2 * total[1, 1]
+    adjusted = neyman - _explained_heterogeneity(outcomes, of_unit[0], sizes, starts, theta)
+    return TimingFit(
+        float(theta_0 - beta * x),
+        float(np.sqrt(max(adjusted, 0.0))),
+        float(np.sqrt(max(neyman, 0.0))),
+        beta,
+    )
+
+
+def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("ut,ut->u", left, right))
+
+
+def _moments(
+    values: NDArray[np.float64], sizes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cohort means (variables, cohorts) and covariances (variables, variables, cohorts)."""
+    first = np.r_[0, np.cumsum(sizes)[:-1]]
+    means = np.add.reduceat(values, first, axis=1) / sizes
+    centred = values - np.repeat(means, sizes, axis=1)
+    products = centred[:, None, :] * centred[None, :, :]
+    return means, np.add.reduceat(products, first, axis=2) / (sizes - 1)
+
+
+def _explained_heterogeneity(
+    outcomes: NDArray[np.float64],
+    theta_of_unit: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    theta: NDArray[np.float64],
+) -> float:
+    """Lower bound on the variance of unit effects that pre-treatment outcomes explain, over N (their eq. 11).
+
+    Covariances of pre-treatment outcomes are averaged over cohorts with equal weight, cohorts before the first
+    one in the estimand left out.
+    """
+    earliest = int(np.flatnonzero(theta.any(axis=1))[0])
+    n_before = int(starts[earliest]) - 1
+    first = np.r_[0, np.cumsum(sizes)]
+    slopes = np.zeros(n_before)
+    average = np.zeros((n_before, n_before))
+    for g in range(earliest, len(sizes)):
+        rows = slice(first[g], first[g + 1])
+        before = outcomes[rows, :n_before] - outcomes[rows, :n_before].mean(axis=0)
+        covariance = before.T @ before / (sizes[g] - 1)
+        with_theta = before.T @ (theta_of_unit[rows] - theta_of_unit[rows].mean()) / (sizes[g] - 1)
+        slopes += np.linalg.pinv(covariance, rcond=_GINV_TOLERANCE, hermitian=True) @ with_theta
+        average += covariance
+    return float(slopes @ average @ slopes) / (len(sizes) - earliest) / int(sizes.sum())
+
+
+_GINV_TOLERANCE = float(np.sqrt(np.finfo(float).eps))

@@ -1,0 +1,164 @@
+"""Randomized units × periods, sorted by cohort, for estimators of randomized timing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rct.errors import EstimationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from rct.panel import Panel
+
+
+@dataclass(frozen=True)
+class TimingSample:
+    """What an estimator of randomized timing works on.
+
+    outcomes : (units, periods) events per measured unit, sorted by cohort
+    sizes, starts : (cohorts,) randomized units and first treated period; beyond `periods` = never
+    block : (units,) codes
+    baseline : mean events per measured unit and period over the baseline periods
+    """
+
+    arm: str
+    outcomes: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    block: NDArray[np.intp]
+    baseline: float
+    n_measured: int
+    n_events: float
+    warning: str
+
+    @property
+    def periods(self) -> int:
+        """Number of periods."""
+        return int(self.outcomes.shape[1])
+
+
+def timing_sample(panel: Panel, outcome: str, arm: str, baseline: tuple[int, int] | None) -> TimingSample:
+    """Sum measured units to randomized units and sort these by cohort.
+
+    Parameters
+    ----------
+    panel : Panel
+    outcome : str
+    arm : str
+        Units of other treatment arms are left out.
+    baseline : (int, int), optional
+        Periods whose mean is the baseline; those before anyone is treated where absent.
+
+    Raises
+    ------
+    EstimationError
+        Rows in transition, a missing unit-period, doses, treatment that switches off, a cohort of one unit.
+    """
+    import pandas as pd
+
+    rows = panel.rows(outcome)
+    rows = rows.loc[(rows["arm"] == arm) | (rows["starts"] == 0)]
+    _require_staggered(panel, rows)
+    early = rows["starts"] == 1
+    dropped = int(rows.loc[early, "randomized"].nunique())
+    rows = rows.loc[~early]
+    if rows.empty:
+        raise EstimationError("every unit is treated from the first period on: there is no untreated outcome")
+    codes, _names = pd.factorize(rows["randomized"])
+    units = pd.DataFrame({"starts": rows["starts"], "block": rows["block"]}).groupby(codes).first()
+    n_measured = int(rows["unit"].nunique())
+    totals = _totals(rows, codes, panel.periods)
+    starts = units["starts"].to_numpy().copy()
+    starts[starts == 0] = panel.periods + 1
+    order = np.argsort(starts, kind="stable")
+    distinct, sizes = np.unique(starts, return_counts=True)
+    _require_cohorts(rows, starts[codes], distinct, sizes, panel.periods)
+    outcomes = totals[order] * (len(units) / n_measured)
+    return TimingSample(
+        arm=arm,
+        outcomes=outcomes,
+        sizes=sizes,
+        starts=distinct,
+        block=pd.factorize(units["block"])[0][order],
+        baseline=_baseline(outcomes, baseline, int(distinct[0])),
+        n_measured=n_measured,
+        n_events=float(rows["count"].sum()),
+        warning=_warning(rows, dropped),
+    )
+
+
+def _require_staggered(panel: Panel, rows: pd.DataFrame) -> None:
+    if panel.frame["treated"].isna().any():
+        raise EstimationError(
+            "rows in transition leave gaps in the panel, which estimators of randomized timing do not allow;"
+            " use poisson, or count transition periods as treated"
+        )
+    treated = rows["treated"].to_numpy(dtype=float)
+    begun = (rows["starts"] > 0) & (rows["period"] >= rows["starts"])
+    if np.any(treated != begun):
+        raise EstimationError(
+            "estimators of randomized timing need full treatment (dose 1) that never switches off again"
+        )
+
+
+def _totals(rows: pd.DataFrame, codes: NDArray[np.intp], periods: int) -> NDArray[np.float64]:
+    n_units = int(codes.max()) + 1
+    cell = codes * periods + rows["period"].to_numpy() - 1
+    measured = np.bincount(cell, minlength=n_units * periods).reshape(n_units, periods)
+    if np.any(measured != measured[:, :1]):
+        unit, period = np.argwhere(measured != measured[:, :1])[0]
+        name = rows["randomized"].iloc[int(np.flatnonzero(codes == unit)[0])]
+        raise EstimationError(
+            f"randomized unit {name} has {measured[unit, period]} measured units in period {period + 1} and"
+            f" {measured[unit, 0]} in period 1; estimators of randomized timing need the same units in every"
+            " period (complete the panel with zero counts, or use poisson)"
+        )
+    return np.bincount(cell, rows["count"], n_units * periods).reshape(n_units, periods)
+
+
+def _require_cohorts(
+    rows: pd.DataFrame,
+    starts_of_row: NDArray[np.int64],
+    distinct: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    periods: int,
+) -> None:
+    if len(distinct) < 2:
+        raise EstimationError("all units start in the same period: there is no randomized timing to compare")
+    single = distinct[sizes == 1]
+    if len(single):
+        named = [
+            f"{rows['randomized'].iloc[int(np.flatnonzero(starts_of_row == start)[0])]}"
+            f" ({'never treated' if start > periods else f'starts in period {start}'})"
+            for start in single[:10]
+        ]
+        more = "" if len(single) <= 10 else f" and {len(single) - 10} more"
+        raise EstimationError(
+            f"cohorts of one randomized unit have no variance: {', '.join(named)}{more}."
+            " Merge or drop such cohorts, or use randomization_test, which needs no variance"
+        )
+
+
+def _baseline(outcomes: NDArray[np.float64], baseline: tuple[int, int] | None, earliest: int) -> float:
+    first, last = baseline or (1, earliest - 1)
+    if not 1 <= first <= last <= outcomes.shape[1]:
+        raise EstimationError(
+            f"baseline=({first}, {last}) is no stretch of the periods 1 to {outcomes.shape[1]}"
+        )
+    return float(outcomes[:, first - 1 : last].mean())
+
+
+def _warning(rows: pd.DataFrame, dropped: int) -> str:
+    parts = []
+    if dropped:
+        parts.append(f"{dropped} randomized units treated from the first period on were left out")
+    if rows["exposure"].nunique() > 1:
+        parts.append("exposure varies and is not used: the estimate is per unit and period")
+    if rows["block"].nunique() > 1:
+        parts.append("blocks are not used by the estimate: its variance takes timing as randomized overall")
+    return "; ".join(parts)
