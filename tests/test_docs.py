@@ -84,6 +84,16 @@ def test_the_derivation_shown_gives_what_rct_wrote(derivation: dict[str, Any], t
     assert found == dict(zip(allocation.frame["unit"], allocation.frame["sequence"], strict=True))
 
 
+def test_the_python_of_the_tutorial_runs() -> None:
+    page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    namespace: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, namespace)
+    assert namespace["own"].outcomes == ("force",)
+    assert namespace["one"].n_clusters == 9
+
+
 def keys_under(page: str, heading: str) -> list[str]:
     section = page.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
     return re.findall(r"^\| `([a-z_]+)` \|", section, flags=re.MULTILINE)
