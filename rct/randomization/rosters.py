@@ -3,6 +3,7 @@
 import csv
 import difflib
 import hashlib
+import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,13 +59,16 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     if not file.is_file():
         raise DataError(f"{file}: there is no such file")
     try:
-        lines = file.read_bytes().decode("utf-8-sig").splitlines(keepends=True)
+        text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: byte {error.start + 1} is not UTF-8; save the roster as CSV in UTF-8"
         ) from None
-    reader = csv.reader(lines)
-    rows = [(reader.line_num, row) for row in reader if row]
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise DataError(f"{file}, line {reader.line_num}: not readable as CSV: {error}") from None
     if not rows:
         raise DataError(f"{file}: the file is empty; give a header line and one row per unit")
     header = rows[0][1]

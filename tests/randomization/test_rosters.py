@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rct.errors import AllocationError, DataError
+from rct.randomization.rosters import checked_roster, read_roster, roster_hash
+from rct.trial_tables import Units
+
+VECTORS = json.loads((Path(__file__).parent / "allocation_vectors.json").read_text(encoding="utf-8"))
+OFFICERS = Units(randomize="officer_id", measure="officer", id="officer_id")
+SQUADS = Units(randomize="squad", measure="officer", id="officer_id", block=("shift", "district"))
+
+
+def written(folder, content, encoding="utf-8"):
+    path = folder / "roster.csv"
+    path.write_bytes(content.encode(encoding))
+    return path
+
+
+def test_every_column_is_read_as_text(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id,age,note\n0412,41,NA\n412,1e5,\n"))
+    assert roster.to_dict("list") == {
+        "officer_id": ["0412", "412"],
+        "age": ["41", "1e5"],
+        "note": ["NA", ""],
+    }
+
+
+def test_byte_order_mark_carriage_returns_blank_lines_and_quotes_change_nothing(tmp_path):
+    plain = read_roster(written(tmp_path, 'officer_id,name\n1,"Doe, J"\n2,X\n'))
+    windows = read_roster(written(tmp_path, 'officer_id,name\r\n1,"Doe, J"\r\n\r\n2,X\r\n', "utf-8-sig"))
+    assert windows.equals(plain)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("officer_id,squad\n1,A\n2\n3,B,C\n", "2 columns, but row 3 has 1 cells; row 4 has 3 cells"),
+        ("", "empty"),
+        ("id,id\n1,2\n", "repeated columns: id"),
+        ("id,\n1,2\n", "blank or repeated"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_its_rows(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read_roster(written(tmp_path, content))
+
+
+def test_a_missing_file_and_a_foreign_encoding_are_said(tmp_path):
+    with pytest.raises(DataError, match=r"nobody\.csv: there is no such file"):
+        read_roster(tmp_path / "nobody.csv")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_roster(written(tmp_path, "officer_id\nJosé\n", "latin-1"))
+
+
+def test_the_roster_hash_is_that_of_the_vector():
+    commitment = VECTORS["commitment"]
+    roster = pd.DataFrame(commitment["roster"], columns=["officer_id", "division"])
+    units = Units(randomize="division", measure="officer", id="officer_id")
+    assert checked_roster(roster.iloc[::-1], units).hash == commitment["roster_hash"]
+
+
+def test_the_roster_hash_reads_what_the_mechanism_reads_and_nothing_else():
+    roster = pd.DataFrame(
+        {"officer_id": ["1", "2"], "squad": ["A", "B"], "shift": "day", "district": "7", "age": ["40", "50"]}
+    )
+    base = roster_hash(roster, SQUADS)
+    assert roster_hash(roster.assign(age="?"), SQUADS) == base
+    for column in ("squad", "shift", "district"):
+        assert roster_hash(roster.assign(**{column: "other"}), SQUADS) != base
+
+
+def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
+    roster = read_roster(written(tmp_path, "officerid,squad\n1,A\n"))
+    with pytest.raises(DataError, match=r'roster\.csv: there is no column "officer_id".*did you mean "officerid"'):
+        checked_roster(roster, OFFICERS)
+
+
+def test_repeated_ids_are_listed_with_their_rows_the_first_ten():
+    roster = pd.DataFrame({"officer_id": [f"{i}" for i in range(12)] * 2})
+    with pytest.raises(DataError, match='12 of the ids.*"0" in rows 2, 14.*and 2 more'):
+        checked_roster(roster, OFFICERS)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([1.0, 2.0], "row 2: 1.0 is a decimal number"),
+        (["1", ""], "row 3: a blank id"),
+        (["1", None], "row 3: a missing id"),
+        (["1", " 2"], "begins or ends with white space"),
+    ],
+)
+def test_ids_that_are_decimals_blank_or_missing_are_refused_with_their_row(ids, message):
+    with pytest.raises(DataError, match=message):
+        checked_roster(pd.DataFrame({"officer_id": ids}), OFFICERS)
+
+
+def test_integer_ids_become_their_text():
+    assert checked_roster(pd.DataFrame({"officer_id": [10, 9]}), OFFICERS).frame["officer_id"].tolist() == [
+        "10",
+        "9",
+    ]
+
+
+def test_a_block_that_varies_within_a_randomized_unit_is_refused_with_both_rows():
+    roster = pd.DataFrame(
+        {"officer_id": ["1", "2", "3"], "squad": ["A", "A", "B"], "shift": ["day", "night", "day"], "district": "7"}
+    )
+    with pytest.raises(DataError, match=r"varies within a squad: A: day/7 \(row 2\), night/7 \(row 3\)"):
+        checked_roster(roster, SQUADS)
+
+
+def test_an_empty_block_is_refused_with_its_row():
+    roster = pd.DataFrame(
+        {"officer_id": ["1", "2"], "squad": ["A", "B"], "shift": ["day", ""], "district": "7"}
+    )
+    with pytest.raises(DataError, match="block column shift is empty in row 3"):
+        checked_roster(roster, SQUADS)
+
+
+def test_a_roster_without_rows_is_refused():
+    with pytest.raises(AllocationError, match="no unit to randomize"):
+        checked_roster(pd.DataFrame({"officer_id": []}, dtype="str"), OFFICERS)
+
+
+def test_columns_that_are_not_read_are_kept_as_text():
+    roster = pd.DataFrame({"officer_id": ["b", "a"], "years": [1.5, None]})
+    kept = checked_roster(roster, OFFICERS).frame
+    assert kept.to_dict("list") == {"officer_id": ["a", "b"], "years": ["", "1.5"]}
