@@ -1,9 +1,12 @@
 """What the folders promise: imports go downward, names do not shadow, the face stays light."""
 
+import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -70,6 +73,20 @@ def test_importing_rct_imports_no_heavy_library() -> None:
     program = "import rct, sys; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
     assert HEAVY.intersection(loaded) == set()
+
+
+def imported_from_elsewhere(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"rct"}
+
+
+def test_the_declared_dependencies_are_those_that_the_code_imports() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    imported = set().union(*map(imported_from_elsewhere, PACKAGE.rglob("*.py")))
+    assert declared == imported | {"nutpie"}  # PyMC samples with it by name
 
 
 def test_the_architecture_page_lists_every_module() -> None:
