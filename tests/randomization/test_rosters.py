@@ -74,7 +74,9 @@ def test_the_roster_hash_reads_what_the_mechanism_reads_and_nothing_else():
 
 def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
     roster = read_roster(written(tmp_path, "officerid,squad\n1,A\n"))
-    with pytest.raises(DataError, match=r'roster\.csv: there is no column "officer_id".*did you mean "officerid"'):
+    with pytest.raises(
+        DataError, match=r'roster\.csv: there is no column "officer_id".*did you mean "officerid"'
+    ):
         checked_roster(roster, OFFICERS)
 
 
@@ -107,7 +109,12 @@ def test_integer_ids_become_their_text():
 
 def test_a_block_that_varies_within_a_randomized_unit_is_refused_with_both_rows():
     roster = pd.DataFrame(
-        {"officer_id": ["1", "2", "3"], "squad": ["A", "A", "B"], "shift": ["day", "night", "day"], "district": "7"}
+        {
+            "officer_id": ["1", "2", "3"],
+            "squad": ["A", "A", "B"],
+            "shift": ["day", "night", "day"],
+            "district": "7",
+        }
     )
     with pytest.raises(DataError, match=r"varies within a squad: A: day/7 \(row 2\), night/7 \(row 3\)"):
         checked_roster(roster, SQUADS)

@@ -1,0 +1,301 @@
+import json
+import pickle
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+import rct
+from rct.errors import TrialError
+from rct.trial import Trial
+from rct.trial_hash import canonical_json, design_json, plain_decimal, sha256
+
+VECTORS = json.loads(
+    (Path(__file__).parent / "randomization" / "allocation_vectors.json").read_text(encoding="utf-8")
+)
+TEXT = """\
+format = 1
+name = "small"
+
+[units]
+randomize = "squad"
+measure = "officer"
+id = "officer_id"
+block = ["district"]
+
+[arms]
+control = "usual"
+treatments = ["ICAT", {name = "three days", dose = 3, label = "Three-day course"}]
+[arms.probabilities]
+ICAT = 0.550
+"three days" = "1/4"
+
+[schedule]
+kind = "parallel"
+start = 2018-11-01
+periods = 24
+baseline = 12
+
+[[outcomes]]
+name = "force"
+primary = true
+
+[[outcomes]]
+name = "injured"
+unit_of_count = "person"
+person = "citizen"
+
+[analysis]
+primary = { estimator = "poisson", effect = "exposure-time", average = [1, 12] }
+secondary = ["poisson", { estimator = "bayesian", model = "marginal", inference = "hc2" }]
+
+[analysis.priors]
+effect = { normal = [0, 0.5] }
+
+[power]
+effects = { force = 0.72, injured = { ICAT = 0.8, "three days" = 0.7 } }
+rates = { force = 0.05 }
+"""
+
+
+def refused(old, new, text=TEXT):
+    assert old in text
+    with pytest.raises(TrialError) as caught:
+        Trial.parse(text.replace(old, new), name="small.toml")
+    return str(caught.value)
+
+
+def test_attributes_are_the_tables_of_the_file():
+    trial = Trial.parse(TEXT)
+    assert trial.units.block == ("district",)
+    assert [t.name for t in trial.arms.treatments] == ["ICAT", "three days"]
+    assert trial.arms.doses == {"ICAT": 1.0, "three days": 3.0}
+    assert trial.arms.probabilities.by_arm == {"ICAT": Fraction(11, 20), "three days": Fraction(1, 4)}
+    assert trial.schedule.start.isoformat() == "2018-11-01"
+    assert trial.outcomes[1].person == "citizen"
+    assert trial.analysis.primary.options == {"effect": "exposure-time", "average": (1, 12)}
+    assert [one.estimator for one in trial.analysis.secondary] == ["poisson", "bayesian"]
+    assert trial.analysis.secondary[1].inference == "hc2"
+    assert trial.analysis.secondary[1].options == {"model": "marginal"}
+    assert trial.analysis.priors == {"effect": {"normal": (0, 0.5)}}
+    assert trial.power.effects["injured"] == {"ICAT": 0.8, "three days": 0.7}
+
+
+def test_the_text_is_kept_and_parses_to_an_equal_trial():
+    trial = Trial.parse(TEXT)
+    assert trial.to_toml() == TEXT
+    assert Trial.parse(trial.to_toml()) == trial
+    assert pickle.loads(pickle.dumps(trial)) == trial
+
+
+def test_a_trial_is_never_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Trial.parse(TEXT).name = "other"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [("0.550", "0.55"), ("1e-2", "0.01"), ("2.0", "2"), ("-0.0", "0"), ("1e3", "1000")]
+)
+def test_a_number_is_hashed_as_plain_text_without_trailing_zeros(number, text):
+    assert plain_decimal(Decimal(number)) == text
+
+
+def test_canonical_json_sorts_keys_as_rfc_8785_does_and_writes_dates_and_decimals_as_text():
+    document = {
+        "\u20ac": 1,
+        "\r": 2,
+        "1": {"b": Decimal("0.50"), "a": [True, "\u00f6"]},
+        "\U0001f600": "x",
+        "\ufb33": 0,
+    }
+    # RFC 8785, section 3.2.3: keys are sorted by their UTF-16 code units.
+    assert canonical_json(document) == (
+        '{"\\r":2,"1":{"a":[true,"\u00f6"],"b":"0.5"},"\u20ac":1,"\U0001f600":"x","\ufb33":0}'
+    )
+
+
+def test_the_design_of_the_published_wedge_is_that_of_the_vector():
+    case = next(case for case in VECTORS["cases"] if "nine divisions" in case["name"])
+    trial = rct.load("louisville_icat")
+    assert trial.design_json == case["design"]
+    assert trial.design_hash == case["design_hash"]
+
+
+def test_the_design_hash_rests_on_nothing_but_the_four_tables_without_labels():
+    trial = Trial.parse(TEXT)
+    relabelled = Trial.parse(TEXT.replace("Three-day course", "Long").replace("0.05 }", "0.06 } # doubtful"))
+    reformatted = Trial.parse(TEXT.replace("0.550", "0.55").replace("[units]\n", "[units] # who\n"))
+    changed = Trial.parse(TEXT.replace("baseline = 12", "baseline = 11"))
+    assert relabelled.design_hash == trial.design_hash
+    assert relabelled.hash != trial.hash
+    assert (reformatted.design_hash, reformatted.hash) == (trial.design_hash, trial.hash)
+    assert changed.design_hash != trial.design_hash
+    assert set(json.loads(trial.design_json)) == {"units", "arms", "schedule"}
+
+
+def test_the_hash_is_the_sha_256_of_the_canonical_document():
+    trial = Trial.parse(TEXT)
+    assert trial.hash == sha256(canonical_json(trial.document))
+    assert trial.design_json == design_json(trial.document)
+
+
+def test_amendments_name_the_tables_that_differ():
+    trial = Trial.parse(TEXT)
+    other = Trial.parse(TEXT.replace("0.05 }", "0.06 }").replace('"small"', '"big"'))
+    assert trial.amendments(other) == ["name", "power"]
+    assert trial.amendments(trial) == []
+
+
+def test_an_unknown_key_is_refused_with_file_line_and_the_nearest_known_key():
+    assert refused("baseline = 12", "basline = 12") == (
+        'small.toml, line 21: "basline" is not a key of [schedule]; did you mean "baseline"?'
+    )
+    assert refused("[power]", "[pwer]") == (
+        'small.toml, line 39: "pwer" is not a table or key of a trial file; did you mean "power"?'
+    )
+    assert refused("dose = 3", "does = 3") == (
+        'small.toml, line 12: "does" is not a key of [arms.treatments]; did you mean "dose"?'
+    )
+
+
+def test_a_key_is_found_in_the_right_one_of_several_tables():
+    assert refused('person = "citizen"', 'persn = "citizen"').startswith("small.toml, line 30:")
+    assert refused("primary = true\n", "primry = true\n").startswith("small.toml, line 25:")
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
+    text = TEXT.replace("periods = 24", 'periods = "many"').replace(
+        'measure = "officer"', 'measur = "officer"'
+    )
+    lines = refused("rates = {", "rate = {", text).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "small.toml, line 4",
+        "small.toml, line 6",
+        "small.toml, line 20",
+        "small.toml, line 41",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"three days", dose', '"ICAT", dose', 'two arms are named "ICAT"'),
+        ('control = "usual"', 'control = " usual"', "white space"),
+        ('name = "injured"', 'name = "force"', 'two outcomes are named "force"'),
+        ('name = "injured"', 'name = "treated"', '"treated" cannot name a column'),
+        ("primary = true\n", "", "no outcome is primary"),
+        ("rates = { force", "rates = { farce", "farce is not an outcome; they are force, injured"),
+        ("effects = { force", "effects = { farce", "farce is not an outcome"),
+        ("{ ICAT = 0.8", "{ ICAP = 0.8", "power.effects.injured: ICAP is not a treatment"),
+        ("force = 0.72", "force = -0.72", "is not a ratio above 0"),
+        ("force = 0.72", "force = nan", "is not a ratio above 0"),
+        ("ICAT = 0.550", "ICAT = 0.8", "sum to 21/20, not 1"),
+        ("ICAT = 0.550", "ICAT = 1.5", "not between 0 and 1"),
+        ("ICAT = 0.550", 'ICAT = "half"', "'half' is not a probability"),
+        ("ICAT = 0.550\n", "", "ICAT has no share"),
+        ("ICAT = 0.550", "ICAP = 0.55", "ICAP is not an arm"),
+        ("start = 2018-11-01", "start = 2018-11-15", "begin on the first of a month"),
+        ("baseline = 12", "baseline = 24", "fill all 24 periods"),
+        ("baseline = 12", "starts = [3]", "belong to a staggered schedule"),
+        ('block = ["district"]', 'block = ["squad"]', "cannot be their block"),
+        ('unit_of_count = "person"', 'unit_of_count = "report"', "person names a column, but"),
+        ("average = [1, 12]", "average = [12, 1]", "is no window of periods"),
+        ("periods = 24", "periods = true", "periods: should be a valid integer, not True"),
+        ('kind = "parallel"', 'kind = "waitlist"', "'stepped-wedge'"),
+        ("[power]", '[randomization]\nscheme = "matched"\n[power]', 'scheme "matched" is not built yet'),
+        ("format = 1", "format = 2", "format"),
+        ("format = 1", "format = ", "not readable as TOML"),
+    ],
+)
+def test_a_contradiction_is_refused_in_plain_words(old, new, message):
+    assert message in refused(old, new)
+
+
+WEDGE = (
+    TEXT.replace('"ICAT", {name = "three days", dose = 3, label = "Three-day course"}', '"ICAT"')
+    .replace('[arms.probabilities]\nICAT = 0.550\n"three days" = "1/4"\n', "")
+    .replace('{ ICAT = 0.8, "three days" = 0.7 }', "0.8")
+    .replace('kind = "parallel"', 'kind = "stepped-wedge"')
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[power]", "[power]\nclusters = 13", "the last of 13 groups would first be treated in period 25"),
+        ("[power]", "[power]\nclusters = 12", None),
+        ("baseline = 12", "baseline = 12\nper_step = 2\n[power]\nclusters = 9\n[x]", "TOML"),
+        ("baseline = 12", "baseline = 23\ntransition = 1", "after the 24 periods"),
+        ('treatments = ["ICAT"]', 'treatments = ["ICAT", "B"]', "one treatment arm"),
+        (
+            'treatments = ["ICAT"]',
+            'treatments = ["ICAT"]\n[arms.probabilities]\nICAT = 0.5',
+            "parallel trial",
+        ),
+    ],
+)
+def test_a_wedge_must_fit_its_periods(old, new, message):
+    if message is None:
+        Trial.parse(WEDGE.replace(old, new))
+    else:
+        assert message in refused(old, new, WEDGE)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("starts = [3, 5]\nsizes = [4]", "2 starts need 2 sizes, not 1"),
+        ("starts = [5, 3]\nsizes = [4, 4]", "must rise"),
+        ("starts = [3, 30]\nsizes = [4, 4]", "starts 30 leave no room"),
+        ("starts = [3]\nsizes = [4]\ntransition = 3", "starts 3 leave no room"),
+        ("never = true", "needs starts and sizes"),
+        ("starts = [3]\nsizes = [4]\n[[schedule.by_block]]\nsizes = [2]", "block column district is missing"),
+        (
+            'starts = [3]\nsizes = [4]\n[[schedule.by_block]]\ndistrict = "1"\nstart = [2]',
+            "start is neither a block column nor one of",
+        ),
+        (
+            'starts = [3]\nsizes = [4]\n[[schedule.by_block]]\ndistrict = "1"\nsizes = [2, 2]',
+            "1 starts need 1 sizes, not 2",
+        ),
+    ],
+)
+def test_staggered_classes_must_agree_with_each_other(schedule, message):
+    text = WEDGE.replace('kind = "stepped-wedge"', 'kind = "staggered"')
+    assert message in refused("baseline = 12", schedule, text)
+
+
+def test_a_missing_file_names_the_path_the_shipped_trials_and_the_nearest(tmp_path):
+    with pytest.raises(TrialError, match=r"mine\.toml: there is no such file.*louisville_icat"):
+        rct.load(tmp_path / "mine.toml")
+    with pytest.raises(TrialError, match='did you mean "louisville_icat"'):
+        rct.load("lousville_icat")
+
+
+def test_a_file_with_byte_order_mark_and_carriage_returns_is_the_same_trial(tmp_path):
+    path = tmp_path / "windows.toml"
+    path.write_bytes(TEXT.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert rct.load(path).hash == Trial.parse(TEXT).hash
+    assert rct.load(str(path)).to_toml() == TEXT.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize("name", ["chicago_procedural_justice", "louisville_icat"])
+def test_each_shipped_design_names_its_sources_and_its_assumptions(name):
+    trial = rct.load(name)
+    assert name in rct.designs()
+    assert trial.sources
+    assert trial.power.assumptions
+    assert set(trial.power.effects) == set(trial.power.rates) == {outcome.name for outcome in trial.outcomes}
+
+
+def test_the_chicago_cohorts_are_those_of_the_published_panel():
+    schedule = rct.load("chicago_procedural_justice").schedule
+    assert (len(schedule.starts), min(schedule.starts), max(schedule.starts)) == (47, 17, 72)
+    assert sum(schedule.sizes) == 5537
+
+
+def test_the_json_schema_knows_both_ways_to_write_an_arm_and_an_analysis():
+    schema = json.dumps(Trial.model_json_schema())
+    assert '"Treatment"' in schema
+    assert '{"anyOf": [{"type": "string"}, {"$ref": "#/$defs/AnalysisSpec"}]' in schema
