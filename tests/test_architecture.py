@@ -75,6 +75,11 @@ def test_importing_rct_imports_no_heavy_library() -> None:
     assert HEAVY.intersection(loaded) == set()
 
 
+def test_the_citation_names_this_version() -> None:
+    citation = (CHECKOUT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {rct.__version__}\n" in citation
+
+
 def imported_from_elsewhere(file: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
