@@ -1,0 +1,99 @@
+"""The prior of each term of a model: what may be asked for, and what is used where nothing is asked."""
+
+import math
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from rct.errors import EstimationError
+
+Prior = dict[str, list[float]]
+Priors = dict[str, Prior | bool]
+
+# The distributions of each term, with the names of their numbers.
+DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
+    "effect": {"normal": ("mean", "sd")},
+    "intercept": {"normal": ("mean", "sd")},
+    "period": {"zero-sum-normal": ("sd",), "random-walk": ("sd",)},
+    "heterogeneity": {"gamma": ("shape", "rate")},
+    "cluster_sd": {"half-normal": ("sd",)},
+    "cluster_period_sd": {"half-normal": ("sd",)},
+}
+
+# The period effects have a wide, fixed scale: shrunk towards each other, they leave the secular trend to
+# the treatment effect, which in a stepped wedge comes late by design.
+DEFAULTS: Priors = {
+    "effect": {"normal": [0.0, 0.5]},
+    "intercept": {"normal": [-3.0, 3.0]},
+    "period": {"zero-sum-normal": [2.0]},
+    "heterogeneity": {"gamma": [2.0, 2.0]},
+    "cluster_sd": {"half-normal": [0.3]},
+    "cluster_period_sd": {"half-normal": [0.3]},
+}
+INDISPENSABLE = ("effect", "intercept")
+
+
+def complete_priors(asked: Mapping[str, object] | None, *, impossible: Mapping[str, str]) -> Priors:
+    """Fill in the defaults.
+
+    Parameters
+    ----------
+    asked
+        Priors by term, ``{"effect": {"normal": [0, 0.5]}}``; False leaves the term out.
+    impossible
+        Terms that this panel cannot have, with the reason. They are left out, unless they were asked for.
+
+    Raises
+    ------
+    EstimationError
+        For an unknown term or distribution, for numbers that the distribution does not take, and for a
+        prior of a term that this panel cannot have.
+    """
+    asked = dict(asked or {})
+    for term in asked:
+        if term not in DISTRIBUTIONS:
+            raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, DISTRIBUTIONS)}")
+    used: Priors = {}
+    for term, default in DEFAULTS.items():
+        prior = _checked(term, asked[term]) if term in asked else default
+        if term in impossible:
+            if term in asked and prior is not False:
+                raise EstimationError(
+                    f"priors: {term} has a prior, but {impossible[term]}. Write {term} = false."
+                )
+            prior = False
+        used[term] = prior
+    return used
+
+
+def _checked(term: str, prior: object) -> Prior | bool:
+    if prior is False:
+        if term in INDISPENSABLE:
+            raise EstimationError(f"priors: {term} cannot be left out of the model.")
+        return False
+    known = DISTRIBUTIONS[term]
+    example = f'{{"{next(iter(known))}": {DEFAULTS[term][next(iter(known))]}}}'  # type: ignore[index]
+    if not isinstance(prior, Mapping) or len(prior) != 1:
+        raise EstimationError(
+            f"priors: {term} = {prior!r} is not one distribution with its numbers, such as {example}."
+        )
+    ((name, numbers),) = prior.items()
+    if name not in known:
+        raise EstimationError(f"priors: {term} has no distribution {name!r}{_nearest(str(name), known)}")
+    return {name: _numbers(term, name, numbers, known[name])}
+
+
+def _numbers(term: str, name: str, numbers: object, wanted: tuple[str, ...]) -> list[float]:
+    given = list(numbers) if isinstance(numbers, Sequence) and not isinstance(numbers, str) else [numbers]
+    taken = [float(x) for x in given if isinstance(x, (int, float)) and not isinstance(x, bool)]
+    if not len(taken) == len(given) == len(wanted) or not all(map(math.isfinite, taken)):
+        raise EstimationError(f"priors: {term}, {name} takes [{', '.join(wanted)}], not {numbers!r}.")
+    for label, number in zip(wanted, taken, strict=True):
+        if label != "mean" and number <= 0:
+            raise EstimationError(f"priors: {term}, {name}: {label} must be above 0, not {number:g}.")
+    return taken
+
+
+def _nearest(word: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(word, known, n=1)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{meant}. There are: {', '.join(known)}."
