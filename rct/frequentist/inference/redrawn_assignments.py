@@ -1,0 +1,196 @@
+"""The assignments that could have been: sequences, the one that was given, and re-randomizations of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rct.errors import EstimationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from rct.panel import Panel
+    from rct.randomization import Allocation
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """Re-randomizations of one treatment arm against control.
+
+    arm : the treatment arm
+    units : randomized units, in byte order
+    dose : (sequences, periods), NaN in transition
+    arms : (sequences,) names
+    observed : (units,) sequence that each unit was given
+    draws : (draws, units) sequences
+    probabilities : (units, sequences) under the mechanism; None where only the draws are known
+    exact : the draws are the whole space
+    smallest_p : smallest p-value that the mechanism can give; NaN where unknown
+    """
+
+    arm: str
+    units: list[str]
+    dose: NDArray[np.float64]
+    arms: NDArray[np.str_]
+    observed: NDArray[np.intp]
+    draws: NDArray[np.integer]
+    probabilities: NDArray[np.float64] | None
+    exact: bool
+    smallest_p: float
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of what is re-drawn: equal where two tests share their draws."""
+        digest = hashlib.sha256("\0".join(self.units).encode())
+        for table, kind in ((self.dose, "<f8"), (self.observed, "<i4"), (self.draws, "<i4")):
+            digest.update(np.ascontiguousarray(table, dtype=kind).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def by_unit(self) -> NDArray[np.integer]:
+        """The draws with each unit's column in one piece, for quick look-ups."""
+        return np.asfortranarray(self.draws)
+
+    @cached_property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Probability of each sequence (units, sequences), or its share of the draws where unknown."""
+        if self.probabilities is not None:
+            return self.probabilities
+        n_sequences = len(self.dose)
+        counts = [np.bincount(column, minlength=n_sequences) for column in self.by_unit.T]
+        return np.array(counts) / len(self.draws)
+
+
+def redraw_allocation(
+    panel: Panel, allocation: Allocation, draws: int | Literal["exact"], seed: int | None
+) -> list[Redrawn]:
+    """Re-draw with the allocation's own mechanism: one entry for each treatment arm.
+
+    With several treatment arms each is tested with the other arms' units left out: given which units those
+    are and how many of each block follow each sequence, every order within a block is equally likely.
+
+    Raises
+    ------
+    EstimationError
+        The panel's assignment differs from the allocation's.
+    """
+    frame = allocation.frame
+    dose = _dose_table(allocation.sequences, panel.periods)
+    observed = frame["sequence"].to_numpy(dtype=np.intp)
+    _require_same_assignment(panel, frame["unit"].tolist(), dose[observed])
+    arms = _arms(allocation, len(dose))
+    treatments = [name for name in dict.fromkeys(arms.tolist()) if name != allocation.control]
+    if len(treatments) == 1:
+        return [
+            Redrawn(
+                treatments[0], frame["unit"].tolist(), dose, arms, observed,
+                allocation.draws(draws, seed=None if draws == "exact" else seed),
+                allocation.probabilities.to_numpy(dtype=float), draws == "exact", allocation.smallest_p,
+            )
+        ]  # fmt: skip
+    if draws == "exact":
+        raise EstimationError('draws="exact" is built for one treatment arm; give a number of draws')
+    return [_pairwise(allocation, arm, arms, dose, draws, seed) for arm in treatments]
+
+
+def redraw_array(panel: Panel, starts: NDArray[np.integer], *, exact: bool) -> Redrawn:
+    """Take re-randomizations from an array of first treated periods.
+
+    Parameters
+    ----------
+    starts : (draws, units)
+        Columns in the order of `panel.randomized_units`; 0 = never. With one period: 0 or 1.
+    exact : bool
+        The array is the whole space, the panel's own assignment included.
+
+    Raises
+    ------
+    EstimationError
+        Wrong shape, several arms or doses, transition periods, or (exact) an own assignment that is missing.
+    """
+    units = panel.randomized_units
+    array = np.asarray(starts)
+    if array.ndim != 2 or array.shape[1] != len(units) or not len(array):
+        raise EstimationError(
+            f"allocation: an array of draws has shape (draws, {len(units)} randomized units), not {array.shape}"
+        )
+    if not np.isin(panel.frame["treated"].dropna().unique(), (0.0, 1.0)).all() or len(panel.treatments) != 1:
+        raise EstimationError("an array of first treated periods describes one arm of dose 1; pass an Allocation")
+    first = panel.frame.drop_duplicates("randomized").set_index("randomized").loc[units]
+    own = first["starts"].to_numpy(dtype=np.int64)
+    values, codes = np.unique(np.r_[own, array.ravel()], return_inverse=True)
+    period = np.arange(1, panel.periods + 1)
+    dose = ((values[:, None] > 0) & (period >= values[:, None])).astype(float)
+    _require_same_assignment(panel, units, dose[codes[: len(own)]])
+    draws = codes[len(own) :].reshape(array.shape)
+    if exact and not (draws == codes[: len(own)]).all(axis=1).any():
+        raise EstimationError(
+            'draws="exact" means the whole space, but the panel\'s own assignment is not in the array'
+        )
+    arms = np.where(values > 0, panel.treatments[0], panel.control)
+    return Redrawn(
+        panel.treatments[0], units, dose, arms, codes[: len(own)], draws, None, exact, float("nan")
+    )
+
+
+def _dose_table(sequences: pd.DataFrame, periods: int) -> NDArray[np.float64]:
+    table = sequences.pivot(index="sequence", columns="period", values="dose").sort_index()
+    if table.shape[1] < periods:
+        raise EstimationError(f"the panel has {periods} periods, the allocation only {table.shape[1]}")
+    return table.to_numpy(dtype=float)[:, :periods]
+
+
+def _arms(allocation: Allocation, n_sequences: int) -> NDArray[np.str_]:
+    dosed = allocation.sequences.loc[allocation.sequences["dose"] > 0]
+    own = dosed.drop_duplicates("sequence").set_index("sequence")["arm"]
+    return np.array([own.get(s, allocation.control) for s in range(n_sequences)])
+
+
+def _require_same_assignment(panel: Panel, units: list[str], dose: NDArray[np.float64]) -> None:
+    """Compare every row's dose with the one its randomized unit was to have."""
+    if units != panel.randomized_units:
+        differing = sorted(set(units) ^ set(panel.randomized_units))[:10]
+        raise EstimationError(
+            "panel and allocation do not have the same randomized units; in one of them only: "
+            f"{', '.join(differing)}"
+        )
+    unit = np.searchsorted(np.array(units), panel.frame["randomized"].to_numpy(dtype=str))
+    expected = dose[unit, panel.frame["period"].to_numpy() - 1]
+    given = panel.frame["treated"].to_numpy(dtype=float)
+    wrong = ~((given == expected) | (np.isnan(given) & np.isnan(expected)))
+    if wrong.any():
+        row = panel.frame.iloc[int(np.flatnonzero(wrong)[0])]
+        raise EstimationError(
+            f"the panel's assignment differs from the allocation's in {int(wrong.sum())} rows (first: unit"
+            f" {row['unit']} of {row['randomized']}, period {row['period']}: dose {row['treated']:g});"
+            " a test with another assignment's draws means nothing"
+        )
+
+
+def _pairwise(
+    allocation: Allocation,
+    arm: str,
+    arms: NDArray[np.str_],
+    dose: NDArray[np.float64],
+    draws: int | Literal["exact"],
+    seed: int | None,
+) -> Redrawn:
+    frame = allocation.frame
+    kept = np.isin(arms[frame["sequence"]], (arm, allocation.control))
+    observed = frame["sequence"].to_numpy(dtype=np.intp)[kept]
+    block = frame["block"].to_numpy(dtype=str)[kept]
+    generator = np.random.default_rng(seed)
+    redrawn = np.tile(observed, (int(draws), 1))
+    probabilities = np.zeros((len(observed), len(dose)))
+    for name in np.unique(block):
+        members = np.flatnonzero(block == name)
+        redrawn[:, members] = generator.permuted(redrawn[:, members], axis=1)
+        probabilities[members] = np.bincount(observed[members], minlength=len(dose)) / len(members)
+    units = frame["unit"][kept].tolist()
+    return Redrawn(arm, units, dose, arms, observed, redrawn, probabilities, False, allocation.smallest_p)
