@@ -2,19 +2,24 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 import pytest
+import typer
 from pydantic import BaseModel
 
 import rct
+from rct.cli.app import app
 from rct.estimates import COLUMNS
 from rct.trial import Trial
 from rct.trial_tables import Treatment
 
-DOCS = Path(__file__).parent.parent / "docs"
+CHECKOUT = Path(__file__).parent.parent
+DOCS = CHECKOUT / "docs"
+PAGES = [CHECKOUT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 # Allocations made from the specification by two other programs, one in Python and one in JavaScript.
 DIVISIONS = [f"Division {number}" for number in (5, 6, 1, 7, 9, 8, 3, 2, 4)]
@@ -92,6 +97,23 @@ def test_the_python_of_the_tutorial_runs() -> None:
         exec(block, namespace)
     assert namespace["own"].outcomes == ("force",)
     assert namespace["one"].n_clusters == 9
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_shown_are_commands_that_exist(page: Path) -> None:
+    lines = re.findall(r"^(?:    |\$ )(rct [a-z].*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    verbs = typer.main.get_command(app).commands
+    for line in lines:
+        _, verb, *arguments = shlex.split(line, comments=True)
+        known = {option for parameter in verbs[verb].params for option in parameter.opts}
+        needed = {
+            parameter.opts[0]
+            for parameter in verbs[verb].params
+            if parameter.required and parameter.param_type_name == "option"
+        }
+        given = {argument for argument in arguments if argument.startswith("--")}
+        assert given <= known, line
+        assert needed <= given, line
 
 
 def keys_under(page: str, heading: str) -> list[str]:
