@@ -1,0 +1,119 @@
+"""Verbs about the randomization: randomize, verify."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rct.cli.arguments import AsJson, Quiet, RosterFile, TrialName
+from rct.cli.printing import Printer, records
+
+if TYPE_CHECKING:
+    from rct.randomization import Allocation
+
+CHECK_FAILED = 1
+
+
+def randomize(
+    trial: TrialName,
+    *,
+    roster: RosterFile,
+    seed: Annotated[
+        str, typer.Option("--seed", metavar="TEXT", help="Any text; the allocation follows from it, the design and the ids.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder to write; it must be empty or not exist.")
+    ],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Randomize the units of a roster as the trial declares, and write the allocation with its certificate."""
+    import rct
+    from rct import analysis
+    from rct.randomization import block_counts
+
+    declared = rct.load(trial)
+    analysis.check(declared)
+    allocation = rct.randomize(declared, rct.read_roster(roster), seed=seed)
+    allocation.write(out)
+    printer = Printer(as_json=as_json, quiet=quiet)
+    print_counts(printer, allocation)
+    certificate = allocation.certificate
+    printer.say(f"Wrote {out}: who follows which sequence, and the certificate.")
+    printer.say(f"Level: {certificate['level']}. {certificate['proves']}")
+    printer.say(f"What it does not prove: {certificate['does_not_prove']}", style="yellow")
+    printer.say(f"Check it: rct verify {out} --roster {roster}")
+    printer.result(
+        {
+            "folder": str(out),
+            "trial": declared.name,
+            "design_hash": declared.design_hash,
+            **{key: certificate[key] for key in ("seed", "level", "proves", "does_not_prove", "roster_hash")},
+            "counts": records(block_counts(allocation)),
+        }
+    )
+
+
+def print_counts(printer: Printer, allocation: "Allocation") -> None:
+    """Print how many units follow each sequence, block by block."""
+    from rct.randomization import block_counts
+    from rct.reporting.report_units import report_units
+
+    counts = block_counts(allocation)
+    words = report_units(allocation.trial)
+    same = allocation.trial.units.randomize == allocation.trial.units.id
+    blocked = bool(allocation.trial.units.block)
+    randomized = words.measured_plural if same else words.randomized_plural
+    columns = [*(["block"] if blocked else []), "arm", "first treated period", randomized]
+    columns += [] if same else [words.measured_plural]
+    rows = [
+        (
+            *([row.block] if blocked else []),
+            row.arm,
+            str(row.starts) if row.starts else "never",
+            f"{row.randomized:,}",
+            *([] if same else [f"{row.measured:,}"]),
+        )
+        for row in counts.itertuples()
+    ]
+    printer.table(columns, rows, numeric=columns[-3 if not same else -2 :])
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that rct randomize wrote, or its certificate.")],
+    *,
+    roster: RosterFile,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make an allocation again from its certificate and your roster, and say whether anything differs.
+
+    Exits with 1 when something differs, and names it.
+    """
+    import rct
+    from rct.randomization import LEVELS
+
+    found = rct.verify(folder, rct.read_roster(roster))
+    printer = Printer(as_json=as_json, quiet=quiet)
+    for problem in found.problems:
+        printer.say(f"problem: {problem}", style="red")
+    if found.ok:
+        printer.say("Verified: the certificate and this roster give exactly this allocation.", style="bold green")
+    else:
+        printer.say("Not verified: this is not what the certificate says.", style="bold red")
+    if found.amendments:
+        tables = ", ".join(f"[{table}]" for table in found.amendments)
+        printer.say(f"Amended in the kept trial, without touching the randomization: {tables}.", style="yellow")
+    limits = LEVELS["reproducible"][1]
+    printer.say(f"Level: {found.level}. What it does not prove: {limits}")
+    printer.result(
+        {
+            "ok": found.ok,
+            "level": found.level,
+            "does_not_prove": limits,
+            "problems": found.problems,
+            "amendments": found.amendments,
+        }
+    )
+    if not found.ok:
+        raise typer.Exit(CHECK_FAILED)

@@ -1,0 +1,76 @@
+"""Arguments and options that several verbs share, and how their texts are read."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TrialName = Annotated[str, typer.Argument(metavar="TRIAL", help="A shipped trial's name, or the path of a trial file.")]
+AllocationFolder = Annotated[
+    Path, typer.Option("--allocation", metavar="FOLDER", help="Folder that rct randomize wrote.")
+]
+AllocationIfAny = Annotated[
+    Path | None,
+    typer.Option(
+        "--allocation",
+        metavar="FOLDER",
+        help="Folder that rct randomize wrote; needed where inference is by re-randomization.",
+    ),
+]
+PanelFile = Annotated[
+    Path, typer.Option("--panel", metavar="FILE", help="Panel that rct panel or rct simulate wrote.")
+]
+RosterFile = Annotated[
+    Path, typer.Option("--roster", metavar="FILE", help="CSV with one row per measured unit.")
+]
+RosterIfAny = Annotated[
+    Path | None, typer.Option("--roster", metavar="FILE", help="CSV with one row per measured unit.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only: no notes, no progress.")]
+
+
+def whole_number_seed(text: str) -> int:
+    """Give the seed of a text: itself where it is a whole number, else the first 8 bytes of its SHA-256."""
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def seed_if_any(text: str | None) -> int | None:
+    """Give the seed of a text, and none where none was given."""
+    return None if text is None else whole_number_seed(text)
+
+
+def effects_by_outcome(given: Sequence[str]) -> dict[str, float | dict[str, float]]:
+    """Read ``force=0.72`` and ``force:ICAT=0.72`` into ratios by outcome, and by arm.
+
+    Raises
+    ------
+    typer.BadParameter
+        Where a text has another form, its ratio is no number, or one effect is given twice.
+    """
+    found: dict[str, float | dict[str, float]] = {}
+    for text in given:
+        name, equals, number = text.rpartition("=")
+        outcome, colon, arm = name.partition(":")
+        ratio = _ratio(number) if equals and outcome and bool(colon) == bool(arm) else None
+        if ratio is None:
+            raise typer.BadParameter(f"{text!r} is no effect; write force=0.72, or force:ARM=0.72 for one of several arms")
+        by_arm = found.setdefault(outcome, {}) if arm else None
+        if outcome in found and by_arm is None or by_arm is not None and (not isinstance(by_arm, dict) or arm in by_arm):
+            raise typer.BadParameter(f"the effect on {name} is given twice")
+        if by_arm is None:
+            found[outcome] = ratio
+        else:
+            by_arm[arm] = ratio
+    return found
+
+
+def _ratio(number: str) -> float | None:
+    try:
+        return float(number)
+    except ValueError:
+        return None

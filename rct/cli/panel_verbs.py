@@ -1,0 +1,147 @@
+"""Verbs that make a panel: simulate, panel."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rct.cli.amendments import amendment_note
+from rct.cli.arguments import (
+    AllocationFolder,
+    AsJson,
+    Quiet,
+    RosterFile,
+    TrialName,
+    effects_by_outcome,
+    whole_number_seed,
+)
+from rct.cli.printing import Printer, records
+
+if TYPE_CHECKING:
+    from rct.panel import Panel
+
+CHECK_FAILED = 1
+PROBLEMS_SHOWN = 10
+
+OutFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Panel to write, as Parquet.")]
+
+
+def simulate(
+    trial: TrialName,
+    *,
+    allocation: AllocationFolder,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--effect",
+            metavar="OUTCOME=RATIO",
+            help="True rate ratio of an outcome (force=0.72, or force:ARM=0.72); may be repeated. "
+            "Outcomes not named have the effect that the trial assumes.",
+        ),
+    ] = None,
+    seed: Annotated[str, typer.Option("--seed", metavar="SEED", help="Whole number or text.")],
+    out: OutFile,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate the panel that the trial would record, its truth as declared under \\[power]."""
+    import rct
+
+    effects = effects_by_outcome(effect or [])
+    declared = rct.load(trial)
+    given = rct.Allocation.read(allocation)
+    printer = Printer(as_json=as_json, quiet=quiet)
+    _note(printer, amendment_note(declared, given))
+    simulated = rct.simulate(declared, given, effects=effects, seed=whole_number_seed(seed))
+    simulated.write(out)
+    for line in repr(simulated).splitlines()[:-1]:
+        printer.say(line)
+    printer.say(f"True effects: {_truth(simulated)}. These data are simulated, and every later page says so.")
+    printer.say(f"Wrote {out}.")
+    printer.result({"path": str(out), **_panel_facts(simulated)})
+
+
+def panel(
+    trial: TrialName,
+    *,
+    allocation: AllocationFolder,
+    roster: RosterFile,
+    incidents: Annotated[
+        list[Path],
+        typer.Option(
+            "--incidents",
+            metavar="FILE…",
+            help="Files of incident records; several after each other, or the option repeated.",
+        ),
+    ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when any record was dropped or doubtful.")
+    ] = False,
+    out: OutFile,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Build the panel from incident records: who was counted when, in whose row, and what was dropped.
+
+    The trial's \\[records] table names the agency's columns. What is dropped or doubtful is listed, never lost;
+    the panel keeps the whole list.
+    """
+    import rct
+
+    declared = rct.load(trial)
+    given = rct.Allocation.read(allocation)
+    printer = Printer(as_json=as_json, quiet=quiet)
+    _note(printer, amendment_note(declared, given))
+    built = rct.build_panel(declared, given, roster=rct.read_roster(roster), incidents=incidents)
+    built.write(out)
+    for line in repr(built).splitlines():
+        printer.say(line)
+    print_problems(printer, built)
+    printer.say(f"Wrote {out}.")
+    printer.result({"path": str(out), **_panel_facts(built), "problems": records(built.problems)})
+    if strict and len(built.problems):
+        raise typer.Exit(CHECK_FAILED)
+
+
+def print_problems(printer: Printer, built: "Panel") -> None:
+    """Print the problems by kind, with the first few of them."""
+    if not len(built.problems):
+        return
+    kinds = built.problems.groupby(["problem", "done"], sort=True).size()
+    printer.table(
+        ("problem", "done", "rows"),
+        [(str(problem), str(done), f"{rows:,}") for (problem, done), rows in kinds.items()],
+        numeric=("rows",),
+    )
+    for row in built.problems.head(PROBLEMS_SHOWN).itertuples():
+        printer.say(f"  {row.file}, row {row.row}: {row.problem} ({row.unit}); {row.done}", style="yellow")
+    rest = len(built.problems) - PROBLEMS_SHOWN
+    if rest > 0:
+        printer.say(f"  and {rest:,} more; --json lists them all", style="yellow")
+
+
+def _panel_facts(made: "Panel") -> dict[str, Any]:
+    frame = made.frame
+    return {
+        "simulated": bool(made.meta.get("simulated", False)),
+        "units": int(frame["unit"].nunique()),
+        "periods": made.periods,
+        "randomized_units": len(made.randomized_units),
+        "events": {name: float(frame[name].sum()) for name in made.outcomes},
+        "effects": made.meta.get("effects", {}),
+        "hash": made.hash,
+    }
+
+
+def _truth(simulated: "Panel") -> str:
+    several = any(len(by_arm) > 1 for by_arm in simulated.meta["effects"].values())
+    return ", ".join(
+        f"{outcome}{f' by {arm}' if several else ''} × {ratio:g}"
+        for outcome, by_arm in simulated.meta["effects"].items()
+        for arm, ratio in by_arm.items()
+    )
+
+
+def _note(printer: Printer, text: str) -> None:
+    if text:
+        printer.note(text)

@@ -1,0 +1,146 @@
+"""The verb that asks how likely the trial is to find what it looks for: power."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rct.cli.arguments import AsJson, Quiet, RosterIfAny, TrialName, seed_if_any
+from rct.cli.printing import Printer, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rct.power.trial_power import Power
+
+CHECK_FAILED = 1
+USUAL_POWER = 0.8
+
+
+def power(
+    trial: TrialName,
+    *,
+    roster: RosterIfAny = None,
+    sims: Annotated[int, typer.Option("--sims", metavar="N", min=1, help="Simulated trials.")] = 1000,
+    seed: Annotated[
+        str | None,
+        typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="Processes; the result is the same for any number.")
+    ] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder for the power study.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate the trial many times and say how often its own analyses find the assumed effects.
+
+    Exits with 1 when the primary analysis finds the effect on a primary outcome in less than 80 % of the
+    simulated trials, the usual aim.
+    """
+    import rct
+    from rct import analysis
+    from rct.power import simulate
+
+    declared = rct.load(trial)
+    analysis.check(declared)
+    units = None if roster is None else rct.read_roster(roster)
+    printer = Printer(as_json=as_json, quiet=quiet)
+    with worker_pool(workers) as executor, progress_bar(printer, sims) as progress:
+        found = simulate(declared, units, sims=sims, seed=seed_if_any(seed), executor=executor, progress=progress)
+    if out is not None:
+        found.write(out)
+    enough = found.meets(USUAL_POWER)
+    print_power(printer, found)
+    if out is not None:
+        printer.say(f"Wrote {out}.")
+    printer.result(
+        {
+            "trial": declared.name,
+            "seed": found.seed,
+            "power": records(found.frame),
+            "sentence": found.sentence,
+            "notes": found.notes,
+            "target": USUAL_POWER,
+            "meets_target": enough,
+            "folder": None if out is None else str(out),
+        }
+    )
+    if not enough:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def print_power(printer: Printer, found: "Power") -> None:
+    """Print the power of each analysis of each outcome, the verdict in words, and what was assumed."""
+    from rct.cli.trial_in_words import assumptions_in_words
+    from rct.reporting.number_format import decimal, percent, share
+    from rct.reporting.report_units import report_units
+
+    words = report_units(found.trial)
+    columns = ("outcome", "analysis", "true change", "power", "± error", "bias", "coverage", "wrong sign", "exaggeration")
+    rows = [
+        (
+            words.label(row.outcome),
+            row.analysis,
+            percent(100 * (row.effect - 1)),
+            share(row.power),
+            share(row.mc_error),
+            decimal(row.bias, decimals=3),
+            share(row.coverage),
+            share(row.type_s),
+            f"× {decimal(row.type_m, decimals=1)}",
+        )
+        for row in found.frame.itertuples()
+    ]
+    printer.table(columns, rows, numeric=columns[2:])
+    printer.say(found.sentence)
+    enough = found.meets(USUAL_POWER)
+    verdict = "reaches" if enough else "does not reach"
+    printer.say(
+        f"For the primary outcome the primary analysis {verdict} the usual 80 %.", style="green" if enough else "yellow"
+    )
+    for line in assumptions_in_words(found.trial):
+        printer.say(line)
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[Executor | None]:
+    """Open a pool of processes; none where one process is enough."""
+    if workers == 1:
+        yield None
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Forking a process whose libraries hold threads can deadlock, so workers start afresh.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def progress_bar(
+    printer: Printer, total: int
+) -> "Iterator[Callable[[int, int, pd.DataFrame], None] | None]":
+    """Show a bar with the time left on stderr, unless quiet."""
+    if printer.quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("simulating trials"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def show(done: int, total: int, so_far: "pd.DataFrame") -> None:  # noqa: ARG001
+            bar.update(task, completed=done, total=total)
+
+        yield show

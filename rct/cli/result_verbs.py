@@ -1,0 +1,137 @@
+"""Verbs that answer: estimate, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rct.cli.amendments import amendment_note, require_same_design
+from rct.cli.arguments import AllocationIfAny, AsJson, PanelFile, Quiet, TrialName, seed_if_any
+from rct.cli.printing import Printer, records
+
+if TYPE_CHECKING:
+    from rct.estimates import Estimate, Estimates
+    from rct.panel import Panel
+    from rct.randomization import Allocation
+    from rct.trial import Trial
+
+SIMULATED = "These data are simulated: the figures say nothing about any real training."
+
+
+def estimate(
+    trial: TrialName,
+    *,
+    panel: PanelFile,
+    allocation: AllocationIfAny = None,
+    seed: Annotated[
+        str | None,
+        typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the estimates.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run every analysis that the trial promises, on all its outcomes."""
+    printer = Printer(as_json=as_json, quiet=quiet)
+    declared, measured, given = _read(printer, trial, panel, allocation)
+    results = _estimated(printer, declared, measured, given, seed=seed_if_any(seed))
+    results.write(out)
+    print_estimates(printer, results, declared)
+    printer.say(f"Wrote {out}.")
+    printer.result(
+        {
+            "folder": str(out),
+            "simulated": bool(measured.meta.get("simulated", False)),
+            "estimates": records(results.frame),
+        }
+    )
+
+
+def report(
+    trial: TrialName,
+    *,
+    panel: PanelFile,
+    allocation: AllocationIfAny = None,
+    estimates: Annotated[
+        Path | None,
+        typer.Option(
+            "--estimates", metavar="FOLDER", help="Folder that rct estimate wrote; absent: they are estimated first."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report: one HTML file with design, effects, methods, warnings and hashes."""
+    import rct
+
+    printer = Printer(as_json=as_json, quiet=quiet)
+    declared, measured, given = _read(printer, trial, panel, allocation)
+    if estimates is None:
+        results = _estimated(printer, declared, measured, given, seed=None)
+    else:
+        results = rct.Estimates.read(estimates)
+    written = rct.report(declared, results, panel=measured, allocation=given, path=out)
+    simulated = bool(measured.meta.get("simulated", False))
+    if simulated:
+        printer.say(SIMULATED, style="yellow")
+    printer.say(f"Wrote {written}; open it in a browser.")
+    printer.result({"path": str(written), "simulated": simulated, "estimates": len(results)})
+
+
+def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> None:
+    """Print one row per effect, then each warning once."""
+    from rct.reporting.report_units import report_units
+
+    words = report_units(trial)
+    columns = ("outcome", "method", "estimand", "change", "interval", "p", "P(reduction)")
+    rows = [_effect_row(row, label=words.label(row.outcome)) for row in results]
+    printer.table(columns, rows, numeric=columns[3:])
+    adjusted = trial.analysis.multiplicity
+    if any(row.p_adjusted == row.p_adjusted and row.p_adjusted != row.p_value for row in results):
+        printer.say(f"p of the primary analysis: after {adjusted.capitalize()}'s adjustment over the outcomes in brackets.")
+    for warning in dict.fromkeys(row.warning for row in results if row.warning):
+        named = [words.label(row.outcome) for row in results if row.warning == warning]
+        printer.say(f"warning ({', '.join(dict.fromkeys(named))}): {warning}", style="yellow")
+    if results.meta.get("simulated"):
+        printer.say(SIMULATED, style="yellow")
+
+
+def _effect_row(row: "Estimate", *, label: str) -> tuple[str, ...]:
+    from rct.reporting.number_format import p_value, percent, probability, signed
+
+    low, high = row.percent_interval
+    p = p_value(row.p_value)
+    if row.p_adjusted == row.p_adjusted and row.p_adjusted != row.p_value:
+        p = f"{p} ({p_value(row.p_adjusted)})"
+    estimand = row.estimand if not row.arm else f"{row.estimand}"
+    interval = "–" if low != low else f"{signed(low)} to {signed(high)} %"
+    return (label, row.method, estimand, percent(row.percent_change), interval, p, probability(row.probability_reduced))
+
+
+def _read(
+    printer: Printer, trial: str, panel: Path, allocation: Path | None
+) -> "tuple[Trial, Panel, Allocation | None]":
+    import rct
+    from rct import analysis
+
+    declared = rct.load(trial)
+    analysis.check(declared)
+    given = rct.Allocation.read(allocation) if allocation else None
+    note = amendment_note(declared, given)
+    if note:
+        printer.note(note)
+    measured = rct.Panel.read(panel)
+    require_same_design(declared, measured)
+    return declared, measured, given
+
+
+def _estimated(
+    printer: Printer, trial: "Trial", panel: "Panel", allocation: "Allocation | None", *, seed: int | None
+) -> "Estimates":
+    import rct
+
+    number = 1 + len(trial.analysis.secondary)
+    printer.progress_line(f"Estimating: {number} analyses of {len(trial.outcomes)} outcomes …")
+    options: dict[str, Any] = {} if seed is None else {"seed": seed}
+    return rct.estimate(trial, panel, allocation=allocation, **options)
