@@ -71,7 +71,8 @@ def line_of(text: str, place: Sequence[str | int]) -> int:
     """
     names = [str(part) for part in place if isinstance(part, str)]
     numbers = [part for part in place if isinstance(part, int)]
-    best, depth, table, seen = 0, 0, [], {}
+    best, depth, table = 0, 0, list[str]()
+    seen: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[(\[?)([^\[\]]+)\]", line)
         if header:

@@ -328,7 +328,7 @@ def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocat
     frame = pd.DataFrame(
         {
             "unit": pd.Series([unit["unit"] for unit in units], dtype="str"),
-            "block": pd.Series([block_name(unit["block"]) for unit in units], dtype="str"),
+            "block": pd.Series([block_name(tuple(unit["block"])) for unit in units], dtype="str"),
             "sequence": np.array([unit["sequence"] for unit in units], dtype=np.int64),
             "arm": pd.Series([sequence.arm for sequence in given], dtype="str"),
             "starts": np.array([sequence.starts for sequence in given], dtype=np.int64),

@@ -1,11 +1,6 @@
 """The certificate of a randomization: all that is needed to make it again, and what it does not prove.
 
-Keys of the JSON object, format 1:
-
-``format``, ``mechanism`` ("keyed-order"), ``level``, ``proves`` and ``does_not_prove`` (plain words),
-``seed``, ``design`` (canonical JSON text) and ``design_hash``, ``roster_hash``, ``measured_units``,
-``blocks`` (name, values, counts and exact shares by sequence), ``units`` (unit, block, sequence), ``trial``
-(name, hash and the hash of each table), ``software``.
+:class:`Certificate` is the shape of its JSON, format 1.
 """
 
 import json
@@ -13,7 +8,10 @@ import platform
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from rct import __version__
 from rct.errors import AllocationError
@@ -23,10 +21,7 @@ from rct.randomization.plan import Plan, block_name
 from rct.randomization.rosters import Roster
 from rct.trial import Trial
 
-FORMAT = 1
-MECHANISM = "keyed-order"
 Level = Literal["reproducible"]
-Certificate = dict[str, Any]
 
 LEVELS: dict[Level, tuple[str, str]] = {
     "reproducible": (
@@ -40,10 +35,50 @@ LEVELS: dict[Level, tuple[str, str]] = {
 }
 """For each level, what it proves and what it does not."""
 
-KEYS = frozenset(
-    {"format", "mechanism", "level", "proves", "does_not_prove", "seed", "design", "design_hash"}
-    | {"roster_hash", "measured_units", "blocks", "units", "trial", "software"}
-)
+
+class UnitRecord(TypedDict):
+    """A randomized unit, the values of its block, and the number of its sequence."""
+
+    unit: str
+    block: list[str]
+    sequence: int
+
+
+class BlockRecord(TypedDict):
+    """A block: its name in tables, its values, and by sequence the counts and the exact shares."""
+
+    name: str
+    values: list[str]
+    counts: list[int]
+    shares: list[str]
+
+
+class TrialRecord(TypedDict):
+    """The trial's name, the hash of its whole file, and the hash of each table."""
+
+    name: str
+    hash: str
+    tables: dict[str, str]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Certificate(TypedDict):
+    """The JSON object; ``design`` is canonical JSON as text, so that a stranger need not parse TOML."""
+
+    format: Literal[1]
+    mechanism: Literal["keyed-order"]
+    level: Level
+    proves: str
+    does_not_prove: str
+    seed: str
+    design: str
+    design_hash: str
+    roster_hash: str
+    measured_units: int
+    blocks: list[BlockRecord]
+    units: list[UnitRecord]
+    trial: TrialRecord
+    software: dict[str, str]
 
 
 def make_certificate(
@@ -52,8 +87,8 @@ def make_certificate(
     """Write down a keyed-order randomization; equal inputs and versions give an equal object."""
     proves, does_not_prove = LEVELS["reproducible"]
     return {
-        "format": FORMAT,
-        "mechanism": MECHANISM,
+        "format": 1,
+        "mechanism": "keyed-order",
         "level": "reproducible",
         "proves": proves,
         "does_not_prove": does_not_prove,
@@ -63,18 +98,22 @@ def make_certificate(
         "roster_hash": roster.hash,
         "measured_units": len(roster.frame),
         "blocks": block_records(roster.blocks, plan=plan, assigned=assigned),
-        "units": [
-            {"unit": unit, "block": list(block), "sequence": assigned[unit]}
-            for unit, block in roster.blocks.items()
-        ],
+        "units": unit_records(roster.blocks, assigned),
         "trial": {"name": trial.name, "hash": trial.hash, "tables": trial.table_hashes},
         "software": {"rct": __version__, "python": platform.python_version()},
     }
 
 
+def unit_records(blocks: Mapping[str, Block], assigned: Mapping[str, int]) -> list[UnitRecord]:
+    """Give every randomized unit with its block and sequence, in byte order."""
+    return [
+        {"unit": unit, "block": list(block), "sequence": assigned[unit]} for unit, block in blocks.items()
+    ]
+
+
 def block_records(
     blocks: Mapping[str, Block], *, plan: Plan, assigned: Mapping[str, int]
-) -> list[dict[str, Any]]:
+) -> list[BlockRecord]:
     """Give, block by block, the counts and the exact shares of the sequences."""
     counts = {block: [0] * len(plan.sequences) for block in plan.shares}
     for unit, block in blocks.items():
@@ -122,17 +161,12 @@ def known_certificate(certificate: object, *, where: str) -> Certificate:
     Raises
     ------
     AllocationError
-        Naming the missing keys, or the format that is not known.
+        Naming what is missing or of another kind.
     """
-    given = certificate if isinstance(certificate, dict) else {}
-    lacking = sorted(KEYS - set(given))
-    if lacking:
+    try:
+        return TypeAdapter(Certificate).validate_python(certificate)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise AllocationError(
-            f"{where}: this is no certificate of a randomization; it lacks {listed(lacking)}"
-        )
-    if given["format"] != FORMAT or given["mechanism"] != MECHANISM or given["level"] not in LEVELS:
-        raise AllocationError(
-            f"{where}: format {given['format']}, mechanism {given['mechanism']}, level {given['level']} are "
-            f"not known to this version; it reads format {FORMAT}, {MECHANISM}, {', '.join(LEVELS)}"
-        )
-    return given
+            f"{where}: this is no certificate that this version knows: {listed(problems)}"
+        ) from None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -14,10 +15,13 @@ from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
 from rct.randomization.allocation import assign, planned
 from rct.randomization.certificate import (
+    LEVELS,
     Certificate,
+    UnitRecord,
     block_records,
     known_certificate,
     read_certificate,
+    unit_records,
 )
 from rct.randomization.folder_text import table_text
 from rct.randomization.plan import Plan, block_name
@@ -75,7 +79,7 @@ def verify(
     if sha256(certificate["design"]) != certificate["design_hash"]:
         changed = "the certificate's design was edited: it no longer has the certificate's design hash"
         return Verification(ok=False, problems=(changed,), level=certificate["level"])
-    design = Design.model_validate(json.loads(certificate["design"]))
+    design = _certified_design(certificate)
     checked = checked_roster(roster, design.units)
     problems = [*_roster_problems(certificate, checked, design, folder)]
     if not problems:
@@ -95,6 +99,13 @@ def _opened(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[Path | None
         return None, known_certificate(dict(given), where="the certificate")
     path = Path(given)
     return (path if path.is_dir() else None), read_certificate(path)
+
+
+def _certified_design(certificate: Certificate) -> Design:
+    try:
+        return Design.model_validate(json.loads(certificate["design"]))
+    except ValueError as error:
+        raise AllocationError(f"the certificate's design cannot be read: {error}") from None
 
 
 def _roster_problems(
@@ -168,24 +179,32 @@ def _assignment_problems(certificate: Certificate, roster: Roster, design: Desig
     plan = planned(design, roster.block_sizes)
     again = assign(certificate["seed"], certificate["design_hash"], roster.blocks, plan)
     claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
-    differing = [unit for unit in again if again[unit] != claimed.get(unit)]
+    differing = [unit for unit in {**again, **claimed} if again.get(unit) != claimed.get(unit)]
     problems = []
     if differing:
-        shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {again[unit]}" for unit in differing]
+        shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {again.get(unit)}" for unit in differing]
         problems.append(
             f'seed or result was changed: the seed "{certificate["seed"]}" does not give the sequences in '
             f"the certificate for {len(differing)} of {len(again)} units ({listed(shown)})"
         )
     elif certificate["blocks"] != block_records(roster.blocks, plan=plan, assigned=again):
         problems.append("the certificate's counts or shares by block were edited")
+    elif certificate["units"] != unit_records(roster.blocks, again):
+        problems.append("the certificate's units were put in another order, or their blocks edited")
+    if (certificate["proves"], certificate["does_not_prove"]) != LEVELS[certificate["level"]]:
+        problems.append("the certificate's words on what it proves were edited")
     return problems
 
 
 def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iterator[str]:
     lacking = [name for name in KEPT if not (folder / name).is_file()]
     yield from (f"{name} is missing from the folder" for name in lacking)
-    sizes = {tuple(block["values"]): sum(block["counts"]) for block in certificate["blocks"]}
-    plan = planned(design, sizes)
+    sizes = Counter(tuple(unit["block"]) for unit in certificate["units"])
+    try:
+        plan = planned(design, dict(sorted(sizes.items())))
+    except RctError as error:
+        yield f"the units in the certificate do not fit its design: {error}"
+        return
     if "allocation.csv" not in lacking:
         yield from _row_edits(folder / "allocation.csv", certificate, plan)
     if "schedule.csv" not in lacking:
@@ -215,7 +234,7 @@ def _row_edits(path: Path, certificate: Certificate, plan: Plan) -> Iterator[str
         yield f"allocation.csv lacks {listed(sorted(claimed))}"
 
 
-def _row_as_written(unit: Mapping[str, Any], plan: Plan) -> dict[str, str]:
+def _row_as_written(unit: UnitRecord, plan: Plan) -> dict[str, str]:
     if unit["sequence"] not in range(len(plan.sequences)):
         return {"sequence": str(unit["sequence"])}
     sequence = plan.sequences[unit["sequence"]]

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -100,6 +101,26 @@ def test_counts_edited_in_the_certificate_are_found(folder, roster):
     )
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda c: c["units"].pop(), "for 1 of 11 units|for 1 of 12 units"),
+        (
+            lambda c: c["units"].append({"unit": "ghost", "block": ["1"], "sequence": 0}),
+            "ghost: 0, but the seed",
+        ),
+        (lambda c: c["units"][0].update(block=["2"]), "units were put in another order, or their blocks"),
+        (lambda c: c.update(does_not_prove="nothing"), "words on what it proves were edited"),
+    ],
+)
+def test_every_other_edit_of_the_certificate_is_found_too(folder, roster, spoil, message):
+    certificate = json.loads((folder / "certificate.json").read_text())
+    spoil(certificate)
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    problems = "\n".join(verify(folder, roster).problems)
+    assert re.search(message, problems)
+
+
 def test_an_edited_row_of_the_allocation_table_is_named(folder, roster):
     edited(folder / "allocation.csv", "squad 2,1,", "squad 2,2,")
     (problem,) = verify(folder, roster).problems
@@ -153,7 +174,9 @@ def test_a_design_edited_inside_the_certificate_no_longer_has_its_hash(folder, r
 
 
 def test_what_is_no_certificate_and_a_roster_without_its_columns_are_errors(folder, roster, tmp_path):
-    with pytest.raises(AllocationError, match=r"lacks blocks; design"):
+    with pytest.raises(
+        AllocationError, match=r"no certificate that this version knows: mechanism: Field required"
+    ):
         verify({"format": 1}, roster)
     with pytest.raises(AllocationError, match="no such file"):
         verify(tmp_path / "nowhere", roster)
