@@ -6,7 +6,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from rct.schedule import MONTHS_PER_PERIOD
+from rct.errors import TrialError
+from rct.schedule import MONTHS_PER_PERIOD, crossed
 from rct.trial_problems import Place
 from rct.trial_tables import Arms, exact_share
 
@@ -167,12 +168,25 @@ def _classes(
 
 def _stretches(trial: "Trial") -> Iterator[tuple[Place, str]]:
     place, sequences = ("schedule", "sequences"), trial.schedule.sequences
-    if not sequences:
+    if not sequences or not all(sequences):
         yield place, "a crossover needs sequences: for each, the arm in each stretch"
+        return
     if len({len(sequence) for sequence in sequences}) > 1:
         yield place, "all sequences need the same number of stretches"
     for name in {arm for sequence in sequences for arm in sequence} - set(trial.arms.names):
         yield place, f'"{name}" is not an arm; the arms are {", ".join(trial.arms.names)}'
+    schedule, arms = trial.schedule, trial.arms
+    for sequence in sequences:
+        try:
+            crossed(
+                sequence,
+                doses=arms.doses,
+                control=arms.control,
+                periods=schedule.periods,
+                transition=schedule.transition,
+            )
+        except TrialError as error:
+            yield place, str(error)
 
 
 def _by_block(trial: "Trial") -> Iterator[tuple[Place, str]]:

@@ -78,7 +78,10 @@ def _ratio(value: object) -> object:
 
 def _built(value: object) -> object:
     if value != "keyed-order":
-        raise ValueError(f'scheme "{value}" is not built yet; leave [randomization] out for the keyed order')
+        raise ValueError(
+            f'scheme "{value}" is not built yet; without [randomization] a trial is randomized by the keyed '
+            "order: completely, within blocks, or by cluster"
+        )
     return value
 
 

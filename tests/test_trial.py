@@ -266,6 +266,20 @@ def test_staggered_classes_must_agree_with_each_other(schedule, message):
     assert message in refused("baseline = 12", schedule, text)
 
 
+@pytest.mark.parametrize(
+    ("sequences", "message"),
+    [
+        ("", "needs sequences"),
+        ('sequences = [["usual", "ICAT"], ["ICAT"]]', "the same number of stretches"),
+        ('sequences = [["usual", "ICAP"], ["ICAT", "usual"]]', '"ICAP" is not an arm'),
+        ('sequences = [["usual", "ICAT", "usual", "ICAT", "usual"]]', "do not divide into 5 equal stretches"),
+    ],
+)
+def test_a_crossover_needs_sequences_of_known_arms_in_equal_stretches(sequences, message):
+    text = WEDGE.replace('kind = "stepped-wedge"', 'kind = "crossover"')
+    assert message in refused("baseline = 12", sequences, text)
+
+
 def test_a_missing_file_names_the_path_the_shipped_trials_and_the_nearest(tmp_path):
     with pytest.raises(TrialError, match=r"mine\.toml: there is no such file.*louisville_icat"):
         rct.load(tmp_path / "mine.toml")
