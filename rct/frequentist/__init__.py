@@ -1,7 +1,8 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
+from rct.frequentist.inference.multiplicity import adjust
 from rct.frequentist.inference.rerandomization import randomization_test
 from rct.frequentist.poisson_fixed_effects import poisson
 from rct.frequentist.random_timing import staggered
 
-__all__ = ["poisson", "randomization_test", "staggered"]
+__all__ = ["adjust", "poisson", "randomization_test", "staggered"]
