@@ -209,7 +209,8 @@ class Allocation:
             staging.chmod(0o755)
             for name, text in folder_text(self).items():
                 (staging / name).write_text(text, encoding="utf-8", newline="")
-            # Replaces an empty folder, and fails on one that was filled in the meantime.
+            if target.is_dir():
+                target.rmdir()  # fails on a folder that was filled in the meantime
             staging.replace(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

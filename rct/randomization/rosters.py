@@ -128,6 +128,9 @@ def roster_hash(frame: pd.DataFrame, units: Units) -> str:
 
 def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -> None:
     present = [str(column) for column in roster.columns]
+    repeated = sorted({column for column in present if present.count(column) > 1})
+    if repeated:
+        raise DataError(f"{file}: columns appear more than once: {listed(repeated)}")
     for column in wanted:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)

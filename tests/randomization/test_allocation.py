@@ -250,6 +250,13 @@ def test_a_folder_that_holds_anything_is_never_overwritten(tmp_path, declared, o
     assert [entry.name for entry in tmp_path.iterdir()] == ["made"]
 
 
+def test_an_empty_folder_may_be_written_to(tmp_path, declared, officers):
+    (tmp_path / "empty").mkdir()
+    allocation = randomize(declared(), officers(4), seed=1)
+    allocation.write(tmp_path / "empty")
+    assert Allocation.read(tmp_path / "empty") == allocation
+
+
 def test_the_folder_says_in_plain_words_what_a_typed_seed_does_not_prove(tmp_path, declared, officers):
     randomize(declared(), officers(4), seed=1).write(tmp_path / "a")
     words = (tmp_path / "a" / "README.txt").read_text()

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pandas as pd
 import pytest
 
 from rct.errors import AllocationError, DataError
+from rct.identifiers import join
 from rct.randomization.rosters import checked_roster, read_roster, roster_hash
 from rct.trial_tables import Units
 
@@ -70,6 +72,22 @@ def test_the_roster_hash_reads_what_the_mechanism_reads_and_nothing_else():
     assert roster_hash(roster.assign(age="?"), SQUADS) == base
     for column in ("squad", "shift", "district"):
         assert roster_hash(roster.assign(**{column: "other"}), SQUADS) != base
+
+
+def test_the_hashed_columns_stand_in_the_order_id_unit_then_blocks_by_name():
+    roster = pd.DataFrame({"officer_id": ["b", "a"], "shift": "day", "squad": ["A", "B"], "district": "7"})
+    rows = [
+        join("officer_id", "squad", "district", "shift"),
+        join("a", "B", "7", "day"),
+        join("b", "A", "7", "day"),
+    ]
+    assert checked_roster(roster, SQUADS).hash == hashlib.sha256(join(*rows)).hexdigest()
+
+
+def test_a_column_that_appears_twice_is_refused():
+    roster = pd.DataFrame([["1", "2"]], columns=["officer_id", "officer_id"])
+    with pytest.raises(DataError, match="more than once: officer_id"):
+        checked_roster(roster, OFFICERS)
 
 
 def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
