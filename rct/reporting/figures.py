@@ -1,0 +1,163 @@
+"""The figures of a report, drawn and put into words: each is markup, caption and alt text."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rct.reporting.analyses import along_time, analysis_name, row_kind, several_arms
+from rct.reporting.effect_path_plot import PathPoint, draw_effect_path
+from rct.reporting.figure_markup import new_figure, svg_markup
+from rct.reporting.forest_plot import ForestRow, draw_forest, forest_height
+from rct.reporting.number_format import percent_with_interval
+from rct.reporting.power_plot import PowerBar, draw_power
+from rct.reporting.rate_plot import draw_rates, draw_treated_share, rate_lines, treated_share
+from rct.reporting.schedule_picture import draw_schedule, schedule_rows
+
+if TYPE_CHECKING:
+    from rct.estimates import Estimate
+    from rct.panel import Panel
+    from rct.reporting.assignment import Assignment
+    from rct.reporting.report_units import ReportUnits
+
+LONGEST_LABEL = 60
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Inline SVG, and the caption that stands below it."""
+
+    markup: str
+    caption: str
+
+
+def schedule_figure(assignment: "Assignment", words: "ReportUnits", *, transition: bool) -> Picture:
+    """Draw who is in training when."""
+    rows = schedule_rows(assignment.units, assignment.sequences)
+    figure, (axes,) = new_figure([0.75 + 0.27 * len(rows)])
+    draw_schedule(
+        axes, rows, control=assignment.control, period=words.period, period_labels=assignment.labels
+    )
+    crossed = ", ".join(f"{row.label} {assignment.first_treated(row.starts)}" for row in rows)
+    alt = f"Schedule: first treated {words.period} of each row. {crossed}."
+    hatched = " Hatched: transition, left out of every analysis." if transition else ""
+    each = words.randomized if len(rows) == len(assignment.units) else "sequence"
+    caption = (
+        f"The schedule. One row for each {each}, in the order of crossing; coloured from the first treated "
+        f"{words.period} on.{hatched}"
+    )
+    return Picture(svg_markup(figure, name="schedule", alt=alt), caption)
+
+
+def forest_figure(
+    estimates: Sequence["Estimate"], primary: Sequence["Estimate"], words: "ReportUnits"
+) -> Picture | None:
+    """Draw every outcome by every analysis; None where all effects are of single exposure times."""
+    single = [row for row in estimates if not along_time(row)]
+    if not single:
+        return None
+    order = list(dict.fromkeys(row.outcome for row in single))
+    single.sort(key=lambda row: order.index(row.outcome))
+    rows = [
+        ForestRow(
+            words.label(row.outcome), label, row.percent_change, *row.percent_interval, row_kind(row, primary)
+        )
+        for row, label in zip(single, _row_labels(single), strict=True)
+    ]
+    figure, (axes,) = new_figure([forest_height(rows)], width=10.0)
+    draw_forest(axes, rows)
+    told = "; ".join(
+        f"{row.outcome}, {row.label}: {percent_with_interval(row.percent, row.low, row.high)}" for row in rows
+    )
+    caption = (
+        "Percent change in events with training, every outcome by every analysis. Filled squares: the "
+        "primary analysis. Circles: secondary analyses. Diamonds: Bayesian analyses. Lines: intervals; the "
+        "vertical line is no change."
+    )
+    return Picture(svg_markup(figure, name="forest", alt=f"Forest plot. {told}."), caption)
+
+
+def path_figures(estimates: Sequence["Estimate"], words: "ReportUnits") -> list[Picture]:
+    """Draw one figure for each outcome, arm and analysis that has effects by exposure or event time."""
+    groups: dict[tuple[str, str, str], list[Estimate]] = {}
+    for row in estimates:
+        if along_time(row):
+            groups.setdefault((row.outcome, row.arm, row.method), []).append(row)
+    arms = several_arms(estimates)
+    return [
+        _path_figure(rows, words, number=number, arm=arm if arms else "")
+        for number, ((_, arm, _), rows) in enumerate(groups.items(), start=1)
+    ]
+
+
+def _path_figure(rows: Sequence["Estimate"], words: "ReportUnits", *, number: int, arm: str) -> Picture:
+    exposure = not math.isnan(rows[0].exposure_time)
+    times = [row.exposure_time if exposure else row.event_time for row in rows]
+    points = [
+        PathPoint(t, row.percent_change, *row.percent_interval) for t, row in zip(times, rows, strict=True)
+    ]
+    title = ", ".join(part for part in (words.label(rows[0].outcome), arm, rows[0].method) if part)
+    clock = (
+        f"{words.period}s in training (1 = first treated)"
+        if exposure
+        else f"{words.period}s since the first treated one (0)"
+    )
+    figure, (axes,) = new_figure([2.8])
+    draw_effect_path(axes, points, title=title, time_label=clock)
+    told = "; ".join(f"{p.time:g}: {percent_with_interval(p.percent, p.low, p.high)}" for p in points)
+    caption = (
+        f"{title}: percent change by {clock}, with intervals. Single periods are uncertain; read the course, "
+        "not a point."
+    )
+    return Picture(svg_markup(figure, name=f"path-{number}", alt=f"{title}, by {clock}. {told}."), caption)
+
+
+def rates_figure(panel: "Panel", assignment: "Assignment", words: "ReportUnits") -> Picture:
+    """Draw the observed rates of every outcome over time, and the share in training."""
+    figure, axes = new_figure([1.9] * len(panel.outcomes) + [1.0])
+    told = []
+    for place, outcome in enumerate(panel.outcomes):
+        lines = rate_lines(panel, outcome)
+        unit = words.period_unit(outcome)
+        draw_rates(axes[place], lines, arms=panel.treatments, title=words.label(outcome), unit=unit)
+        told.append(
+            f"{words.label(outcome)} per {unit}: "
+            + ", ".join(_range_text(line.label, line.rates) for line in lines)
+        )
+    draw_treated_share(axes[-1], treated_share(panel), period_labels=assignment.labels)
+    caption = (
+        f"Observed events over time, and below them the share of {words.measured_plural} in training. Groups "
+        "change as units cross, and nothing is adjusted: the effects are estimated above, not read off here."
+    )
+    return Picture(svg_markup(figure, name="rates", alt=f"Observed rates. {'; '.join(told)}."), caption)
+
+
+def _range_text(label: str, rates: Iterable[float]) -> str:
+    seen = [rate for rate in rates if not math.isnan(rate)]
+    return f"{label} {min(seen):.2f} to {max(seen):.2f}" if seen else f"{label} never observed"
+
+
+def power_figure(bars: Sequence[PowerBar]) -> Picture:
+    """Draw the power of the declared trial at its assumed effects."""
+    figure, (axes,) = new_figure([0.9 + 0.34 * len(bars)])
+    draw_power(axes, bars)
+    told = "; ".join(f"{bar.label}: {100 * bar.power:.0f} %" for bar in bars)
+    caption = (
+        "Power: how likely a trial of this design is to find the effects that it assumes, by simulation. "
+        "Black lines: ± 1.96 Monte-Carlo errors."
+    )
+    return Picture(svg_markup(figure, name="power", alt=f"Power. {told}."), caption)
+
+
+def _row_labels(rows: Sequence["Estimate"]) -> list[str]:
+    """Name the analyses briefly ("Poisson: constant effect") where that tells an outcome's rows apart."""
+    arms = several_arms(rows)
+    full = [analysis_name(row, several_arms=arms) for row in rows]
+    brief = [
+        analysis_name(replace(row, method=row.method.partition(",")[0]), several_arms=arms) for row in rows
+    ]
+    keys = [(row.outcome, name) for row, name in zip(rows, brief, strict=True)]
+    labels = brief if len(set(keys)) == len(keys) else full
+    return [
+        text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1].rstrip()}…" for text in labels
+    ]

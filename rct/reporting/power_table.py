@@ -1,0 +1,66 @@
+"""The power of the declared design as rows of a table and bars of a figure."""
+
+from typing import TYPE_CHECKING
+
+from rct.reporting.number_format import decimal, percent, share
+from rct.reporting.power_plot import PowerBar
+from rct.reporting.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rct.power import Power
+    from rct.reporting.report_units import ReportUnits
+
+KNOWN = frozenset({"outcome", "effect", "power", "mc_error", "bias", "coverage", "type_s", "type_m"})
+
+
+def power_bars(power: "Power", words: "ReportUnits") -> list[PowerBar]:
+    """Give one bar for each outcome, effect and analysis."""
+    frame = power.frame
+    labels = _labels(frame, words)
+    return [
+        PowerBar(label, float(row["power"]), float(row["mc_error"]))
+        for label, (_, row) in zip(labels, frame.iterrows(), strict=True)
+    ]
+
+
+def power_table(power: "Power", words: "ReportUnits") -> Table:
+    """List power with its Monte-Carlo error, and how estimates of that size go wrong."""
+    columns = (
+        "assumption", "power", "Monte-Carlo error", "bias (log)", "coverage", "type S", "type M",
+    )  # fmt: skip
+    frame = power.frame
+    rows = tuple(
+        (
+            label,
+            share(float(row["power"])),
+            share(float(row["mc_error"])),
+            decimal(float(row["bias"]), decimals=3),
+            share(float(row["coverage"])),
+            share(float(row["type_s"])),
+            decimal(float(row["type_m"]), decimals=2),
+        )
+        for label, (_, row) in zip(_labels(frame, words), frame.iterrows(), strict=True)
+    )
+    caption = (
+        "Simulated trials of this design. Type S: share of significant results with the wrong sign. Type M: "
+        "by how much a significant estimate overstates the true effect, on average."
+    )
+    return Table(caption, columns, rows, frozenset(columns[1:]))
+
+
+def _labels(frame: "pd.DataFrame", words: "ReportUnits") -> list[str]:
+    """Name outcome and effect, and whatever text columns tell the rows apart besides."""
+    extra = [
+        name
+        for name in frame.columns
+        if name not in KNOWN and frame[name].dtype == "str" and frame[name].nunique() > 1
+    ]
+    return [
+        ", ".join(
+            [words.label(str(row["outcome"])), percent(100 * (float(row["effect"]) - 1))]
+            + [str(row[name]) for name in extra if row[name]]
+        )
+        for _, row in frame.iterrows()
+    ]
