@@ -20,6 +20,7 @@ from rct.frequentist.inference.cluster_robust import (
     sandwich,
     small_sample_factor,
 )
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def _variance(
         return jackknife_like(summed.cells, fit, clusters[summed.example])
     residual = rows.counts - summed.share * fit.fitted[summed.cell]
     design = fit.residual_design[summed.cell]
-    scores = np.column_stack([np.bincount(clusters, column * residual) for column in design.T])
+    scores = np.column_stack([sums_by_code(clusters, column * residual) for column in design.T])
     factor = small_sample_factor(
         correction,
         n_clusters=n_clusters,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.frequentist.fixed_effects_likelihood import Cells
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,12 +84,12 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
     n_patterns, n_cells = int(pattern.max()) + 1, len(example)
     if rows.unit_effects:
         exposure, group = relative[example], pattern[example]
-        share = np.bincount(unit, rows.counts)[unit] / np.bincount(pattern, rows.counts)[pattern]
+        share = sums_by_code(unit, rows.counts)[unit] / sums_by_code(pattern, rows.counts)[pattern]
     else:
-        exposure, group = np.bincount(cell, rows.exposure, n_cells), np.zeros(n_cells, dtype=np.intp)
+        exposure, group = sums_by_code(cell, rows.exposure, n_cells), np.zeros(n_cells, dtype=np.intp)
         share = rows.exposure / exposure[cell]
     cells = Cells(
-        counts=np.bincount(cell, rows.counts, n_cells),
+        counts=sums_by_code(cell, rows.counts, n_cells),
         exposure=exposure,
         group=group,
         effects=tuple(codes[example] for codes in rows.effects),
@@ -102,7 +103,10 @@ def _varying(*facts: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 
 
 def _patterns(
-    codes: list[NDArray[np.intp]], unit: NDArray[np.intp], position: NDArray[np.intp], length: NDArray[np.intp]
+    codes: list[NDArray[np.intp]],
+    unit: NDArray[np.intp],
+    position: NDArray[np.intp],
+    length: NDArray[np.intp],
 ) -> NDArray[np.intp]:
     """Number the units by the whole path of their codes."""
     code = np.zeros(len(unit), dtype=np.int64)

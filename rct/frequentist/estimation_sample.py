@@ -13,6 +13,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.frequentist.collapsed_cells import UnitRows
+from rct.frequentist.integer_codes import dense_codes, sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def likelihood_rows(rows: UnitRows) -> Sample:
         for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
             kept &= np.bincount(codes, rows.counts * kept)[codes] > 0
         in_term = rows.term >= 0
-        events = np.bincount(rows.term[in_term & kept], rows.counts[in_term & kept], rows.n_terms)
+        events = sums_by_code(rows.term[in_term & kept], rows.counts[in_term & kept], rows.n_terms)
         kept[in_term] &= events[rows.term[in_term]] > 0
         if rows.unit_effects:
             alone = kept & (np.bincount(rows.unit, kept)[rows.unit] == 1)
@@ -68,9 +69,7 @@ def likelihood_rows(rows: UnitRows) -> Sample:
             return _sample(rows, kept, events, single)
 
 
-def _sample(
-    rows: UnitRows, kept: NDArray[np.bool_], events: NDArray[np.float64], single: set[int]
-) -> Sample:
+def _sample(rows: UnitRows, kept: NDArray[np.bool_], events: NDArray[np.float64], single: set[int]) -> Sample:
     terms = np.flatnonzero(events > 0)
     renumbered = np.full(rows.n_terms + 1, -1, dtype=np.intp)
     renumbered[terms] = np.arange(len(terms))
@@ -88,12 +87,6 @@ def _sample(
     lost = [_levels(codes) - _levels(codes[kept]) for codes in rows.effects]
     units = _levels(rows.unit) - _levels(rows.unit[kept])
     return Sample(reduced, kept, tuple(terms.tolist()), units - len(single), sum(lost), len(single))
-
-
-def dense_codes(codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Renumber codes 0…n−1 in their own order."""
-    present = np.bincount(codes) > 0
-    return np.asarray((np.cumsum(present) - 1)[codes])
 
 
 def _levels(codes: NDArray[np.intp]) -> int:

@@ -111,12 +111,11 @@ def _finish(
     n_effects: int,
 ) -> FixedEffectsFit:
     effects, terms = slice(None, n_effects), slice(n_effects, None)
-    slopes = np.linalg.solve(information[effects, effects], information[effects, terms]) if n_effects else None
     direction = np.eye(columns.shape[1])[:, terms]
-    if slopes is not None:
-        direction[effects] = -slopes
+    if n_effects:
+        direction[effects] = -np.linalg.solve(information[effects, effects], information[effects, terms])
     residual = columns @ direction - (means @ direction)[cells.group]
-    inverse = np.linalg.inv(information)
+    inverse: NDArray[np.float64] = np.linalg.inv(information).astype(np.float64)
     return FixedEffectsFit(
         coefficients=coefficients[terms],
         fitted=fitted,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError
-from rct.frequentist.estimation_sample import dense_codes
+from rct.frequentist.integer_codes import dense_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,9 @@ def column_codes(rows: pd.DataFrame, name: str) -> NDArray[np.intp]:
     for part in name.split(":"):
         if part not in rows:
             known = ", ".join(column for column in rows.columns if not column.startswith("exposure:"))
-            raise DataError(f"the panel has no column {part!r} to use as an effect or cluster; it has {known}")
+            raise DataError(
+                f"the panel has no column {part!r} to use as an effect or cluster; it has {known}"
+            )
         own = pd.factorize(rows[part])[0]
         if (own < 0).any():
             raise DataError(f"column {part!r} has missing values, so it cannot be an effect or a cluster")

@@ -19,10 +19,11 @@ from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
 from rct.frequentist.collapsed_cells import UnitRows
-from rct.frequentist.estimation_sample import Sample, dense_codes, likelihood_rows
+from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.wald import wald
+from rct.frequentist.integer_codes import dense_codes
 from rct.frequentist.panel_columns import column_codes, covariate_columns
 from rct.frequentist.treatment_terms import Effect, Term, TreatmentTerms, treatment_terms
 
@@ -71,7 +72,8 @@ def poisson(
         limits. All but CR2 and "model" use t on G−1. Where units of a cluster share treatment and exposure,
         CR2 and CR3 work on the sums over them.
     effect : {"constant", "exposure-time"}
-        One ratio for each arm, or one for each arm and period since training began (1 = first treated period).
+        One ratio for each arm, or one for each arm and period since training began (1 = first treated
+        period).
     average : (int, int), optional
         With exposure-time effects: the mean of the coefficients of these exposure times, first and last.
     level : float

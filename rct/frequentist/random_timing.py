@@ -152,7 +152,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     fit = fit_timing(sample.outcomes, sample.sizes, sample.starts, theta, zero, beta)
     if not fit.std_error > 0:
         raise EstimationError(
-            f"the estimated variance is zero ({outcome}): too few events in too few units for a standard error"
+            f"the estimated variance of {outcome} is zero: too few events for a standard error"
         )
     low, high, p_value = wald(fit.estimate, fit.std_error, np.inf, common.level)
     normal_p, inference, null = p_value, "adjusted Neyman variance, normal", None
@@ -209,5 +209,7 @@ def _permuted_statistics(
         for rows in members:
             order[rows] = generator.permutation(rows)
         fit: TimingFit = fit_timing(sample.outcomes[order], sample.sizes, sample.starts, theta, zero, beta)
-        statistics[draw] = fit.estimate / fit.std_error if fit.std_error > 0 else np.sign(fit.estimate) * np.inf
+        statistics[draw] = (
+            fit.estimate / fit.std_error if fit.std_error > 0 else np.sign(fit.estimate) * np.inf
+        )
     return statistics

@@ -82,10 +82,10 @@ def _explained_heterogeneity(
     starts: NDArray[np.int64],
     theta: NDArray[np.float64],
 ) -> float:
-    """Lower bound on the variance of unit effects that pre-treatment outcomes explain, over N (their eq. 11).
+    """Lower bound on the variance of unit effects, from pre-treatment outcomes, over N (section 4.2).
 
-    Covariances of pre-treatment outcomes are averaged over cohorts with equal weight, cohorts before the first
-    one in the estimand left out.
+    Covariances of pre-treatment outcomes are averaged over cohorts with equal weight, cohorts before the
+    first one in the estimand left out.
     """
     earliest = int(np.flatnonzero(theta.any(axis=1))[0])
     n_before = int(starts[earliest]) - 1

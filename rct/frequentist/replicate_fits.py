@@ -1,4 +1,4 @@
-"""Many small Poisson fits at once: cluster × period counts of simulated trials, with CR2 and Satterthwaite df.
+"""Many small Poisson fits at once: cluster × period counts of simulated trials, with CR2 variances.
 
 The model of `poisson` on cluster totals (an effect for every cluster and period), Newton steps and variances
 carried out for all replicates together.
@@ -103,14 +103,14 @@ def fit_batch(
 def _estimable(
     counts: NDArray[np.float64], design: NDArray[np.float64], exposure: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Weights with rows that carry no likelihood at zero, terms without NaN, and which columns have a slope."""
-    weight = np.broadcast_to(1.0 if exposure is None else exposure, counts.shape)
+    """Weights (zero where a row has no likelihood), terms without NaN, and which columns have a slope."""
+    weight = np.broadcast_to(np.ones(1) if exposure is None else exposure, counts.shape)
     seen = ~np.isnan(design).any(axis=3)
     terms = np.where(seen[..., None], design, 0.0)
     events = np.einsum("rct,rctk->rk", np.where(seen, counts, 0.0), terms != 0)
     lost = ((terms != 0) & (events <= 0)[:, None, None, :]).any(axis=3)
     weight = np.where(seen & ~lost, weight, 0.0)
-    in_period = np.where(weight > 0, counts, 0.0).sum(axis=1) > 0
+    in_period = np.einsum("rct->rt", np.where(weight > 0, counts, 0.0)) > 0
     weight = weight * in_period[:, None, :]
     # The first period with events is the reference of the others.
     slopes = in_period & (np.cumsum(in_period, axis=1) > 1)
@@ -129,7 +129,7 @@ def _newton(
     converged = np.zeros(len(counts), dtype=bool)
     for _ in range(MAX_ITERATIONS):
         information, _sums = _information(fitted, columns, active)
-        information[:, *np.diag_indices(active.shape[1])] *= 1 + RIDGE
+        _diagonal(information)[...] *= 1 + RIDGE
         score = np.einsum("rct,rctq->rq", counts - fitted, columns) * active
         step = np.linalg.solve(information, score[..., None])[..., 0]
         longest = np.abs(step).max(axis=1)
@@ -157,7 +157,7 @@ def _expected(
 def _information(
     fitted: NDArray[np.float64], columns: NDArray[np.float64], active: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Information (replicates, columns, columns), inactive columns set to one; cluster sums of mu × columns."""
+    """Information (replicates, columns, columns), inactive columns set to one; sums of mu × columns."""
     replicates, clusters, periods, width = columns.shape
     weighted = columns * fitted[..., None]
     sums = weighted.sum(axis=2)
@@ -167,7 +167,7 @@ def _information(
     information = information - sums.transpose(0, 2, 1) @ (sums / np.where(totals > 0, totals, 1.0))
     both = active[:, :, None] & active[:, None, :]
     information = np.where(both, information, 0.0)
-    information[:, *np.diag_indices(width)] += ~active
+    _diagonal(information)[...] += ~active
     return information, sums
 
 
@@ -195,7 +195,7 @@ def _bell_mccaffrey(
     loading = np.einsum("rct,rctq->rcq", weighted, swept)
     covariance = -loading @ inverse @ loading.transpose(0, 2, 1)
     own = (influence * weighted).sum(axis=2) - weighted.sum(axis=2) ** 2 / safe[..., 0]
-    covariance[:, *np.diag_indices(counts.shape[1])] += own
+    _diagonal(covariance)[...] += own
     mean = np.trace(covariance, axis1=1, axis2=2)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = mean**2 / (covariance**2).sum(axis=(1, 2))
@@ -208,7 +208,7 @@ def _response_scale_root(
     """Apply A = D B^(-1/2) D of every cluster to a vector (replicates, clusters, periods)."""
     stretched = fitted**1.5
     residual = -stretched[..., :, None] * core * stretched[..., None, :]
-    residual[..., *np.diag_indices(fitted.shape[2])] += fitted**2
+    _diagonal(residual)[...] += fitted**2
     values, vectors = np.linalg.eigh(residual)
     tiny = np.finfo(float).tiny
     positive = values > EIGENVALUE_TOLERANCE * np.maximum(values[..., -1:], tiny)
@@ -216,3 +216,8 @@ def _response_scale_root(
     root_mu = np.sqrt(fitted)
     rotated = np.einsum("rcts,rct->rcs", vectors, root_mu * vector)
     return np.asarray(root_mu * np.einsum("rcts,rcs->rct", vectors, power * rotated))
+
+
+def _diagonal(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Writable view of the diagonals of the last two axes."""
+    return np.einsum("...ii->...i", matrices)

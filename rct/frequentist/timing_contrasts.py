@@ -1,7 +1,7 @@
 """Contrasts of cohort means for randomized treatment timing (Roth & Sant'Anna 2023, sections 2.2 and 2.3).
 
-An estimand is a weighted mean of effects tau(t, g) of cohort g in period t, each identified against cohorts not
-yet treated in t; so an aggregation is a matrix of weights (cohorts, periods), and everything else follows.
+An estimand is a weighted mean of effects tau(t, g) of cohort g in period t, each identified against cohorts
+not yet treated in t; so an aggregation is a matrix of weights (cohorts, periods), and all else follows.
 Cohorts are sorted by first treated period; the last one serves as comparison only.
 """
 
@@ -20,7 +20,11 @@ Aggregate = Literal["simple", "cohort", "calendar", "event"]
 
 
 def effect_weights(
-    starts: NDArray[np.int64], sizes: NDArray[np.int64], periods: int, aggregate: Aggregate, event_time: int = 0
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    periods: int,
+    aggregate: Aggregate,
+    event_time: int = 0,
 ) -> NDArray[np.float64]:
     """Weights (cohorts, periods) of the effects tau(t, g) in an aggregate, summing to one.
 
@@ -45,7 +49,7 @@ def effect_weights(
     if not identified.any():
         where = f" {event_time} periods after its first treated one" if aggregate == "event" else ""
         raise EstimationError(
-            f"no cohort{where} is treated while another is still untreated, so timing is compared with nothing"
+            f"no cohort{where} is treated while another is still untreated: nothing to compare with"
         )
     by_size = identified * sizes[:, None].astype(float)
     if aggregate == "cohort":

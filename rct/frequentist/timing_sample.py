@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import EstimationError
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,7 @@ def _totals(rows: pd.DataFrame, codes: NDArray[np.intp], periods: int) -> NDArra
             f" {measured[unit, 0]} in period 1; estimators of randomized timing need the same units in every"
             " period (complete the panel with zero counts, or use poisson)"
         )
-    return np.bincount(cell, rows["count"], n_units * periods).reshape(n_units, periods)
+    return sums_by_code(cell, rows["count"].to_numpy(), n_units * periods).reshape(n_units, periods)
 
 
 def _require_cohorts(

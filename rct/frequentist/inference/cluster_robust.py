@@ -173,7 +173,7 @@ def _response_scale_root(mu: NDArray[np.float64], core: NDArray[np.float64]) -> 
 
 
 def _symmetric_power(matrix: NDArray[np.float64], power: float) -> NDArray[np.float64]:
-    """Give a power of the Moore–Penrose inverse kind: eigenvalues that are zero but for rounding stay zero."""
+    """Take a power; eigenvalues that are zero but for rounding stay zero (Moore–Penrose)."""
     values, vectors = np.linalg.eigh(matrix)
     positive = values > EIGENVALUE_TOLERANCE * max(values[-1], np.finfo(float).tiny)
     return (vectors[:, positive] * values[positive] ** power) @ vectors[:, positive].T

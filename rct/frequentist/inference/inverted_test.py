@@ -16,7 +16,6 @@ FIRST_STEP = 0.25
 LOG_RATIO_TOLERANCE = 1e-6
 
 
-
 @dataclass(frozen=True)
 class Statistic:
     """A test statistic as a function of the log ratio under test.

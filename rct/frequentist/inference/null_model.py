@@ -1,4 +1,4 @@
-"""The model without a treatment effect (or with a stated one), whose residuals the score test re-randomizes."""
+"""The model without a treatment effect, or with a stated one: its residuals are what the score test uses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rct.errors import DataError, EstimationError
 from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects
+from rct.frequentist.integer_codes import sums_by_code
 from rct.frequentist.panel_columns import column_codes, covariate_columns
 
 if TYPE_CHECKING:
@@ -37,15 +38,17 @@ class NullModel:
     effects: tuple[str, ...]
 
     def residual(self, log_ratio: float) -> NDArray[np.float64]:
-        """Count less expectation, (randomized units, periods), if treatment multiplied rates by a known ratio."""
+        """Count less expectation, (randomized units, periods), if treatment had this effect."""
         cells = self.collapsed.cells
         offset = np.exp(log_ratio * cells.design[:, 0])
         fit = fit_fixed_effects(replace(cells, exposure=cells.exposure * offset, design=cells.design[:, 1:]))
         if fit.collinear:
-            raise EstimationError("a covariate of the null model is explained by its fixed effects; leave it out")
+            raise EstimationError(
+                "a covariate of the null model is explained by its fixed effects; leave it out"
+            )
         expected = self.collapsed.share * fit.fitted[self.collapsed.cell]
         size = self.shape[0] * self.shape[1]
-        difference = np.bincount(self.place, self.sample.rows.counts - expected, size)
+        difference = sums_by_code(self.place, self.sample.rows.counts - expected, size)
         return difference.reshape(self.shape)
 
 

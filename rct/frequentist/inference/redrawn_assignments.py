@@ -118,25 +118,35 @@ def redraw_array(panel: Panel, starts: NDArray[np.integer], *, exact: bool) -> R
     array = np.asarray(starts)
     if array.ndim != 2 or array.shape[1] != len(units) or not len(array):
         raise EstimationError(
-            f"allocation: an array of draws has shape (draws, {len(units)} randomized units), not {array.shape}"
+            f"an array of draws has shape (draws, {len(units)} randomized units), not {array.shape}"
         )
     if not np.isin(panel.frame["treated"].dropna().unique(), (0.0, 1.0)).all() or len(panel.treatments) != 1:
-        raise EstimationError("an array of first treated periods describes one arm of dose 1; pass an Allocation")
+        raise EstimationError(
+            "an array of first treated periods describes one arm of dose 1; pass an Allocation"
+        )
     first = panel.frame.drop_duplicates("randomized").set_index("randomized").loc[units]
     own = first["starts"].to_numpy(dtype=np.int64)
-    values, codes = np.unique(np.r_[own, array.ravel()], return_inverse=True)
+    values = np.unique(np.r_[0, _numbers_of_periods(array, panel.periods), own])
+    code = np.zeros(panel.periods + 1, dtype=np.int16)
+    code[values] = np.arange(len(values))
     period = np.arange(1, panel.periods + 1)
     dose = ((values[:, None] > 0) & (period >= values[:, None])).astype(float)
-    _require_same_assignment(panel, units, dose[codes[: len(own)]])
-    draws = codes[len(own) :].reshape(array.shape)
-    if exact and not (draws == codes[: len(own)]).all(axis=1).any():
+    observed, draws = code[own].astype(np.intp), code[array]
+    _require_same_assignment(panel, units, dose[observed])
+    if exact and not (draws == observed).all(axis=1).any():
         raise EstimationError(
             'draws="exact" means the whole space, but the panel\'s own assignment is not in the array'
         )
     arms = np.where(values > 0, panel.treatments[0], panel.control)
-    return Redrawn(
-        panel.treatments[0], units, dose, arms, codes[: len(own)], draws, None, exact, float("nan")
-    )
+    return Redrawn(panel.treatments[0], units, dose, arms, observed, draws, None, exact, float("nan"))
+
+
+def _numbers_of_periods(starts: NDArray[np.integer], periods: int) -> NDArray[np.intp]:
+    if starts.dtype.kind not in "iu" or starts.min() < 0 or starts.max() > periods:
+        raise EstimationError(
+            f"allocation: first treated periods are whole numbers from 1 to {periods}, or 0 for never"
+        )
+    return np.flatnonzero(np.bincount(starts.ravel(), minlength=periods + 1))
 
 
 def _dose_table(sequences: pd.DataFrame, periods: int) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
-"""Randomization inference for a rate ratio: p-value under the sharp null, estimate and interval by inversion.
+"""Randomization inference for a rate ratio: p-value of the sharp null, estimate and interval by inversion.
 
-Valid by the randomization alone (Fisher 1935; Rosenbaum 2002, ch. 2): the draws are made by the mechanism that
-made the allocation. The default statistic is the score of `score_randomization`.
+Valid by the randomization alone (Fisher 1935; Rosenbaum 2002, ch. 2): the draws are made by the mechanism
+that made the allocation. The default statistic is the score of `score_randomization`.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def randomization_test(
     outcome : str
         A count; fractions are refused unless the panel declares them.
     allocation : Allocation or array (draws, randomized units)
-        The mechanism; or, for a trial that was randomized elsewhere, first treated periods of re-randomizations
-        (0 = never), columns in the order of `panel.randomized_units`.
+        The mechanism; or, for a trial that was randomized elsewhere, first treated periods of
+        re-randomizations (0 = never), columns in the order of `panel.randomized_units`.
     statistic : "score" or callable
         "score": sum of dose × (count − fitted under the null), centred at its mean under the mechanism.
-        A callable(counts, exposure, doses, arms, null) → (draws,): counts and exposure (units, periods) of the
-        randomized units, doses (draws, units, periods) in chunks, arms (draws, units), null the ratio under
-        test; a callable without `null` gets no interval.
+        A callable(counts, exposure, doses, arms, null) → (draws,): counts and exposure (units, periods) of
+        the randomized units, doses (draws, units, periods) in chunks, arms (draws, units), null the ratio
+        under test; a callable without `null` gets no interval.
     draws : int or "exact"
         Number of draws, or the whole space. An array sets the number itself.
     seed : int, optional
@@ -93,7 +93,9 @@ def randomization_test(
         assert allocation is not None  # refused by _check
         redrawn = redraw_allocation(panel, allocation, draws, seed)
     rows = panel.rows(outcome)
-    tested = [_tested(panel, outcome, rows, one, statistic, fixed_effects, covariates, level) for one in redrawn]
+    tested = [
+        _tested(panel, outcome, rows, one, statistic, fixed_effects, covariates, level) for one in redrawn
+    ]
     return tested[0] if len(tested) == 1 else Estimates(tuple(tested))
 
 
@@ -113,7 +115,7 @@ def _check(
         )
     if not callable(statistic) and statistic != "score":
         raise EstimationError(f'statistic={statistic!r} is not built yet; use "score" or a callable')
-    if isinstance(draws, str) and draws != "exact" or not isinstance(draws, str) and draws < 1:
+    if (isinstance(draws, str) and draws != "exact") or (not isinstance(draws, str) and draws < 1):
         raise EstimationError(f'draws must be a positive number or "exact", not {draws!r}')
     if not isinstance(allocation, np.ndarray) and draws != "exact" and seed is None:
         raise EstimationError("draws are random: give a seed with them")
@@ -121,8 +123,8 @@ def _check(
         raise EstimationError(f"level must lie between 0 and 1, not {level}")
     if panel.frame["treated"].isna().any():
         raise EstimationError(
-            f"{outcome}: a randomization test with transition periods is not built yet, because other rows are"
-            " in transition in every draw; use poisson with cluster-robust errors"
+            f"{outcome}: a randomization test with transition periods is not built yet, because other rows"
+            " are in transition in every draw; use poisson with cluster-robust errors"
         )
 
 
@@ -204,12 +206,14 @@ def _callable_statistic(
 def _require_varying(null: NDArray[np.float64], observed: float) -> None:
     everything = np.r_[null, observed]
     if not np.isfinite(everything).all():
-        raise EstimationError("the statistic is not a finite number in every draw, so draws cannot be compared")
+        raise EstimationError(
+            "the statistic is not a finite number in every draw, so draws cannot be compared"
+        )
     if np.ptp(everything) <= 1e-12 * max(1.0, float(np.abs(everything).max())):
         raise EstimationError(
             "the statistic is the same in every draw, so the test cannot tell them apart: the null model"
-            " explains treatment whatever is drawn (unit effects where the dose does not vary within a unit?),"
-            " or nothing is randomized"
+            " explains treatment whatever is drawn (unit effects where the dose does not vary within a"
+            " unit?), or nothing is randomized"
         )
 
 

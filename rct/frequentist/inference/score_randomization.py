@@ -1,9 +1,9 @@
 """The randomization test of a rate ratio by the score: one null fit serves every re-randomization.
 
-The score of a Poisson model in the treatment coefficient, at the null, is sum dose × (y − mu_0). Under the sharp
-null the residuals do not depend on the assignment, so each unit's contribution under each sequence is one
-entry of a table and a draw is a sum of look-ups. The statistic is centred at its mean under the mechanism:
-where probabilities differ between blocks the raw score is not zero in expectation.
+The score of a Poisson model in the treatment coefficient, at the null, is sum dose × (y − mu_0). Under the
+sharp null the residuals do not depend on the assignment, so each unit's contribution under each sequence is
+one entry of a table and a draw is a sum of look-ups. The statistic is centred at its mean under the
+mechanism: where probabilities differ between blocks the raw score is not zero in expectation.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def draw_statistics(table: NDArray[np.float64], draws: NDArray[np.integer]) -> N
 
 def observed_statistics(table: NDArray[np.float64], observed: NDArray[np.integer]) -> NDArray[np.float64]:
     """Statistic of the assignment that was made: table (…, units, sequences), observed (…, units)."""
-    return np.asarray(np.take_along_axis(table, observed[..., None].astype(np.intp), axis=-1)[..., 0].sum(axis=-1))
+    return np.asarray(
+        np.take_along_axis(table, observed[..., None].astype(np.intp), axis=-1)[..., 0].sum(axis=-1)
+    )
 
 
 def share_as_extreme(
@@ -128,10 +130,7 @@ def score_p_values(
     table = score_table(residual, dose)
     null = draw_statistics(table, draws)
     statistic = observed_statistics(table, observed)
-    if probabilities is None:
-        centre = null.mean(axis=-1)
-    else:
-        centre = (table * probabilities).sum(axis=(-2, -1))
+    centre = null.mean(axis=-1) if probabilities is None else (table * probabilities).sum(axis=(-2, -1))
     return share_as_extreme(statistic - centre, null - centre[..., None], exact=exact)
 
 
@@ -165,4 +164,6 @@ def null_expectation(
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below > 0))
+    return np.asarray(
+        np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below > 0)
+    )

@@ -6,7 +6,7 @@ import math
 
 
 def wald(estimate: float, std_error: float, df: float, level: float) -> tuple[float, float, float]:
-    """Give lower limit, upper limit and two-sided p-value; t on `df`, normal where `df` is infinite or NaN."""
+    """Give lower limit, upper limit and two-sided p-value; t on `df`, normal where that is not finite."""
     from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
     statistic = -abs(estimate / std_error)
