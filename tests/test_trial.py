@@ -313,3 +313,10 @@ def test_the_json_schema_knows_both_ways_to_write_an_arm_and_an_analysis():
     schema = json.dumps(Trial.model_json_schema())
     assert '"Treatment"' in schema
     assert '{"anyOf": [{"type": "string"}, {"$ref": "#/$defs/AnalysisSpec"}]' in schema
+
+
+def test_a_number_too_large_for_exact_json_or_infinite_is_refused():
+    with pytest.raises(TrialError, match=r"analysis\.seed: .* write it as text"):
+        canonical_json({"analysis": {"seed": 2**53}})
+    with pytest.raises(TrialError, match=r"power\.trend: Infinity"):
+        canonical_json({"power": {"trend": Decimal("inf")}})
