@@ -33,8 +33,8 @@ def new_figure(heights: Sequence[float], *, width: float = 9.0) -> "tuple[Figure
 def svg_markup(figure: "Figure", *, name: str, alt: str) -> str:
     """Give the figure as an inline SVG element.
 
-    Text stays text, so that it can be searched and read aloud; ids carry the figure's name, so that several
-    figures live in one page.
+    Text stays text, so that it can be searched; ids carry the figure's name, so that several figures live in
+    one page.
 
     Parameters
     ----------
@@ -59,15 +59,18 @@ def svg_markup(figure: "Figure", *, name: str, alt: str) -> str:
 
 
 def _make_inline(root: ET.Element, name: str) -> None:
-    """Drop namespaces, metadata and the style sheet (it would reach the whole page); prefix ids."""
+    """Drop namespaces, metadata and the style sheet (it would reach the whole page); number the ids."""
     for element in root.iter():
         for child in [c for c in element if _local(c) in ("metadata", "style")]:
             element.remove(child)
+    # matplotlib makes some ids from places in memory: numbered in order, equal figures have equal bytes.
+    given = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(given), start=1)}
     for element in root.iter():
         element.tag = _local(element)
         for attribute, value in list(element.attrib.items()):
             del element.attrib[attribute]
-            element.attrib[attribute.removeprefix(XLINK)] = _prefixed(attribute, value, name)
+            element.attrib[attribute.removeprefix(XLINK)] = _with_new_ids(attribute, value, ids)
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
 
 
@@ -75,9 +78,9 @@ def _local(element: ET.Element) -> str:
     return str(element.tag).rsplit("}", 1)[-1]
 
 
-def _prefixed(attribute: str, value: str, name: str) -> str:
+def _with_new_ids(attribute: str, value: str, ids: dict[str, str]) -> str:
     if attribute == "id":
-        return f"{name}-{value}"
-    if attribute.endswith("href") and value.startswith("#"):
-        return f"#{name}-{value[1:]}"
-    return re.sub(r"url\(#", f"url(#{name}-", value)
+        return ids[value]
+    if attribute.endswith("href"):
+        return f"#{ids[value.removeprefix('#')]}"
+    return re.sub(r"url\(#([^)]*)\)", lambda link: f"url(#{ids[link[1]]})", value)

@@ -87,8 +87,8 @@ def _randomization(trial: "Trial", words: "ReportUnits", allocation: "Allocation
     kind = "typed seed" if allocation.certificate["level"] == "reproducible" else "pre-committed public seed"
     return [
         f"The {words.randomized_plural} were ordered{within} by a keyed hash of their ids and cut at the "
-        f"counts that the design declares ({trial.randomization.scheme}), from a {kind}; the certificate holds "
-        "all that is needed to make the allocation again."
+        f"counts that the design declares ({trial.randomization.scheme}), from a {kind}; the certificate "
+        "holds all that is needed to make the allocation again."
     ]
 
 
