@@ -65,6 +65,10 @@ class Trial(Design):
             raise trial_error(name, text, problems)
         trial._source = text
         trial._document = document
+        try:
+            canonical_json(document)
+        except TrialError as error:
+            raise TrialError(f"{name}: {error}") from None
         return trial
 
     @property

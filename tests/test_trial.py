@@ -206,6 +206,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
         ("[power]", '[randomization]\nscheme = "matched"\n[power]', 'scheme "matched" is not built yet'),
         ("format = 1", "format = 2", "format"),
         ("format = 1", "format = ", "not readable as TOML"),
+        ("secondary = [", "seed = 99999999999999999999\nsecondary = [", "small.toml: analysis.seed"),
     ],
 )
 def test_a_contradiction_is_refused_in_plain_words(old, new, message):
