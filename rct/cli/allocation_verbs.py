@@ -7,11 +7,13 @@ import typer
 
 from rct.cli.arguments import AsJson, Quiet, RosterFile, TrialName
 from rct.cli.printing import Printer, records
+from rct.cli.roster_file import read_units
 
 if TYPE_CHECKING:
     from rct.randomization import Allocation
 
 CHECK_FAILED = 1
+UNITS_NAMED = 60
 
 
 def randomize(
@@ -19,7 +21,10 @@ def randomize(
     *,
     roster: RosterFile,
     seed: Annotated[
-        str, typer.Option("--seed", metavar="TEXT", help="Any text; the allocation follows from it, the design and the ids.")
+        str,
+        typer.Option(
+            "--seed", metavar="TEXT", help="Any text; the allocation follows from it, the design and the ids."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder to write; it must be empty or not exist.")
@@ -27,14 +32,14 @@ def randomize(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Randomize the units of a roster as the trial declares, and write the allocation with its certificate."""
+    """Randomize a roster as the trial declares, and write the allocation with its certificate."""
     import rct
     from rct import analysis
     from rct.randomization import block_counts
 
     declared = rct.load(trial)
     analysis.check(declared)
-    allocation = rct.randomize(declared, rct.read_roster(roster), seed=seed)
+    allocation = rct.randomize(declared, read_units(roster, declared), seed=seed)
     allocation.write(out)
     printer = Printer(as_json=as_json, quiet=quiet)
     print_counts(printer, allocation)
@@ -59,28 +64,35 @@ def print_counts(printer: Printer, allocation: "Allocation") -> None:
     from rct.randomization import block_counts
     from rct.reporting.report_units import report_units
 
-    counts = block_counts(allocation)
     words = report_units(allocation.trial)
     same = allocation.trial.units.randomize == allocation.trial.units.id
     blocked = bool(allocation.trial.units.block)
     randomized = words.measured_plural if same else words.randomized_plural
     columns = [*(["block"] if blocked else []), "arm", "first treated period", randomized]
     columns += [] if same else [words.measured_plural]
+    numeric = columns[-2 if same else -3 :]
+    # A few units are named, so that whoever pastes this table into an e-mail has said who begins when.
+    named = len(allocation.frame) <= UNITS_NAMED
+    names = allocation.frame.groupby(["block", "sequence"])["unit"].agg(", ".join)
+    columns += ["which"] if named else []
     rows = [
         (
-            *([row.block] if blocked else []),
-            row.arm,
-            str(row.starts) if row.starts else "never",
-            f"{row.randomized:,}",
-            *([] if same else [f"{row.measured:,}"]),
+            *([row["block"]] if blocked else []),
+            row["arm"],
+            str(row["starts"]) if row["starts"] else "never",
+            f"{row['randomized']:,}",
+            *([] if same else [f"{row['measured']:,}"]),
+            *([names[row["block"], row["sequence"]]] if named else []),
         )
-        for row in counts.itertuples()
+        for row in records(block_counts(allocation))
     ]
-    printer.table(columns, rows, numeric=columns[-3 if not same else -2 :])
+    printer.table(columns, rows, numeric=numeric)
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that rct randomize wrote, or its certificate.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder that rct randomize wrote, or its certificate.")
+    ],
     *,
     roster: RosterFile,
     as_json: AsJson = False,
@@ -98,12 +110,16 @@ def verify(
     for problem in found.problems:
         printer.say(f"problem: {problem}", style="red")
     if found.ok:
-        printer.say("Verified: the certificate and this roster give exactly this allocation.", style="bold green")
+        printer.say(
+            "Verified: the certificate and this roster give exactly this allocation.", style="bold green"
+        )
     else:
         printer.say("Not verified: this is not what the certificate says.", style="bold red")
     if found.amendments:
         tables = ", ".join(f"[{table}]" for table in found.amendments)
-        printer.say(f"Amended in the kept trial, without touching the randomization: {tables}.", style="yellow")
+        printer.say(
+            f"Amended in the kept trial, without touching the randomization: {tables}.", style="yellow"
+        )
     limits = LEVELS["reproducible"][1]
     printer.say(f"Level: {found.level}. What it does not prove: {limits}")
     printer.result(

@@ -26,8 +26,8 @@ def amendment_note(trial: "Trial", allocation: "Allocation | None") -> str:
     if trial.design_hash != allocation.trial.design_hash:
         tables = ", ".join(f"[{table}]" for table in differing if table in DESIGN_TABLES)
         raise AllocationError(
-            f"this allocation is not of this trial: {tables} of the trial file differ from the copy kept with "
-            "the allocation, and the randomization rests on them. Restore them, or randomize anew."
+            f"this allocation is not of this trial: {tables} of the trial file differ from the copy kept "
+            "with the allocation, and the randomization rests on them. Restore them, or randomize anew."
         )
     if not differing:
         return ""
@@ -47,5 +47,5 @@ def require_same_design(trial: "Trial", panel: "Panel") -> None:
     if recorded and recorded != trial.design_hash:
         raise DataError(
             f"this panel was made for another design than that of {trial.name}: its design hash is "
-            f"{recorded[:12]}…, the trial's is {trial.design_hash[:12]}…. Make the panel again for this trial."
+            f"{recorded[:12]}…, the trial's is {trial.design_hash[:12]}…. Make the panel anew for this trial."
         )

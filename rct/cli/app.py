@@ -30,19 +30,33 @@ VERBS = (
     (schema, PLAN, "rct schema > trial.schema.json"),
     (check, PLAN, "rct check my_trial.toml --roster roster.csv"),
     (power, PLAN, "rct power louisville_icat --sims 1000 --workers 2 --out power"),
-    (randomize, RUN, 'rct randomize my_trial.toml --roster roster.csv --seed "Council, 3 May" --out allocation'),
+    (
+        randomize,
+        RUN,
+        'rct randomize my_trial.toml --roster roster.csv --seed "Council, 3 May" --out allocation',
+    ),
     (verify, RUN, "rct verify allocation --roster roster.csv"),
-    (simulate, ANSWER, "rct simulate my_trial.toml --allocation allocation --effect force=0.72 --seed 1 --out panel.parquet"),
+    (
+        simulate,
+        ANSWER,
+        "rct simulate my_trial.toml --allocation allocation --effect force=0.72 --seed 1 --out panel.parquet",
+    ),
     (
         panel,
         ANSWER,
-        "rct panel my_trial.toml --allocation allocation --roster roster.csv --incidents 2018.csv 2019.csv --out panel.parquet",
+        "rct panel my_trial.toml --allocation allocation --roster roster.csv "
+        "--incidents 2018.csv 2019.csv --out panel.parquet",
     ),
-    (estimate, ANSWER, "rct estimate my_trial.toml --panel panel.parquet --allocation allocation --out estimates"),
+    (
+        estimate,
+        ANSWER,
+        "rct estimate my_trial.toml --panel panel.parquet --allocation allocation --out estimates",
+    ),
     (
         report,
         ANSWER,
-        "rct report my_trial.toml --panel panel.parquet --allocation allocation --estimates estimates --out report.html",
+        "rct report my_trial.toml --panel panel.parquet --allocation allocation "
+        "--estimates estimates --out report.html",
     ),
 )
 """Every verb, the part of the help it stands in, and a worked example."""
@@ -51,7 +65,7 @@ VERBS = (
 class Verbs(TyperGroup):
     """The group of verbs; what the user can mend ends in one sentence and exit code 2, never a traceback."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
         try:
             return super().invoke(ctx)
@@ -86,7 +100,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback(epilog="Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.")
 def _rct(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:

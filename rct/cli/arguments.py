@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-TrialName = Annotated[str, typer.Argument(metavar="TRIAL", help="A shipped trial's name, or the path of a trial file.")]
+TrialName = Annotated[
+    str, typer.Argument(metavar="TRIAL", help="A shipped trial's name, or the path of a trial file.")
+]
 AllocationFolder = Annotated[
     Path, typer.Option("--allocation", metavar="FOLDER", help="Folder that rct randomize wrote.")
 ]
@@ -52,21 +54,22 @@ def effects_by_outcome(given: Sequence[str]) -> dict[str, float | dict[str, floa
     typer.BadParameter
         Where a text has another form, its ratio is no number, or one effect is given twice.
     """
-    found: dict[str, float | dict[str, float]] = {}
+    ratios: dict[tuple[str, str], float] = {}
     for text in given:
         name, equals, number = text.rpartition("=")
         outcome, colon, arm = name.partition(":")
-        ratio = _ratio(number) if equals and outcome and bool(colon) == bool(arm) else None
-        if ratio is None:
-            raise typer.BadParameter(f"{text!r} is no effect; write force=0.72, or force:ARM=0.72 for one of several arms")
-        by_arm = found.setdefault(outcome, {}) if arm else None
-        if outcome in found and by_arm is None or by_arm is not None and (not isinstance(by_arm, dict) or arm in by_arm):
-            raise typer.BadParameter(f"the effect on {name} is given twice")
-        if by_arm is None:
-            found[outcome] = ratio
-        else:
-            by_arm[arm] = ratio
-    return found
+        ratio = _ratio(number)
+        if ratio is None or not equals or not outcome or bool(colon) != bool(arm):
+            raise typer.BadParameter(
+                f"{text!r} is no effect; write force=0.72, or force:ARM=0.72 for one of several arms"
+            )
+        if any(other == outcome and (not arm or which in ("", arm)) for other, which in ratios):
+            raise typer.BadParameter(f"the effect on {outcome} is given twice: {text}")
+        ratios[outcome, arm] = ratio
+    by_arm: dict[str, dict[str, float]] = {}
+    for (outcome, arm), ratio in ratios.items():
+        by_arm.setdefault(outcome, {})[arm] = ratio
+    return {outcome: arms.get("", arms) for outcome, arms in by_arm.items()}
 
 
 def _ratio(number: str) -> float | None:

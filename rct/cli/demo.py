@@ -1,4 +1,4 @@
-"""The verb that shows everything at once: a stepped-wedge trial from its declaration to its report, simulated."""
+"""The verb that shows everything at once: a simulated trial from its declaration to its report."""
 
 import shutil
 from collections.abc import Iterator
@@ -29,30 +29,44 @@ QUICK_CHAINS = {"draws": 300, "chains": 2}
 
 MARK = "SIMULATED.txt"
 MARK_TEXT = """\
-Everything in this folder was made by `rct demo`. The officers, the divisions, the randomization and every count
-are simulated; nothing here is evidence about any real training. The next `rct demo` into this folder replaces it.
+Everything in this folder was made by `rct demo`. The officers, the divisions and every count are simulated;
+nothing here is evidence about any real training. The next `rct demo` into this folder replaces it.
 """
-WRITTEN = (MARK, "trial.toml", "roster.csv", "allocation", "power", "panel.parquet", "estimates", "report.html")
+WRITTEN = (
+    MARK,
+    "trial.toml",
+    "roster.csv",
+    "allocation",
+    "power",
+    "panel.parquet",
+    "estimates",
+    "report.html",
+)
 """All that a demo writes, and all that the next one removes."""
 
 
 def demo(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer simulated trials and shorter chains.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer simulated trials and shorter chains.")
+    ] = False,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder to write; an earlier demo there is replaced.")
+        Path,
+        typer.Option("--out", metavar="FOLDER", help="Folder to write; an earlier demo there is replaced."),
     ] = Path("demo"),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a simulated stepped-wedge trial of ICAT training from its declaration to its report.
 
-    All data are simulated. The true effects are the published ones: force −28 %, citizen injuries −26 %, officer injuries −36 %.
+    All data are simulated, and everything that is written says so.
     """
     begun = perf_counter()
     printer = Printer(as_json=as_json, quiet=quiet)
     clear(out)
-    printer.say("A simulated trial, from its declaration to its report. All data below are simulated.", style="bold")
+    printer.say(
+        "A simulated trial, from its declaration to its report. All data below are simulated.", style="bold"
+    )
     with step(printer, 1, "The trial is declared"):
         trial = declare(printer, out, quick=quick)
     with step(printer, 2, "Its divisions are randomized (simulated officers)"):
@@ -93,7 +107,9 @@ def clear(folder: Path) -> None:
     from rct.errors import AllocationError
 
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists()):
-        raise AllocationError(f"{folder} holds other files than those of a demo; choose another folder with --out")
+        raise AllocationError(
+            f"{folder} holds other files than those of a demo; choose another folder with --out"
+        )
     for name in WRITTEN:
         old = folder / name
         if old.is_dir():
@@ -134,10 +150,11 @@ def shortened(text: str) -> str:
     document = tomlkit.parse(text)
     analysis = document["analysis"].unwrap()
     secondary = [
-        {**spec, **QUICK_CHAINS} if spec["estimator"] == "bayesian" else spec for spec in analysis["secondary"]
+        {**spec, **QUICK_CHAINS} if spec["estimator"] == "bayesian" else spec
+        for spec in analysis["secondary"]
     ]
-    document["analysis"]["draws"] = QUICK_DRAWS  # type: ignore[index]
-    document["analysis"]["secondary"] = secondary  # type: ignore[index]
+    document["analysis"]["draws"] = QUICK_DRAWS
+    document["analysis"]["secondary"] = secondary
     return tomlkit.dumps(document)
 
 
@@ -151,7 +168,9 @@ def allocate(printer: Printer, trial: "Trial", folder: Path) -> "Allocation":
     synthetic_roster(trial).to_csv(path, index=False, lineterminator="\n")
     allocation = rct.randomize(trial, rct.read_roster(path), seed=SEED)
     allocation.write(folder / "allocation")
-    printer.say(f'{len(allocation.roster)} made-up officers in {len(allocation.frame)} divisions; seed "{SEED}".')
+    printer.say(
+        f'{len(allocation.roster)} made-up officers in {len(allocation.frame)} divisions; seed "{SEED}".'
+    )
     print_counts(printer, allocation)
     return allocation
 
@@ -171,12 +190,14 @@ def verify_again(printer: Printer, folder: Path) -> None:
     if not found.ok:
         raise AllocationError("; ".join(found.problems))
     printer.say(
-        f"Verified: made again from certificate and roster, nothing differs. Level: {found.level}; the seed was "
-        "typed, so it does not prove that nobody searched for one they liked."
+        f"Verified: made again from certificate and roster, nothing differs. Level: {found.level}; the seed "
+        "was typed, so it does not prove that nobody searched for one they liked."
     )
 
 
-def foresee(printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path, *, sims: int) -> "Power":
+def foresee(
+    printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path, *, sims: int
+) -> "Power":
     """Simulate the whole trial many times."""
     from rct.cli.power_verb import print_power, progress_bar
     from rct.power import simulate
@@ -213,7 +234,12 @@ def answer(
 
 
 def tell(
-    trial: "Trial", results: "Estimates", panel: "Panel", allocation: "Allocation", power: "Power", folder: Path
+    trial: "Trial",
+    results: "Estimates",
+    panel: "Panel",
+    allocation: "Allocation",
+    power: "Power",
+    folder: Path,
 ) -> Path:
     """Write the report."""
     import rct

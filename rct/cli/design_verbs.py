@@ -7,6 +7,7 @@ import typer
 
 from rct.cli.arguments import AsJson, RosterIfAny, TrialName
 from rct.cli.printing import Printer, json_text
+from rct.cli.roster_file import read_units
 from rct.errors import RctError, TrialError
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ def designs(*, as_json: AsJson = False) -> None:
     )
     printer.say("Copy one with rct new PATH --from NAME.")
     printer.result(
-        {"designs": [{"name": n, "trial": trial.name, "question": trial.question} for n, trial in trials.items()]}
+        {
+            "designs": [
+                {"name": n, "trial": trial.name, "question": trial.question} for n, trial in trials.items()
+            ]
+        }
     )
 
 
@@ -43,7 +48,8 @@ def new(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to write; it must not exist yet.")],
     *,
     design: Annotated[
-        str, typer.Option("--from", metavar="DESIGN", help="Shipped trial to start from; rct designs lists them.")
+        str,
+        typer.Option("--from", metavar="DESIGN", help="Shipped trial to start from; rct designs lists them."),
     ] = "louisville_icat",
     as_json: AsJson = False,
 ) -> None:
@@ -65,13 +71,15 @@ def check(
     trial: TrialName,
     *,
     roster: RosterIfAny = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there is anything to note.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when there is anything to note.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the notes only.")] = False,
 ) -> None:
     """Read a trial, and a roster, and say what they promise and what they cannot.
 
-    Nothing is written. Without a roster, the number of units that the trial assumes under \\[power] is used.
+    Nothing is written. Without a roster, the units that the trial's power table assumes are taken.
     """
     import rct
     from rct import analysis
@@ -103,7 +111,7 @@ def _trial_run(trial: "Trial", roster: Path | None) -> "tuple[Allocation | None,
     from rct.simulation import synthetic_roster
 
     try:
-        units = synthetic_roster(trial) if roster is None else rct.read_roster(roster)
+        units = synthetic_roster(trial) if roster is None else read_units(roster, trial)
     except TrialError as error:
         return None, (f"How many units there are is not known yet: {error}",)
     allocation = rct.randomize(trial, units, seed="check")
@@ -115,6 +123,8 @@ def _trial_run(trial: "Trial", roster: Path | None) -> "tuple[Allocation | None,
 def _check_result(
     trial: "Trial", allocation: "Allocation | None", *, words: list[str], notes: tuple[str, ...]
 ) -> dict[str, Any]:
+    from rct.cli.trial_in_words import size_in_words
+
     return {
         "trial": trial.name,
         "hash": trial.hash,
@@ -122,7 +132,7 @@ def _check_result(
         "randomized_units": None if allocation is None else len(allocation.frame),
         "measured_units": None if allocation is None else len(allocation.roster),
         "sequences": None if allocation is None else len(allocation.plan.sequences),
-        "allocations": None if allocation is None else allocation.space,
+        "allocations": None if allocation is None else size_in_words(allocation.space),
         "smallest_p": None if allocation is None else allocation.smallest_p,
         "says": words,
         "assumptions": trial.power.assumptions,

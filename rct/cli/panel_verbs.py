@@ -16,6 +16,7 @@ from rct.cli.arguments import (
     whole_number_seed,
 )
 from rct.cli.printing import Printer, records
+from rct.cli.roster_file import read_units
 
 if TYPE_CHECKING:
     from rct.panel import Panel
@@ -44,7 +45,7 @@ def simulate(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Simulate the panel that the trial would record, its truth as declared under \\[power]."""
+    """Simulate the panel that the trial would record, its truth as declared for power."""
     import rct
 
     effects = effects_by_outcome(effect or [])
@@ -83,8 +84,7 @@ def panel(
 ) -> None:
     """Build the panel from incident records: who was counted when, in whose row, and what was dropped.
 
-    The trial's \\[records] table names the agency's columns. What is dropped or doubtful is listed, never lost;
-    the panel keeps the whole list.
+    The trial's records table names the agency's columns. What is dropped is listed and stays with the panel.
     """
     import rct
 
@@ -92,7 +92,7 @@ def panel(
     given = rct.Allocation.read(allocation)
     printer = Printer(as_json=as_json, quiet=quiet)
     _note(printer, amendment_note(declared, given))
-    built = rct.build_panel(declared, given, roster=rct.read_roster(roster), incidents=incidents)
+    built = rct.build_panel(declared, given, roster=read_units(roster, declared), incidents=incidents)
     built.write(out)
     for line in repr(built).splitlines():
         printer.say(line)
@@ -107,10 +107,10 @@ def print_problems(printer: Printer, built: "Panel") -> None:
     """Print the problems by kind, with the first few of them."""
     if not len(built.problems):
         return
-    kinds = built.problems.groupby(["problem", "done"], sort=True).size()
+    kinds = records(built.problems.groupby(["problem", "done"], as_index=False).size())
     printer.table(
         ("problem", "done", "rows"),
-        [(str(problem), str(done), f"{rows:,}") for (problem, done), rows in kinds.items()],
+        [(str(kind["problem"]), str(kind["done"]), f"{kind['size']:,}") for kind in kinds],
         numeric=("rows",),
     )
     for row in built.problems.head(PROBLEMS_SHOWN).itertuples():

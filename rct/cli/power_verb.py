@@ -10,6 +10,7 @@ import typer
 
 from rct.cli.arguments import AsJson, Quiet, RosterIfAny, TrialName, seed_if_any
 from rct.cli.printing import Printer, records
+from rct.cli.roster_file import read_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,10 @@ def power(
         typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="Processes; the result is the same for any number.")
+        int,
+        typer.Option(
+            "--workers", metavar="N", min=1, help="Processes; the result is the same for any number."
+        ),
     ] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Folder for the power study.")
@@ -49,10 +53,12 @@ def power(
 
     declared = rct.load(trial)
     analysis.check(declared)
-    units = None if roster is None else rct.read_roster(roster)
+    units = None if roster is None else read_units(roster, declared)
     printer = Printer(as_json=as_json, quiet=quiet)
     with worker_pool(workers) as executor, progress_bar(printer, sims) as progress:
-        found = simulate(declared, units, sims=sims, seed=seed_if_any(seed), executor=executor, progress=progress)
+        found = simulate(
+            declared, units, sims=sims, seed=seed_if_any(seed), executor=executor, progress=progress
+        )
     if out is not None:
         found.write(out)
     enough = found.meets(USUAL_POWER)
@@ -82,27 +88,38 @@ def print_power(printer: Printer, found: "Power") -> None:
     from rct.reporting.report_units import report_units
 
     words = report_units(found.trial)
-    columns = ("outcome", "analysis", "true change", "power", "± error", "bias", "coverage", "wrong sign", "exaggeration")
+    columns = (
+        "outcome",
+        "analysis",
+        "true change",
+        "power",
+        "± error",
+        "bias",
+        "coverage",
+        "wrong sign",
+        "exaggeration",
+    )
     rows = [
         (
-            words.label(row.outcome),
-            row.analysis,
-            percent(100 * (row.effect - 1)),
-            share(row.power),
-            share(row.mc_error),
-            decimal(row.bias, decimals=3),
-            share(row.coverage),
-            share(row.type_s),
-            f"× {decimal(row.type_m, decimals=1)}",
+            words.label(row["outcome"]),
+            row["analysis"],
+            percent(100 * (row["effect"] - 1)),
+            share(row["power"]),
+            share(row["mc_error"]),
+            decimal(row["bias"], decimals=3),
+            share(row["coverage"]),
+            share(row["type_s"]),
+            f"× {decimal(row['type_m'], decimals=1)}",
         )
-        for row in found.frame.itertuples()
+        for row in records(found.frame)
     ]
     printer.table(columns, rows, numeric=columns[2:])
     printer.say(found.sentence)
     enough = found.meets(USUAL_POWER)
     verdict = "reaches" if enough else "does not reach"
     printer.say(
-        f"For the primary outcome the primary analysis {verdict} the usual 80 %.", style="green" if enough else "yellow"
+        f"For the primary outcome the primary analysis {verdict} the usual 80 %.",
+        style="green" if enough else "yellow",
     )
     for line in assumptions_in_words(found.trial):
         printer.say(line)
@@ -126,9 +143,7 @@ def worker_pool(workers: int) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def progress_bar(
-    printer: Printer, total: int
-) -> "Iterator[Callable[[int, int, pd.DataFrame], None] | None]":
+def progress_bar(printer: Printer, total: int) -> "Iterator[Callable[[int, int, pd.DataFrame], None] | None]":
     """Show a bar with the time left on stderr, unless quiet."""
     if printer.quiet:
         yield None

@@ -15,6 +15,7 @@ WIDTH_OF_A_FILE = 120
 """Columns of a table that is piped or written to a file, where there is no terminal to measure."""
 
 LARGEST_JSON_INTEGER = 2**53 - 1
+"""Above it, readers that hold every number as a double would change it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +41,16 @@ class Printer:
     def note(self, text: str) -> None:
         """Print what is good to know, but is not the result."""
         if not self.quiet:
-            _console(stderr=True).print(
-                text, style="yellow", markup=False, highlight=False, soft_wrap=True
-            )
+            _console(stderr=True).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def progress_line(self, text: str) -> None:
         """Print what is being done, for somebody who waits."""
         if not self.quiet:
             _console(stderr=True).print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[str] = ()) -> None:
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[str] = ()
+    ) -> None:
         """Print a table for people, numbers on the right."""
         if self.as_json:
             return
@@ -71,7 +72,7 @@ class Printer:
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """Write a JSON object; numbers that do not exist are null, integers that JSON cannot hold are text."""
+    """Write a JSON object; numbers that do not exist are null, integers too large for a double text."""
     return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -89,6 +90,8 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, int) and abs(value) > LARGEST_JSON_INTEGER:
+        return str(value)
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     return str(value)

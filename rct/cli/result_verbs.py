@@ -1,5 +1,6 @@
 """Verbs that answer: estimate, report."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,9 @@ def report(
     estimates: Annotated[
         Path | None,
         typer.Option(
-            "--estimates", metavar="FOLDER", help="Folder that rct estimate wrote; absent: they are estimated first."
+            "--estimates",
+            metavar="FOLDER",
+            help="Folder that rct estimate wrote; absent: they are estimated first.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")],
@@ -88,8 +91,8 @@ def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> N
     rows = [_effect_row(row, label=words.label(row.outcome)) for row in results]
     printer.table(columns, rows, numeric=columns[3:])
     adjusted = trial.analysis.multiplicity
-    if any(row.p_adjusted == row.p_adjusted and row.p_adjusted != row.p_value for row in results):
-        printer.say(f"p of the primary analysis: after {adjusted.capitalize()}'s adjustment over the outcomes in brackets.")
+    if any(_is_adjusted(row) for row in results):
+        printer.say(f"p in brackets: after {adjusted.capitalize()}'s adjustment over the outcomes.")
     for warning in dict.fromkeys(row.warning for row in results if row.warning):
         named = [words.label(row.outcome) for row in results if row.warning == warning]
         printer.say(f"warning ({', '.join(dict.fromkeys(named))}): {warning}", style="yellow")
@@ -102,11 +105,22 @@ def _effect_row(row: "Estimate", *, label: str) -> tuple[str, ...]:
 
     low, high = row.percent_interval
     p = p_value(row.p_value)
-    if row.p_adjusted == row.p_adjusted and row.p_adjusted != row.p_value:
+    if _is_adjusted(row):
         p = f"{p} ({p_value(row.p_adjusted)})"
-    estimand = row.estimand if not row.arm else f"{row.estimand}"
-    interval = "–" if low != low else f"{signed(low)} to {signed(high)} %"
-    return (label, row.method, estimand, percent(row.percent_change), interval, p, probability(row.probability_reduced))
+    interval = "–" if math.isnan(low) else f"{signed(low)} to {signed(high)} %"
+    return (
+        label,
+        row.method,
+        row.estimand,
+        percent(row.percent_change),
+        interval,
+        p,
+        probability(row.probability_reduced),
+    )
+
+
+def _is_adjusted(row: "Estimate") -> bool:
+    return not math.isnan(row.p_adjusted) and row.p_adjusted != row.p_value
 
 
 def _read(

@@ -1,6 +1,7 @@
 """Commands whose options of files take several of them at once: ``--incidents 2018.csv 2019.csv``."""
 
-import typer
+from typing import Any
+
 from typer.core import TyperCommand
 
 SEVERAL = "--incidents"
@@ -9,7 +10,7 @@ SEVERAL = "--incidents"
 class SeveralFiles(TyperCommand):
     """A command that reads every word after ``--incidents``, up to the next option, as one of its files."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments, the option repeated before each of its files."""
         return super().parse_args(ctx, repeated(args))
 

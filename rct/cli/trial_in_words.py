@@ -42,7 +42,11 @@ def trial_in_words(trial: "Trial", allocation: "Allocation | None", *, assumed: 
 def assumptions_in_words(trial: "Trial") -> list[str]:
     """Give the assumptions of the power study, one a line under a heading."""
     assumptions = trial.power.assumptions
-    return ["Power and simulation assume:", *(f"  {sentence}" for sentence in assumptions)] if assumptions else []
+    return (
+        ["Power and simulation assume:", *(f"  {sentence}" for sentence in assumptions)]
+        if assumptions
+        else []
+    )
 
 
 def size_in_words(number: int) -> str:
@@ -50,14 +54,13 @@ def size_in_words(number: int) -> str:
     return f"{number:,}" if number < SHOWN_IN_FULL else f"about 10^{math.floor(math.log10(number))}"
 
 
-def _units(
-    trial: "Trial", words: "ReportUnits", allocation: "Allocation | None", *, assumed: bool
-) -> str:
+def _units(trial: "Trial", words: "ReportUnits", allocation: "Allocation | None", *, assumed: bool) -> str:
     units = trial.units
     same = units.randomize == units.id
     blocks = f", within {' and '.join(units.block)}" if units.block else ""
     if allocation is None:
-        return f"Randomized: each {words.measured if same else words.randomized}{blocks}; measured: each {words.measured}."
+        each = words.measured if same else words.randomized
+        return f"Randomized: each {each}{blocks}; measured: each {words.measured}."
     randomized, measured = len(allocation.frame), len(allocation.roster)
     counted = f"{randomized:,} {words.measured_plural if same else words.randomized_plural}{blocks}"
     source = "assumed by the trial" if assumed else "from the roster"
@@ -93,7 +96,9 @@ def _outcomes(trial: "Trial", words: "ReportUnits") -> list[str]:
     for outcome in trial.outcomes:
         rank = "Primary outcome" if outcome.primary else "Outcome"
         counted = f", counted by {outcome.unit_of_count}" if not outcome.fractional else ""
-        lines.append(f"{rank}: {words.label(outcome.name)} ({outcome.name}), a {outcome.direction} is hoped for{counted}.")
+        lines.append(
+            f"{rank}: {words.label(outcome.name)} ({outcome.name}), hoped to {outcome.direction}{counted}."
+        )
     return lines
 
 
@@ -106,8 +111,8 @@ def _analyses(trial: "Trial") -> list[str]:
     if inference == "randomization":
         of_draws = ", the whole space" if analysis.draws == "exact" else f", {analysis.draws:,} draws"
     primary = (
-        f"Primary analysis: {label(analysis.primary)}; inference: {inference}{of_draws}; alpha {analysis.alpha:g}, "
-        f"{MULTIPLICITY[analysis.multiplicity]}."
+        f"Primary analysis: {label(analysis.primary)}; inference: {inference}{of_draws}; "
+        f"alpha {analysis.alpha:g}, {MULTIPLICITY[analysis.multiplicity]}."
     )
     return [primary, *(f"Secondary analysis: {label(spec)}." for spec in analysis.secondary)]
 
@@ -117,6 +122,5 @@ def _space(trial: "Trial", allocation: "Allocation") -> str:
     shown = f"{smallest:.3g}" if smallest > 1e-6 else "below one in a million"
     reach = "above" if smallest > trial.analysis.alpha else "below"
     limit = f", {reach} alpha" if smallest > 1e-6 else ""
-    return (
-        f"Distinct allocations: {size_in_words(allocation.space)}; smallest attainable p-value: {shown}{limit}."
-    )
+    size = size_in_words(allocation.space)
+    return f"Distinct allocations: {size}; smallest attainable p-value: {shown}{limit}."
