@@ -279,7 +279,7 @@ def _encoded(estimate: Estimate) -> dict[str, Any]:
 
 
 def _decoded(content: dict[str, Any], null_draws: "np.ndarray | None") -> Estimate:
-    values = {key: NAN if value is None else value for key, value in content.items()}
+    values: dict[str, Any] = {key: NAN if value is None else value for key, value in content.items()}
     return Estimate(**values, null_draws=null_draws)
 
 

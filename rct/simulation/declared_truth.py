@@ -118,7 +118,7 @@ class Truth:
             if values.max() > 1 + 1e-12:
                 raise TrialError(
                     f"{name} would happen in {100 * values.max():.0f} % of {self.outcomes[parent]} "
-                    "incidents: its rate exceeds the rate it is part of. Lower power.rates or the effect on it."
+                    "incidents: its rate exceeds the rate it is part of. Change power.rates or the effects."
                 )
         if len(nested) == 2:
             _check_overlap(chance, self.injury_overlap, names)

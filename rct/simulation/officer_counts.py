@@ -51,7 +51,7 @@ def draw_counts(
     units, periods = log_effects.shape[1:]
     activity = np.ones(units)
     if np.isfinite(truth.heterogeneity):
-        activity = rng.gamma(truth.heterogeneity, size=units) / truth.heterogeneity
+        activity = np.divide(rng.gamma(truth.heterogeneity, size=units), truth.heterogeneity)
     factors = draw_rate_factors(rng, truth, int(clusters.max()) + 1, periods)
     mean = activity[:, None] * factors[clusters]
     counts = np.zeros(log_effects.shape)

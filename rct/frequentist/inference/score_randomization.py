@@ -105,7 +105,8 @@ def score_p_values(
         Sequence that each unit followed.
     draws : (draws, units)
         Re-randomizations, the same for all replicates.
-    exposure : (units, periods), optional
+    exposure : (units, periods) or (replicates, units, periods), optional
+        A null ratio other than one enters as a factor ratio^dose of the observed assignment.
     block : (units,), optional
         Codes of the blocks.
     unit_effects : bool
@@ -120,12 +121,12 @@ def score_p_values(
     (replicates,)
     """
     counts = np.asarray(counts, dtype=float)
-    weight = np.ones(counts.shape[1:]) if exposure is None else exposure
+    weight = np.broadcast_to(np.ones(1) if exposure is None else exposure, counts.shape)
     residual = np.empty_like(counts)
     codes = np.zeros(counts.shape[1], dtype=np.intp) if block is None else np.asarray(block)
     for code in np.unique(codes):
         rows = codes == code
-        expected = null_expectation(counts[:, rows], weight[rows], unit_effects=unit_effects)
+        expected = null_expectation(counts[:, rows], weight[:, rows], unit_effects=unit_effects)
         residual[:, rows] = counts[:, rows] - expected
     table = score_table(residual, dose)
     null = draw_statistics(table, draws)
@@ -145,11 +146,11 @@ def null_expectation(
     Parameters
     ----------
     counts : (replicates, units, periods)
-    exposure : (units, periods)
+    exposure : (units, periods) or (replicates, units, periods)
     """
     by_period = counts.sum(axis=1, keepdims=True)
     if not unit_effects:
-        return np.asarray(exposure * _ratio(by_period, exposure.sum(axis=0)))
+        return np.asarray(exposure * _ratio(by_period, exposure.sum(axis=-2, keepdims=True)))
     by_unit = counts.sum(axis=2, keepdims=True)
     fitted = np.broadcast_to(exposure, counts.shape)
     for _ in range(MAX_SCALINGS):

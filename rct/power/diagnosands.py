@@ -1,0 +1,69 @@
+"""From replicates to what a planner asks: power, bias, coverage, and what significance would exaggerate."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = ["analysis", "outcome", "arm", "effect"]
+
+
+def diagnose(replicates: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
+    """Summarize replicates by analysis, outcome, arm and true effect.
+
+    Parameters
+    ----------
+    replicates : pandas.DataFrame
+        One row per replicate and estimate: analysis, outcome, arm, effect (true incidence rate ratio),
+        truth (the estimand's true value on the estimate's scale), estimate, covered, excludes_null, p_value.
+    alpha : float
+        Two-sided significance level.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `power` is the share of p ≤ alpha (the false-positive rate where the effect is 1), `mc_error` its
+        Monte-Carlo standard error, `bias` the mean of estimate − truth, `coverage` the share of intervals
+        that hold the truth, `excludes_null` the share that exclude no effect (less than the power where the
+        p-value is a randomization test's and the interval is not its inversion), `type_s` the share of
+        significant estimates with the wrong sign and `type_m` the mean factor by which significant estimates
+        exaggerate (Gelman & Carlin 2014); these two are missing without an effect or a significant estimate.
+        `failed` counts replicates without an estimate: a randomization test needs none, any other analysis
+        did not find the effect there.
+    """
+    import numpy as np
+
+    found = replicates.assign(
+        significant=replicates["p_value"].le(alpha),
+        failed=replicates["estimate"].isna(),
+        error=replicates["estimate"] - replicates["truth"],
+    )
+    groups = found.groupby(GROUP, sort=False)
+    frame = groups.agg(
+        power=("significant", "mean"),
+        bias=("error", "mean"),
+        coverage=("covered", "mean"),
+        excludes_null=("excludes_null", "mean"),
+        failed=("failed", "sum"),
+        sims=("replicate", "size"),
+    )
+    frame.insert(1, "mc_error", np.sqrt(frame["power"] * (1 - frame["power"]) / frame["sims"]))
+    hits = found.loc[found["significant"] & found["truth"].ne(0) & found["estimate"].notna()]
+    wrong = np.sign(hits["estimate"]) != np.sign(hits["truth"])
+    factor = (hits["estimate"] / hits["truth"]).abs()
+    by_group = hits.assign(wrong=wrong, factor=factor).groupby(GROUP, sort=False)
+    frame["type_s"] = by_group["wrong"].mean().reindex(frame.index).astype(float)
+    frame["type_m"] = by_group["factor"].mean().reindex(frame.index).astype(float)
+    columns = [
+        "outcome",
+        "analysis",
+        "arm",
+        "effect",
+        "power",
+        "mc_error",
+        "bias",
+        "coverage",
+        "type_s",
+        "type_m",
+    ]
+    return frame.reset_index()[[*columns, "excludes_null", "sims", "failed"]]

@@ -1,0 +1,42 @@
+"""Diagnosands of hand-made replicates."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rct.power.diagnosands import diagnose
+
+
+def replicates(estimates, p_values, truth, covered=True):
+    n = len(estimates)
+    return pd.DataFrame(
+        {
+            "replicate": range(n), "analysis": "primary", "outcome": "force", "arm": "ICAT",
+            "effect": math.exp(truth), "truth": truth, "estimate": estimates, "covered": covered,
+            "excludes_null": False,
+            "p_value": p_values,
+        }
+    )  # fmt: skip
+
+
+def test_power_bias_and_exaggeration_are_what_the_definitions_say():
+    row = diagnose(replicates([-0.4, -0.2, 0.6, -0.1], [0.01, 0.2, 0.05, 0.5], -0.2), 0.05).iloc[0]
+    assert row["power"] == 0.5
+    assert row["mc_error"] == pytest.approx(0.25)
+    assert row["bias"] == pytest.approx(np.mean([-0.2, 0.0, 0.8, 0.1]))
+    assert row["type_s"] == 0.5
+    assert row["type_m"] == pytest.approx((2 + 3) / 2)
+
+
+def test_without_an_effect_there_is_no_sign_to_miss():
+    row = diagnose(replicates([-0.4, 0.2], [0.01, 0.2], 0.0), 0.05).iloc[0]
+    assert row["power"] == 0.5
+    assert math.isnan(row["type_s"])
+    assert math.isnan(row["type_m"])
+
+
+def test_a_replicate_that_cannot_be_estimated_counts_against_power():
+    row = diagnose(replicates([-0.4, math.nan], [0.01, math.nan], -0.2), 0.05).iloc[0]
+    assert (row["power"], row["failed"], row["sims"]) == (0.5, 1, 2)

@@ -1,0 +1,164 @@
+"""Power by simulation of the declared trial, against an independent simulator and itself.
+
+Reference: a Louisville-like wedge (9 divisions, 24 months, 600 officers, gamma shape .6, division sd .15,
+division-month sd .10), force .05 a month, ratio .75; own NumPy simulator of 3,000 to 4,000 replicates with
+1,999 re-randomizations, standard error .009 (crossing monthly) and .011 (crossing every second month).
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+
+import pandas as pd
+import pytest
+
+import rct
+from rct import power
+
+TRIAL = rct.load("louisville_icat")
+SIMS = 640
+FORCE_ONLY = {"force": 0.75, "citizen_injury": 0.75, "officer_injury": 0.75}
+
+
+def constant_only(text=None):
+    text = text or TRIAL.to_toml()
+    start = text.index("primary = { estimator"), text.index("inference = "), text.index("secondary = [")
+    end = text.index("alpha = ")
+    return rct.Trial.parse(
+        text[: start[0]] + 'primary = { estimator = "poisson", effect = "constant" }\n'
+        + text[start[1] : start[2]] + text[end:]
+    )  # fmt: skip
+
+
+def force_row(result):
+    return result.frame.set_index("outcome").loc["force"]
+
+
+def within(row, reference, reference_error):
+    return abs(row["power"] - reference) < 3.5 * (row["mc_error"] ** 2 + reference_error**2) ** 0.5
+
+
+@pytest.fixture(scope="module")
+def monthly():
+    return power.simulate(constant_only(), effects=FORCE_ONLY, sims=SIMS, seed=11)
+
+
+def test_the_randomization_test_has_the_power_an_independent_simulator_found(monthly):
+    assert within(force_row(monthly), 0.339, 0.009)
+
+
+def test_crossing_every_second_month_raises_it_to_a_half():
+    text = TRIAL.to_toml().replace("baseline = 12\nstep = 1", "baseline = 3\nstep = 2")
+    result = power.simulate(constant_only(text), effects=FORCE_ONLY, sims=SIMS, seed=12)
+    assert within(force_row(result), 0.485, 0.011)
+
+
+def test_cluster_robust_inference_has_the_power_that_simulator_found():
+    text = constant_only().to_toml().replace('"randomization"', '"cluster-robust"')
+    result = power.simulate(rct.Trial.parse(text), effects=FORCE_ONLY, sims=SIMS, seed=13)
+    assert within(force_row(result), 0.282, 0.009)
+
+
+def test_without_an_effect_power_is_the_level_and_intervals_cover():
+    result = power.simulate(constant_only(), effects=dict.fromkeys(FORCE_ONLY, 1.0), sims=SIMS, seed=14)
+    assert (result.frame["power"] < 0.05 + 3.5 * (0.05 * 0.95 / SIMS) ** 0.5).all()
+    assert (result.frame["coverage"] > 0.95 - 3.5 * (0.05 * 0.95 / SIMS) ** 0.5).all()
+    assert result.frame["type_s"].isna().all()
+
+
+def test_estimates_are_unbiased_and_significance_exaggerates(monthly):
+    row = force_row(monthly)
+    assert abs(row["bias"]) < 0.05
+    assert row["type_m"] > 1.2
+
+
+def test_a_wedge_gets_power_for_both_its_answers():
+    result = power.simulate(TRIAL, sims=64, seed=1)
+    analyses = ["poisson exposure-time mean of 1–12", "poisson constant"]
+    assert sorted(result.frame["analysis"].unique()) == sorted(analyses)
+    both = result.frame[result.frame["outcome"] == "force"].set_index("analysis")["excludes_null"]
+    assert both[analyses[0]] < both[analyses[1]]
+
+
+def test_workers_and_the_number_of_replicates_do_not_change_a_replicate():
+    alone = power.simulate(TRIAL, sims=130, seed=5)
+    with ProcessPoolExecutor(2) as pool:
+        shared = power.simulate(TRIAL, sims=130, seed=5, executor=pool)
+    pd.testing.assert_frame_equal(alone.replicates, shared.replicates, check_exact=True)
+    fewer = power.simulate(TRIAL, sims=64, seed=5).replicates
+    first = alone.replicates[alone.replicates["replicate"] < 64].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fewer, first, check_exact=True)
+
+
+def test_any_analysis_can_be_powered_through_its_own_estimator():
+    text = constant_only().to_toml()
+    text = text.replace('effect = "constant"', 'fixed_effects = ["unit", "period"]')
+    by_panel = power.simulate(rct.Trial.parse(text), effects=FORCE_ONLY, sims=4, draws=199, seed=3).replicates
+    assert len(by_panel) == 12
+    assert by_panel["p_value"].between(0, 1).all()
+
+
+def test_the_panel_path_and_the_batch_path_agree_on_the_same_counts():
+    """Both run on the same panel: batch on totals, the estimators on rows."""
+    from rct.power.poisson_replicates import PoissonPromise, Replicates, poisson_replicates
+    from rct.power.study import declared_study
+
+    study = declared_study(TRIAL, None, effects=None, draws=199, seed=2)
+    panel = rct.simulate(TRIAL, study.allocation, seed=8)
+    totals = panel.frame.pivot_table(index="randomized", columns="period", values="force", aggfunc="sum")
+    assigned = study.allocation.frame["sequence"].to_numpy()
+    doses = study.allocation.sequences.pivot(index="sequence", columns="period", values="dose").to_numpy()
+    replicates = Replicates(
+        counts=totals.to_numpy()[None].astype(float), assigned=assigned[None],
+        sizes=panel.frame.groupby("randomized")["unit"].nunique().to_numpy().astype(float),
+        blocks=assigned * 0, doses=doses, probabilities=study.allocation.probabilities.to_numpy(),
+        redraws=study.allocation.draws(199, seed=7), exact=False, log_ratio=0.0,
+    )  # fmt: skip
+    batch = poisson_replicates(PoissonPromise("c", None, True), replicates, alpha=0.05, only_p=False).iloc[0]
+    fitted = rct.frequentist.poisson(panel, "force")
+    assert batch["estimate"] == pytest.approx(fitted.estimate, rel=1e-8)
+    assert batch["std_error"] == pytest.approx(fitted.std_error, rel=1e-8)
+    test = rct.frequentist.randomization_test(panel, "force", allocation=study.allocation, draws=199, seed=7)
+    assert batch["p_value"] == pytest.approx(test.p_value)
+
+
+def test_the_verdict_is_in_plain_words_and_names_the_error(monthly):
+    assert (
+        "A true change of −25 % in use-of-force incidents would be found significant in" in monthly.sentence
+    )
+    assert "9 randomized units (600 measured units), 24 months" in monthly.sentence
+    assert not monthly.meets(0.8)
+
+
+def test_a_design_that_cannot_reach_alpha_says_so_first():
+    text = TRIAL.to_toml().replace("clusters = 9", "clusters = 3")
+    result = power.simulate(rct.Trial.parse(text), sims=8, seed=1)
+    assert result.sentence.startswith("This design cannot reach significance at 0.05")
+
+
+def test_the_study_is_written_for_others_to_read(tmp_path, monthly):
+    monthly.write(tmp_path / "power")
+    again = pd.read_csv(tmp_path / "power" / "power.csv")
+    assert again["power"].tolist() == monthly.frame["power"].tolist()
+
+
+def test_the_smallest_detectable_effect_is_detected_with_the_wanted_power():
+    found = power.detectable(constant_only(), power=0.5, sims=256, draws=199, seed=3)
+    ratio = found.frame.set_index("outcome").loc["force", "ratio"]
+    again = power.simulate(
+        constant_only(), effects=dict.fromkeys(FORCE_ONLY, ratio), sims=256, draws=199, seed=99
+    )
+    assert force_row(again)["power"] == pytest.approx(0.5, abs=0.12)
+
+
+def test_what_no_effect_can_reach_is_said():
+    text = constant_only().to_toml().replace("clusters = 9", "clusters = 3")
+    found = power.detectable(rct.Trial.parse(text), sims=16, draws=99, seed=1)
+    assert found.frame["ratio"].isna().all()
+    assert "no effect, however large" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"sims": 0}, "sims must be 1"), ({"history": 1}, "not available")]
+)
+def test_what_cannot_be_simulated_is_refused(arguments, message):
+    with pytest.raises(rct.RctError, match=message):
+        power.simulate(TRIAL, **arguments)
