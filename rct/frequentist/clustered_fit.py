@@ -89,21 +89,23 @@ def _variance(
         correction,
         n_clusters=n_clusters,
         n_rows=len(rows.counts),
-        n_parameters=_parameters(rows, fit),
-        n_nested=_nested(rows, clusters) if correction == "CR1N" else 0,
+        n_parameters=_parameters(rows, fit, clusters, nested_counted=correction != "CR1N"),
     )
     return sandwich(fit.bread, scores, factor, n_clusters - 1)
 
 
-def _parameters(rows: UnitRows, fit: FixedEffectsFit) -> int:
-    return fit.swept.shape[1] + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
+def _parameters(
+    rows: UnitRows, fit: FixedEffectsFit, clusters: NDArray[np.intp], *, nested_counted: bool
+) -> int:
+    """Count coefficients: the rank of the design, or as fixest does without effects nested in clusters.
 
-
-def _nested(rows: UnitRows, clusters: NDArray[np.intp]) -> int:
-    """Effects that clusters contain whole, one set of them less its first (which the intercept counts)."""
-    nested = 0
+    fixest takes one redundant level for each further set of effects, however many there are.
+    """
+    if nested_counted:
+        return fit.swept.shape[1] + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
+    counted = rows.n_terms + rows.covariates.shape[1] + 1
     for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
         cluster_of_level = np.zeros(int(codes.max()) + 1, dtype=np.intp)
         cluster_of_level[codes] = clusters
-        nested += codes.max() if np.all(cluster_of_level[codes] == clusters) else 0
-    return int(nested)
+        counted += 0 if np.all(cluster_of_level[codes] == clusters) else int(codes.max())
+    return counted

@@ -108,7 +108,7 @@ def poisson(
     describe = _Description(
         outcome=outcome,
         reference=panel.control,
-        cluster=cluster or "cluster",
+        cluster=_cluster_name(rows, cluster),
         method=_method(fixed_effects, covariates),
         per_dose=bool(np.any((treatment.dose > 0) & (treatment.dose != 1))),
         left_out=[t.name for i, t in enumerate(treatment.terms) if i not in sample.terms],
@@ -293,6 +293,12 @@ def _estimand(term: Term, average: tuple[int, int] | None, per_dose: bool) -> st
     return f"{ratio}, " + (
         "constant effect" if term.exposure_time is None else f"exposure time {term.exposure_time}"
     )
+
+
+def _cluster_name(rows: pd.DataFrame, cluster: str | None) -> str:
+    if cluster not in (None, "cluster"):
+        return str(cluster)
+    return "randomized units" if rows["cluster"].equals(rows["randomized"]) else "cluster"
 
 
 def _method(fixed_effects: Sequence[str], covariates: Sequence[str]) -> str:

@@ -105,7 +105,7 @@ def _estimable(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Weights (zero where a row has no likelihood), terms without NaN, and which columns have a slope."""
     weight = np.broadcast_to(np.ones(1) if exposure is None else exposure, counts.shape)
-    seen = ~np.isnan(design).any(axis=3)
+    seen = np.asarray(~np.isnan(design).any(axis=3))
     terms = np.where(seen[..., None], design, 0.0)
     events = np.einsum("rct,rctk->rk", np.where(seen, counts, 0.0), terms != 0)
     lost = ((terms != 0) & (events <= 0)[:, None, None, :]).any(axis=3)

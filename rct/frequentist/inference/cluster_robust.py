@@ -68,24 +68,19 @@ def chosen_correction(correction: Correction, n_clusters: int) -> Correction:
     return "CR2" if n_clusters < FEW_CLUSTERS else "CR1"
 
 
-def small_sample_factor(
-    correction: Correction, *, n_clusters: int, n_rows: int, n_parameters: int, n_nested: int
-) -> float:
+def small_sample_factor(correction: Correction, *, n_clusters: int, n_rows: int, n_parameters: int) -> float:
     """Give the factor on CR0.
 
     Parameters
     ----------
     n_rows : rows with a likelihood
-    n_parameters : every coefficient, fixed effects included
-    n_nested : fixed effects nested in the clusters, which CR1N does not count (fixest's convention)
+    n_parameters : coefficients counted by CR1S (all) or CR1N (fixest's convention)
     """
     if correction == "CR0":
         return 1.0
     factor = n_clusters / (n_clusters - 1)
-    if correction == "CR1S":
+    if correction in ("CR1S", "CR1N"):
         factor *= (n_rows - 1) / (n_rows - n_parameters)
-    if correction == "CR1N":
-        factor *= (n_rows - 1) / (n_rows - n_parameters + n_nested)
     return factor
 
 
