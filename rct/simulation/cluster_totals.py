@@ -6,8 +6,8 @@ unit sum to a gamma of shape n φ, so totals need no officers (the additivity of
 
 from typing import TYPE_CHECKING
 
-from rct.simulation.declared_truth import Truth
 from rct.simulation.nested_events import count_outcomes
+from rct.simulation.truth import Truth
 
 if TYPE_CHECKING:
     import numpy as np

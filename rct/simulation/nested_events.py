@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rct.simulation.declared_truth import Truth
+from rct.simulation.truth import Truth
 
 if TYPE_CHECKING:
     import numpy as np

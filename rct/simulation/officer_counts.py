@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rct.simulation.cluster_totals import draw_rate_factors
-from rct.simulation.declared_truth import Truth
 from rct.simulation.nested_events import thin
+from rct.simulation.truth import Truth
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from rct.panel import Panel
 from rct.randomization.assigned_rows import assigned_rows
-from rct.simulation.declared_truth import Effects, declared_truth
 from rct.simulation.officer_counts import draw_counts
+from rct.simulation.truth import Effects, declared_truth
 
 if TYPE_CHECKING:
     from rct.randomization import Allocation

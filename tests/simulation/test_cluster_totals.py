@@ -7,9 +7,9 @@ import pytest
 
 from rct import load
 from rct.simulation.cluster_totals import draw_totals
-from rct.simulation.declared_truth import declared_truth
 from rct.simulation.nested_events import thin
 from rct.simulation.officer_counts import draw_counts
+from rct.simulation.truth import declared_truth
 
 TRUTH = replace(declared_truth(load("louisville_icat")), trend=0.01)
 DRAWS = 4_000

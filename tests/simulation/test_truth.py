@@ -8,7 +8,7 @@ import pytest
 
 from rct import TrialError, load
 from rct.schedule import sequence_table, treated_from, untreated
-from rct.simulation.declared_truth import declared_truth, mean_incident_size
+from rct.simulation.truth import declared_truth, mean_incident_size
 
 TRUTH = declared_truth(load("louisville_icat"))
 
