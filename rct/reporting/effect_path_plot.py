@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rct.reporting.number_format import signed
 from rct.reporting.okabe_ito import BLACK, BLUE, GREY, INK, PALE
+from rct.reporting.ratio_scale import log_ratio, ratio_span, ratio_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,18 +23,22 @@ class PathPoint:
 
 
 def draw_effect_path(axes: "Axes", points: Sequence[PathPoint], *, title: str, time_label: str) -> "Axes":
-    """Draw the points in order of time; the zero line is no effect."""
+    """Draw the points in order of time, on a ratio scale; limits beyond a ratio of ten are cut off."""
     from matplotlib.ticker import MaxNLocator
 
     ordered = sorted(points, key=lambda point: point.time)
     times = [point.time for point in ordered]
     axes.axhline(0, color=BLACK, linewidth=0.8)
-    axes.vlines(times, [p.low for p in ordered], [p.high for p in ordered], color=BLUE, linewidth=1.6)
-    axes.plot(times, [p.percent for p in ordered], "o", color=BLUE, markersize=5)
+    span = ratio_span(p for point in ordered for p in (point.percent, point.low, point.high))
+    ends = [(max(log_ratio(p.low), span[0]), min(log_ratio(p.high), span[1])) for p in ordered]
+    axes.vlines(times, [low for low, _ in ends], [high for _, high in ends], color=BLUE, linewidth=1.6)
+    axes.plot(times, [log_ratio(p.percent) for p in ordered], "o", color=BLUE, markersize=5)
+    ticks = ratio_ticks(span)
+    axes.set_ylim(*span)
+    axes.set_yticks([log_ratio(tick) for tick in ticks], labels=[f"{signed(t, decimals=0)} %" for t in ticks])
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK, parse_math=False)
     axes.set_xlabel(time_label, fontsize=9, color=GREY)
-    axes.set_ylabel("percent change", fontsize=9, color=GREY)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{signed(value, decimals=0)} %")
+    axes.set_ylabel("percent change\n(ratio scale)", fontsize=9, color=GREY)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)

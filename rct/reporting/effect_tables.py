@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rct.reporting.analyses import is_bayesian, is_constant, is_exposure_average, several_arms
-from rct.reporting.number_format import count, decimal, p_value, percent_with_interval, probability
+from rct.reporting.number_format import NONE, count, decimal, p_value, percent_with_interval, probability
 from rct.reporting.table import Table
 from rct.reporting.wording import ASSUMES_AVERAGE, ASSUMES_CONSTANT, answer
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from rct.reporting.report_units import ReportUnits
 
 COLUMNS = (
-    "outcome", "method and estimand", "rate ratio", "percent change (interval)", "p", "adjusted p",
-    "P(reduction)", "units", "clusters", "events", "inference",
+    "outcome", "method, estimand, inference", "rate ratio", "percent change (interval)", "p", "adjusted p",
+    "P(reduction)", "units", "clusters", "events",
 )  # fmt: skip
-NUMERIC = frozenset(COLUMNS[2:-1])
+NUMERIC = frozenset(COLUMNS[2:])
 
 
 def effects_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> Table:
-    """List every estimate, in the order in which they were made."""
+    """List the estimates in the order in which they were made; columns that hold no number are left out."""
     arms = several_arms(estimates)
     levels = {row.level for row in estimates}
     level = f"{100 * levels.pop():g} % limits" if len(levels) == 1 else "limits at each row's level"
@@ -29,14 +29,17 @@ def effects_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> Tabl
         "percent. Adjusted p allows for several outcomes. P(reduction): posterior probability that the ratio "
         "is below one."
     )
-    return Table(caption, COLUMNS, tuple(_effect_row(row, words, arms) for row in estimates), NUMERIC)
+    rows = [_effect_row(row, words, arms) for row in estimates]
+    used = [place for place in range(len(COLUMNS)) if any(row[place] != NONE for row in rows)]
+    columns = tuple(COLUMNS[place] for place in used)
+    return Table(caption, columns, tuple(tuple(row[place] for place in used) for row in rows), NUMERIC)
 
 
 def _effect_row(row: "Estimate", words: "ReportUnits", arms: bool) -> tuple[str, ...]:
     method = f"{row.arm}: {row.method}" if arms and row.arm else row.method
     return (
         words.label(row.outcome),
-        f"{method}\n{row.estimand}",
+        f"{method}\n{row.estimand}\n{row.inference}",
         decimal(row.irr),
         percent_with_interval(row.percent_change, *row.percent_interval),
         p_value(row.p_value),
@@ -45,7 +48,6 @@ def _effect_row(row: "Estimate", words: "ReportUnits", arms: bool) -> tuple[str,
         count(row.n_units),
         count(row.n_clusters),
         count(row.n_events),
-        row.inference,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rct.reporting.number_format import percent_with_interval, signed
 from rct.reporting.okabe_ito import BLACK, BLUE, BLUISH_GREEN, GREY, INK, PALE
+from rct.reporting.ratio_scale import log_ratio, ratio_span, ratio_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,9 +16,6 @@ Kind = Literal["primary", "secondary", "bayesian"]
 COLOURS: dict[Kind, str] = {"primary": BLUE, "secondary": GREY, "bayesian": BLUISH_GREEN}
 MARKERS: dict[Kind, str] = {"primary": "s", "secondary": "o", "bayesian": "D"}
 WIDEST = math.log(8.0)
-NARROWEST = math.log(1.1)
-TICKS_FROM_ZERO = ((0, 10, 25, 50, 100, 200, 400, 700), (-10, -20, -35, -50, -65, -80, -87))
-CLOSEST_TICKS = 0.11
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ def draw_forest(axes: "Axes", rows: Sequence[ForestRow]) -> "Axes":
     """Draw the rows from the top down, a heading for each outcome, the numbers at the right.
 
     Limits outside the picture end in an arrow; its range is that of all estimates and limits, but not
-    beyond a ratio of eight.
+    beyond a ratio of ten.
     """
-    span = _span(rows)
+    span = ratio_span(p for row in rows for p in (row.percent, row.low, row.high))
     place = 0.0
     heads: list[tuple[float, str]] = []
     placed: list[tuple[float, ForestRow]] = []
@@ -62,30 +60,16 @@ def forest_height(rows: Sequence[ForestRow]) -> float:
     return 0.9 + 0.29 * (len(rows) + 1.5 * len({row.outcome for row in rows}))
 
 
-def _log_ratio(percent: float) -> float:
-    if math.isnan(percent):
-        return math.nan
-    return math.log1p(percent / 100) if percent > -100 else -math.inf
-
-
-def _span(rows: Sequence[ForestRow]) -> tuple[float, float]:
-    given = [_log_ratio(p) for row in rows for p in (row.percent, row.low, row.high)]
-    within = [min(max(value, -WIDEST), WIDEST) for value in given if not math.isnan(value)]
-    low, high = min([-NARROWEST, *within]), max([NARROWEST, *within])
-    margin = 0.05 * (high - low)
-    return low - margin, high + margin
-
-
 def _draw_row(axes: "Axes", height: float, row: ForestRow, span: tuple[float, float]) -> None:
     colour = COLOURS[row.kind]
-    low, high = _log_ratio(row.low), _log_ratio(row.high)
+    low, high = log_ratio(row.low), log_ratio(row.high)
     if not math.isnan(low) and not math.isnan(high):
         ends = max(low, span[0]), min(high, span[1])
         axes.plot(ends, (height, height), color=colour, linewidth=2.2 if row.kind == "primary" else 1.4)
         for end, marker, cut in ((span[0], "<", low < span[0]), (span[1], ">", high > span[1])):
             if cut:
                 axes.plot(end, height, marker=marker, color=colour, markersize=6, clip_on=False)
-    point = _log_ratio(row.percent)
+    point = log_ratio(row.percent)
     if span[0] <= point <= span[1]:
         axes.plot(
             point,
@@ -124,27 +108,12 @@ def _label_rows(
     figures.spines[:].set_visible(False)
 
 
-def _ticks(span: tuple[float, float]) -> list[int]:
-    """Choose percents from zero outwards, leaving out those too close to the one before."""
-    shown = []
-    for side in TICKS_FROM_ZERO:
-        last = 0.0
-        for tick in side:
-            value = _log_ratio(tick)
-            if tick == 0 or (
-                span[0] <= value <= span[1] and abs(value - last) >= CLOSEST_TICKS * (span[1] - span[0])
-            ):
-                shown.append(tick)
-                last = value
-    return sorted(shown)
-
-
 def _dress(axes: "Axes", span: tuple[float, float], *, bottom: float) -> None:
-    ticks = _ticks(span)
+    ticks = ratio_ticks(span)
     axes.set_xlim(*span)
     axes.set_ylim(bottom - 0.3, -0.6)
     axes.set_xticks(
-        [_log_ratio(tick) for tick in ticks],
+        [log_ratio(tick) for tick in ticks],
         labels=[f"{signed(tick, decimals=0)} %" for tick in ticks],
         fontsize=9,
         color=INK,

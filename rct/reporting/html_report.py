@@ -107,6 +107,8 @@ def _context(
 def _rendered(context: dict[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from rct.reporting.number_format import typeset
+
     environment = Environment(
         loader=PackageLoader("rct.reporting", "templates"),
         autoescape=True,
@@ -114,7 +116,7 @@ def _rendered(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["unbroken"] = _unbroken
+    environment.filters |= {"unbroken": _unbroken, "typeset": typeset}
     return environment.get_template("report.html.j2").render(context)
 
 

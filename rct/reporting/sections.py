@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rct.reporting.analyses import several_arms
+from rct.reporting.analyses import along_time, several_arms
 from rct.reporting.data_quality import attribution_notes, first_problems, problem_kinds
 from rct.reporting.design_tables import allocation_table, balance_table, block_table
 from rct.reporting.effect_tables import effects_table, two_answers_table
@@ -95,7 +95,8 @@ def effects_section(
         "forest": forest_figure(estimates, primary, words),
         "two_answers": two_answers_table(estimates, words) if staged else None,
         "paths": path_figures(estimates, words),
-        "table": effects_table(estimates, words),
+        "table": effects_table([row for row in estimates if not along_time(row)], words),
+        "path_table": effects_table([row for row in estimates if along_time(row)], words),
     }
 
 

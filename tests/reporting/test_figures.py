@@ -91,7 +91,7 @@ def test_effect_paths_are_drawn_in_order_of_time():
     )
     points = next(line for line in axes.lines if line.get_marker() == "o")
     assert list(points.get_xdata()) == [1, 2]
-    assert list(points.get_ydata()) == [-3, -5]
+    assert list(points.get_ydata()) == pytest.approx([math.log(0.97), math.log(0.95)])
 
 
 def test_power_bars_carry_their_monte_carlo_error():

@@ -1,3 +1,4 @@
+import itertools
 import re
 from dataclasses import replace
 from html import unescape
@@ -285,7 +286,7 @@ def test_tables_and_headings_can_be_read_by_machines(full):
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(later - earlier <= 1 for earlier, later in zip(levels, levels[1:], strict=False))
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
     assert all(header.get("scope") in ("col", "row") for header in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
     assert len(page.all("figcaption")) == len(page.all("figure")) == len(page.all("svg"))

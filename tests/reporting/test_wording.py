@@ -20,7 +20,8 @@ def test_a_clear_reduction_is_said_with_its_evidence(told):
     found = told(p_value=0.004, p_adjusted=0.012)
     assert found.verdict == "fewer"
     assert found.sentence == (
-        "25.0 % fewer events with ICAT than with usual training (p = .004; p = .012 allowing for several outcomes)."
+        "25.0 % fewer events with ICAT than with usual training "
+        "(p = .004; p = .012 allowing for several outcomes)."
     )
 
 
