@@ -88,17 +88,7 @@ def print_power(printer: Printer, found: "Power") -> None:
     from rct.reporting.report_units import report_units
 
     words = report_units(found.trial)
-    columns = (
-        "outcome",
-        "analysis",
-        "true change",
-        "power",
-        "± error",
-        "bias",
-        "coverage",
-        "wrong sign",
-        "exaggeration",
-    )
+    figures = ("true change", "power", "±", "bias", "coverage", "wrong sign", "exaggerates", "no estimate")
     rows = [
         (
             words.label(row["outcome"]),
@@ -110,10 +100,11 @@ def print_power(printer: Printer, found: "Power") -> None:
             share(row["coverage"]),
             share(row["type_s"]),
             f"× {decimal(row['type_m'], decimals=1)}",
+            share(row["failed"] / row["sims"]),
         )
         for row in records(found.frame)
     ]
-    printer.table(columns, rows, numeric=columns[2:])
+    printer.table(("outcome", "analysis", *figures), rows, numeric=figures)
     printer.say(found.sentence)
     enough = found.meets(USUAL_POWER)
     verdict = "reaches" if enough else "does not reach"

@@ -3,7 +3,8 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-WIDTH_OF_A_FILE = 120
+WIDTH_OF_A_FILE = 150
 """Columns of a table that is piped or written to a file, where there is no terminal to measure."""
 
 LARGEST_JSON_INTEGER = 2**53 - 1
@@ -43,10 +44,18 @@ class Printer:
         if not self.quiet:
             _console(stderr=True).print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-    def progress_line(self, text: str) -> None:
-        """Print what is being done, for somebody who waits."""
-        if not self.quiet:
-            _console(stderr=True).print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Say on stderr what is being done while it is done: with a spinner on a terminal, else as a line."""
+        console = _console(stderr=True)
+        if self.quiet:
+            yield
+        elif console.is_terminal:
+            with console.status(text):
+                yield
+        else:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            yield
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[str] = ()

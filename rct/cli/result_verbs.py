@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -84,12 +84,24 @@ def report(
 
 def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> None:
     """Print one row per effect, then each warning once."""
+    from rct.analysis import label
     from rct.reporting.report_units import report_units
 
     words = report_units(trial)
-    columns = ("outcome", "method", "estimand", "change", "interval", "p", "P(reduction)")
-    rows = [_effect_row(row, label=words.label(row.outcome)) for row in results]
-    printer.table(columns, rows, numeric=columns[3:])
+    promised = [label(spec) for spec in (trial.analysis.primary, *trial.analysis.secondary)]
+    several = len(results) > len(promised) * len(trial.outcomes)
+    figures = ("change", "interval", "p", "P(reduction)")
+    rows = [
+        (
+            words.label(row.outcome),
+            promised[row.notes["analysis"]],
+            *([row.term] if several else []),
+            *_effect_cells(row),
+        )
+        for row in results
+    ]
+    named = ("outcome", "analysis", *(["effect"] if several else []))
+    printer.table((*named, *figures), rows, numeric=figures)
     adjusted = trial.analysis.multiplicity
     if any(_is_adjusted(row) for row in results):
         printer.say(f"p in brackets: after {adjusted.capitalize()}'s adjustment over the outcomes.")
@@ -100,7 +112,7 @@ def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> N
         printer.say(SIMULATED, style="yellow")
 
 
-def _effect_row(row: "Estimate", *, label: str) -> tuple[str, ...]:
+def _effect_cells(row: "Estimate") -> tuple[str, ...]:
     from rct.reporting.number_format import p_value, percent, probability, signed
 
     low, high = row.percent_interval
@@ -108,15 +120,7 @@ def _effect_row(row: "Estimate", *, label: str) -> tuple[str, ...]:
     if _is_adjusted(row):
         p = f"{p} ({p_value(row.p_adjusted)})"
     interval = "–" if math.isnan(low) else f"{signed(low)} to {signed(high)} %"
-    return (
-        label,
-        row.method,
-        row.estimand,
-        percent(row.percent_change),
-        interval,
-        p,
-        probability(row.probability_reduced),
-    )
+    return percent(row.percent_change), interval, p, probability(row.probability_reduced)
 
 
 def _is_adjusted(row: "Estimate") -> bool:
@@ -146,6 +150,5 @@ def _estimated(
     import rct
 
     number = 1 + len(trial.analysis.secondary)
-    printer.progress_line(f"Estimating: {number} analyses of {len(trial.outcomes)} outcomes …")
-    options: dict[str, Any] = {} if seed is None else {"seed": seed}
-    return rct.estimate(trial, panel, allocation=allocation, **options)
+    with printer.waiting(f"Estimating: {number} analyses of {len(trial.outcomes)} outcomes …"):
+        return rct.estimate(trial, panel, allocation=allocation, seed=seed)

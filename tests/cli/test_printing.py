@@ -34,8 +34,8 @@ def test_with_json_nothing_else_is_on_stdout(capsys):
 def test_quiet_leaves_out_notes_and_progress(capsys):
     printer = Printer(quiet=True)
     printer.note("a note")
-    printer.progress_line("doing")
-    printer.say("the result")
+    with printer.waiting("doing"):
+        printer.say("the result")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("the result\n", "")
 
