@@ -209,7 +209,9 @@ class Records(Table):
     officer: Name = "officer"
     date: Name = "date"
     time: Name | None = None
-    date_format: str | None = Field(default=None, description="For example %m/%d/%Y; ISO dates need none")
+    date_format: str | tuple[str, ...] | None = Field(
+        default=None, description="For example %m/%d/%Y, or several, tried in order; ISO dates need none"
+    )
     unit: Name | None = Field(default=None, description="Column of the measured unit where it is no officer")
     person: Name | None = Field(default=None, description="Column that identifies an injured person")
 

@@ -1,0 +1,5 @@
+"""From an agency's records of incidents to a panel."""
+
+from rct.records.panel_from_records import build_panel
+
+__all__ = ["build_panel"]

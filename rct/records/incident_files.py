@@ -1,0 +1,144 @@
+"""Incident records as one table of text, with the file and row each came from."""
+
+import csv
+import io
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rct.errors import DataError
+from rct.identifiers import listed
+from rct.records.problem_list import ProblemList
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_incidents(
+    incidents: "pd.DataFrame | str | Path | Sequence[str | Path]",
+    columns: Sequence[str],
+    problems: ProblemList,
+) -> "pd.DataFrame":
+    """Read records of incidents, one row per officer report.
+
+    Parameters
+    ----------
+    incidents
+        A frame, or the path of a CSV or Parquet file, or several paths.
+    columns
+        What every file must have.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``columns``, as text without white space at the ends, None where blank; ``rct:file``, ``rct:row`` (the
+        header is row 1) and ``rct:repeats`` (every cell is as in an earlier row).
+
+    Raises
+    ------
+    DataError
+        For a file that is not there or cannot be read, and for lacking columns, each with the nearest one.
+    """
+    import pandas as pd
+
+    if isinstance(incidents, pd.DataFrame):
+        tables = [_placed(incidents, "incidents", columns)]
+    else:
+        paths = [incidents] if isinstance(incidents, (str, Path)) else list(incidents)
+        if not paths:
+            raise DataError("no file of incidents was given.")
+        tables = [_placed(_read(Path(path), problems), str(path), columns) for path in paths]
+    records = pd.concat(tables, ignore_index=True)
+    return records.assign(**{"rct:repeats": records.pop("rct:content").duplicated()})
+
+
+def _read(path: Path, problems: ProblemList) -> "pd.DataFrame":
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file of incidents.")
+    if path.suffix.lower() == ".parquet":
+        try:
+            return pd.read_parquet(path)
+        except pa.ArrowInvalid:
+            raise DataError(f"{path} is no Parquet file; export it again.") from None
+    if path.suffix.lower() != ".csv":
+        raise DataError(
+            f"{path}: incidents are read from .csv and .parquet files; export the table as one of them."
+        )
+    content = path.read_bytes()
+    try:
+        return _table(path, content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        problems.add("not UTF-8, read as Windows-1252", done="accents may be wrong", file=str(path))
+        return _table(path, content.decode("cp1252", errors="replace"))
+
+
+def _table(path: Path, text: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not readable as CSV: {error}") from None
+    if not rows:
+        raise DataError(f"{path} is empty; a header line with the names of the columns is needed.")
+    header, body = rows[0], rows[1:]
+    ragged = [number for number, row in enumerate(body, start=2) if row and len(row) != len(header)]
+    if ragged:
+        raise DataError(
+            f"{path}: the header has {len(header)} columns, but not row {listed(ragged)}. "
+            "Put text that holds commas or line ends in quotation marks."
+        )
+    blank = [""] * len(header)
+    return pd.DataFrame([row or blank for row in body], columns=header, dtype="str")
+
+
+def _placed(table: "pd.DataFrame", file: str, columns: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    lacking = [_lacking(name, list(table.columns)) for name in columns if name not in table.columns]
+    if lacking:
+        raise DataError(
+            f"{file} lacks {'; '.join(lacking)}. Name the agency's columns in [records] of the trial, "
+            "or rename them in the file."
+        )
+    repeated = [name for name in columns if list(table.columns).count(name) > 1]
+    if repeated:
+        raise DataError(f"{file} has the column {listed(repeated)} twice; keep one of them.")
+    cells = pd.DataFrame({name: _as_text(table[name], f"{file}, column {name}") for name in columns})
+    cells["rct:file"] = file
+    cells["rct:row"] = range(2, len(table) + 2)
+    cells["rct:content"] = _fingerprints(table)
+    # A line without any entry is the end of an export, not a record.
+    return cells.loc[cells[list(columns)].notna().any(axis=1)]
+
+
+def _fingerprints(table: "pd.DataFrame") -> "pd.Series":
+    """Give 64 bits of each row's cells and of the header, by which repeated rows are found."""
+    import pandas as pd
+
+    text = table.set_axis([str(name) for name in table.columns], axis=1).astype("str")
+    header = pd.util.hash_array(pd.Index(text.columns).to_numpy(dtype=object)).sum()
+    return pd.util.hash_pandas_object(text, index=False) ^ header
+
+
+def _lacking(name: str, there: list[str]) -> str:
+    folded = {str(column).lower(): str(column) for column in there}
+    near = get_close_matches(name.lower(), folded, n=1)
+    return f"the column {name}" + (f" (nearest: {folded[near[0]]})" if near else "")
+
+
+def _as_text(column: "pd.Series", place: str) -> "pd.Series":
+    import pandas as pd
+
+    if pd.api.types.is_float_dtype(column.dtype) and column.notna().any():
+        raise DataError(
+            f"{place} holds decimal numbers, so leading zeros or digits may be lost; "
+            "read every column as text."
+        )
+    text = column.astype("str").str.strip() if column.dtype != "str" else column.str.strip()
+    return text.astype(object).where(column.notna() & (text != ""), None)

@@ -1,0 +1,86 @@
+"""Exposure of measured units by period, from a table of the agency's."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rct.errors import DataError
+from rct.identifiers import canonical_column, listed
+from rct.records.problem_list import ProblemList
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def with_exposure(
+    rows: "pd.DataFrame", exposure: "pd.DataFrame", *, unit: str, own: dict[str, str], problems: ProblemList
+) -> "pd.DataFrame":
+    """Put exposures into the rows of a panel; a unit and period that the table lacks has none.
+
+    Parameters
+    ----------
+    rows
+        unit, period, period_label, exposure, …
+    exposure
+        One row per unit and period: the roster's unit column, ``period`` (number or label), ``exposure``,
+        and the columns that outcomes name as their own denominator.
+    own
+        Outcome → column of its own exposure.
+
+    Raises
+    ------
+    DataError
+        For a missing column, a repeated unit and period, a period outside the schedule, or an exposure that
+        is no number of 0 or more.
+    """
+    import pandas as pd
+
+    values = [name for name in ("exposure", *own.values()) if name in exposure.columns or name != "exposure"]
+    lacking = [name for name in (unit, "period", *values) if name not in exposure.columns]
+    if lacking or not values:
+        raise DataError(f"the exposure table lacks the column {listed(lacking or ['exposure'])}.")
+    period = _period_numbers(exposure["period"], rows)
+    table = pd.DataFrame(
+        {"unit": canonical_column(exposure[unit], what=unit, file="exposure"), "period": period}
+    )
+    for name in values:
+        table[name] = _amounts(exposure[name], name)
+    repeated = table.duplicated(["unit", "period"])
+    if repeated.any():
+        units = listed(sorted(set(table.loc[repeated, "unit"])))
+        raise DataError(f"the exposure table has two rows of the same unit and period: {units}. Add them up.")
+    for name in sorted(set(table["unit"]) - set(rows["unit"])):
+        problems.add(
+            "exposure of a unit that is not on the roster", done="not used", file="exposure", unit=name
+        )
+    joined = rows[["unit", "period"]].merge(table, on=["unit", "period"], how="left")
+    for name in sorted(set(rows["unit"]) - set(table["unit"])):
+        problems.add(
+            "no exposure in any period", done="left out by every analysis", file="exposure", unit=name
+        )
+    filled = joined[values].fillna(0.0)
+    named = {f"exposure:{outcome}": filled[column].to_numpy() for outcome, column in own.items()}
+    common = {"exposure": filled["exposure"].to_numpy()} if "exposure" in values else {}
+    return rows.assign(**common, **named)
+
+
+def _period_numbers(period: "pd.Series", rows: "pd.DataFrame") -> "pd.Series":
+    names = {str(label): number for number, label in zip(rows["period"], rows["period_label"], strict=True)}
+    names |= {str(number): number for number in rows["period"]}
+    numbers = period.astype("str").map(names)
+    if numbers.isna().any():
+        strange = listed(sorted(set(period[numbers.isna()].astype("str"))))
+        raise DataError(
+            f"the exposure table has periods outside the schedule: {strange}. Number them from 1, "
+            f"or name them as the panel does ({rows['period_label'].iloc[0]})."
+        )
+    return numbers.astype("int64")
+
+
+def _amounts(values: "pd.Series", name: str) -> "pd.Series":
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    wrong: Sequence[int] = [index + 2 for index, x in enumerate(numbers) if not 0 <= x < float("inf")]
+    if wrong:
+        raise DataError(f"exposure table, column {name}: no number of 0 or more in row {listed(wrong)}.")
+    return numbers

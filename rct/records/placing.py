@@ -1,0 +1,155 @@
+"""Where an incident belongs: the period and the measured units whose rows it may enter."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rct.records.incident_dates import parse_dates
+from rct.records.problem_list import ProblemList
+from rct.schedule import period_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rct.trial_tables import Schedule
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Incidents in place.
+
+    Attributes
+    ----------
+    records
+        One row per report: ``key`` (incident), ``unit`` (the measured unit of this row; None where unknown),
+        ``period`` (of the incident; 0 where it has none).
+    involved
+        One row per incident and measured unit it may enter, in the order listed: ``key``, ``unit``, ``rank``
+        (0 = first), ``share`` (one over the units involved, unknown ones too).
+    officers_per_incident
+        Size-weighted mean number of officers of an incident: how many the officer of a random report meets,
+        himself included. NaN where the records name no officers.
+    """
+
+    records: "pd.DataFrame"
+    involved: "pd.DataFrame"
+    officers_per_incident: float
+
+
+def place(
+    records: "pd.DataFrame",
+    *,
+    schedule: "Schedule",
+    formats: Sequence[str],
+    units: Collection[str],
+    by_officer: bool,
+    problems: ProblemList,
+) -> Placement:
+    """Place incidents: each belongs to the date (and the division) of its first row.
+
+    Parameters
+    ----------
+    records
+        One row per report, in the order of the files: file, row, repeats, incident, officer,
+        unit, date.
+    units
+        The measured units of the allocation.
+    by_officer
+        Whether officers are measured, so that an incident may enter several rows.
+    """
+    keyed = _with_keys(records, problems)
+    first = ~keyed["key"].duplicated()
+    keyed = keyed.assign(period=_periods(keyed, first, schedule, formats, problems))
+    _note_repeats(keyed, problems)
+    whose = "officer" if by_officer else "unit"
+    known = keyed[whose].isin(list(units))
+    _note_unknown(keyed if by_officer else keyed[first], whose, known, problems)
+    placed = keyed.assign(unit=keyed[whose].where(known, None))
+    source = placed if by_officer else placed[first]
+    columns = list(dict.fromkeys(["key", whose, "unit"]))
+    distinct = source.loc[source[whose].notna(), columns].drop_duplicates(["key", whose])
+    distinct = distinct.assign(share=1 / distinct.groupby("key")["key"].transform("size"))
+    involved = distinct[distinct["unit"].notna()]
+    involved = involved.assign(rank=involved.groupby("key").cumcount())[["key", "unit", "rank", "share"]]
+    return Placement(placed, involved.reset_index(drop=True), _officers_per_incident(keyed))
+
+
+def _with_keys(records: "pd.DataFrame", problems: ProblemList) -> "pd.DataFrame":
+    blank = records["incident"].isna()
+    problems.add_records(records[blank], "blank incident id", done="counted as an incident of its own")
+    # No agency's id begins with a NUL.
+    own = "\0" + records.index.astype("str").to_series(index=records.index)
+    return records.assign(key=records["incident"].where(~blank, own))
+
+
+def _periods(
+    records: "pd.DataFrame",
+    first: "pd.Series",
+    schedule: "Schedule",
+    formats: Sequence[str],
+    problems: ProblemList,
+) -> "pd.Series":
+    dates = parse_dates(records["date"], formats)
+    number = period_of(dates.to_numpy(), schedule.start, schedule.period)  # type: ignore[arg-type]
+    unread = dates.isna()
+    outside = ~unread & ((number < 1) | (number > schedule.periods))
+    written = records["date"].fillna("")
+    problems.add_records(
+        records[first & unread],
+        ("date " + written + " cannot be read")[first & unread].where(
+            written[first & unread] != "", "blank date"
+        ),
+        done="incident not counted",
+    )
+    problems.add_records(
+        records[first & outside],
+        ("date " + written + " is outside the schedule")[first & outside],
+        done="incident not counted",
+    )
+    in_schedule = first & ~unread & ~outside
+    of_incident = dict(zip(records.loc[in_schedule, "key"], number[in_schedule.to_numpy()], strict=True))
+    _note_disagreement(records, first, dates, problems)
+    return records["key"].map(of_incident).fillna(0).astype("int64")
+
+
+def _note_disagreement(
+    records: "pd.DataFrame", first: "pd.Series", dates: "pd.Series", problems: ProblemList
+) -> None:
+    of_first = dict(zip(records.loc[first, "key"], dates[first], strict=True))
+    differs = ~first & dates.notna() & (dates != records["key"].map(of_first))
+    problems.add_records(
+        records[differs],
+        "date differs from the first row of the incident",
+        done="the incident keeps the date of its first row",
+    )
+    unit_of_first = dict(zip(records.loc[first, "key"], records.loc[first, "unit"].fillna(""), strict=True))
+    moved = ~first & records["unit"].notna() & (records["unit"] != records["key"].map(unit_of_first))
+    problems.add_records(
+        records[moved],
+        "place differs from the first row of the incident",
+        done="the incident keeps the place of its first row",
+    )
+
+
+def _note_repeats(records: "pd.DataFrame", problems: ProblemList) -> None:
+    repeated = records["repeats"].astype(bool)
+    problems.add_records(records[repeated], "the same as an earlier row in every column", done="kept")
+
+
+def _note_unknown(records: "pd.DataFrame", whose: str, known: "pd.Series", problems: ProblemList) -> None:
+    unknown = records[~known[records.index]]
+    blank = unknown[whose].isna()
+    named = unknown[~blank]
+    done = (
+        "not counted in a row of its own; the incident enters the rows of its other officers"
+        if whose == "officer"
+        else "incident not counted"
+    )
+    problems.add_records(unknown[blank], f"blank {whose}", done=done)
+    problems.add_records(named, f"{whose} " + named[whose].astype("str") + " is not on the roster", done=done)
+
+
+def _officers_per_incident(records: "pd.DataFrame") -> float:
+    officers = records.dropna(subset=["officer"]).drop_duplicates(["key", "officer"])
+    size = officers.groupby("key").size()
+    return float((size**2).sum() / size.sum()) if len(size) else float("nan")

@@ -1,0 +1,174 @@
+"""Messy records: nothing is dropped silently."""
+
+import pandas as pd
+import pytest
+
+import rct
+
+COLUMNS = ["case", "badge", "day", "level"]
+
+
+def listed(panel: rct.Panel) -> list[tuple[int, str]]:
+    return list(zip(panel.problems["row"], panel.problems["problem"], strict=True))
+
+
+def records(*rows: tuple[str | None, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_an_officer_who_is_not_on_the_roster_is_listed(declared, built, counted):
+    panel = built(
+        declared(),
+        records(
+            ("I1", "99", "2024-01-05", "1"), ("I1", "02", "2024-01-05", "1"), ("I2", "98", "2024-01-05", "1")
+        ),
+    )
+    assert listed(panel) == [(2, "officer 99 is not on the roster"), (4, "officer 98 is not on the roster")]
+    assert panel.problems["officer"].tolist() == ["99", "98"]
+    assert panel.problems["incident"].tolist() == ["I1", "I2"]
+    assert counted(panel) == {("02", 1): 1}
+
+
+def test_a_date_outside_the_schedule_or_unreadable_is_listed(declared, built, counted):
+    panel = built(
+        declared(),
+        records(
+            ("I1", "01", "2023-12-31", "1"), ("I2", "01", "2024-04-01", "1"), ("I3", "01", "31.1.2024", "1"),
+            ("I4", "01", "", "1"), ("I5", "01", "2024-03-31", "1"),
+        ),
+    )  # fmt: skip
+    assert listed(panel) == [
+        (2, "date 2023-12-31 is outside the schedule"),
+        (3, "date 2024-04-01 is outside the schedule"),
+        (4, "date 31.1.2024 cannot be read"),
+        (5, "blank date"),
+    ]
+    assert set(panel.problems["done"]) == {"incident not counted"}
+    assert counted(panel) == {("01", 3): 1}
+
+
+def test_rows_without_incident_id_are_incidents_of_their_own(declared, built, counted):
+    panel = built(declared(), records((None, "01", "2024-01-05", "1"), (" ", "01", "2024-01-05", "1")))
+    assert [problem for _, problem in listed(panel)][:2] == ["blank incident id"] * 2
+    assert counted(panel) == {("01", 1): 2}
+
+
+def test_a_repeated_row_is_kept_and_listed(declared, built, counted):
+    row = ("I1", "01", "2024-01-05", "1")
+    panel = built(declared('unit_of_count = "report"'), records(row, row, ("I1", "01", "2024-01-05", "2")))
+    assert listed(panel) == [(3, "the same as an earlier row in every column")]
+    assert counted(panel) == {("01", 1): 3}
+
+
+def test_a_blank_in_the_condition_does_not_count_and_is_listed(declared, built, counted):
+    panel = built(
+        declared('where = "level >= 1"'),
+        records(("I1", "01", "2024-01-05", ""), ("I2", "02", "2024-01-05", "1")),
+    )
+    assert listed(panel) == [(2, "outcome force: blank in level")]
+    assert counted(panel) == {("02", 1): 1}
+
+
+def test_an_odd_or_blank_division_is_listed(declared, built, counted):
+    frame = pd.DataFrame(
+        [("I1", "2024-01-05", "A"), ("I2", "2024-01-05", "O/T"), ("I3", "2024-01-05", ""),
+         ("I4", "2024-01-05", "B"), ("I4", "2024-02-05", "A")],
+        columns=["case", "day", "place"],
+    )  # fmt: skip
+    panel = built(declared(squads=True), frame)
+    assert listed(panel) == [
+        (3, "unit O/T is not on the roster"),
+        (4, "blank unit"),
+        (6, "date differs from the first row of the incident"),
+        (6, "place differs from the first row of the incident"),
+    ]
+    assert counted(panel) == {("A", 1): 1, ("B", 1): 1}
+
+
+def test_persons_without_id_count_as_one_an_incident(declared, built, counted):
+    frame = records(
+        ("I1", "01", "2024-01-05", None), ("I1", "02", "2024-01-05", None), ("I1", "02", "2024-01-05", "p")
+    )
+    panel = built(declared('unit_of_count = "person"\nperson = "level"'), frame)
+    assert counted(panel) == {("01", 1): 2}
+    assert [problem for _, problem in listed(panel)] == ["outcome force: blank person id in level"] * 2
+
+
+def test_files_are_read_one_after_the_other_with_their_rows(declared, built, counted, tmp_path):
+    trial = declared(records='date_format = ["%m/%d/%Y", "%m/%d/%Y %I:%M:%S %p"]')
+    one, two = tmp_path / "2023.csv", tmp_path / "2024.csv"
+    one.write_bytes(b"\xef\xbb\xbfcase,badge,day,level\nI1,01,01/05/2024,1\n,,,\n\nI2,01,x,1\n")
+    two.write_bytes("case,badge,day,level\nI3,02,02/05/2024 12:00:00 AM,Señor\n".encode("cp1252"))
+    panel = built(trial, [one, two])
+    assert counted(panel) == {("01", 1): 1, ("02", 2): 1}
+    assert list(zip(panel.problems["file"], listed(panel), strict=True)) == [
+        (str(one), (5, "date x cannot be read")),
+        (str(two), (0, "not UTF-8, read as Windows-1252")),
+    ]
+
+
+def test_parquet_is_read_too(declared, built, counted, tmp_path):
+    path = tmp_path / "force.parquet"
+    records(("I1", "01", "2024-01-05", "1")).to_parquet(path)
+    assert counted(built(declared(), path)) == {("01", 1): 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("case,bagde,day\nI1,01,2024-01-05\n", r"force.csv lacks the column badge .nearest: bagde"),
+        ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
+        ("", "force.csv is empty"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(declared, built, tmp_path, content, message):
+    path = tmp_path / "force.csv"
+    path.write_text(content)
+    with pytest.raises(rct.DataError, match=message):
+        built(declared(), path)
+
+
+def test_a_missing_file_and_ids_that_are_decimals_are_refused(declared, built, tmp_path):
+    with pytest.raises(rct.DataError, match="no such file"):
+        built(declared(), tmp_path / "nowhere.csv")
+    with pytest.raises(rct.DataError, match="column badge holds decimal numbers"):
+        built(declared(), records(("I1", "01", "2024-01-05", "1")).assign(badge=1.0))
+
+
+def test_another_roster_than_the_randomized_one_is_refused(declared, built, officers):
+    frame = records(("I1", "01", "2024-01-05", "1"))
+    assert built(declared(), frame, roster=officers.iloc[::-1]) == built(declared(), frame)
+    with pytest.raises(rct.DataError, match="in officer_id 04"):
+        built(declared(), frame, roster=officers.assign(squad=["A", "A", "B", "A"]))
+
+
+def test_exposure_comes_from_its_table(declared, built):
+    exposure = pd.DataFrame(
+        {
+            "officer_id": ["01", "01", "02"],
+            "period": ["1", "2024-02", "1"],
+            "exposure": ["0.5", "1", "0"],
+            "calls": [3, 4, 5],
+        }
+    )
+    frame = records(("I1", "02", "2024-01-05", "1"))
+    panel = built(declared('exposure = "calls"'), frame, exposure=exposure)
+    rows = panel.frame.set_index(["unit", "period"])
+    assert rows.loc[("01", 1), "exposure"] == 0.5
+    assert rows.loc[("01", 3), "exposure"] == 0
+    assert rows.loc[("02", 1), "exposure:force"] == 5
+    assert panel.problems["unit"].tolist() == ["03", "04"]
+    plain = built(declared(), frame, exposure=exposure)
+    assert (
+        "1 force in period 2024-01, in which the unit has no exposure" in plain.problems["problem"].tolist()
+    )
+    with pytest.raises(rct.TrialError, match="give exposure="):
+        built(declared('exposure = "calls"'), frame)
+    with pytest.raises(rct.DataError, match="column exposure: no number of 0 or more in row 2"):
+        built(declared(), frame, exposure=exposure.assign(exposure=[-1, 1, 1]))
+
+
+def test_a_panel_with_problems_reads_back_equal(declared, built, tmp_path):
+    panel = built(declared(), records(("I1", "99", "2024-01-05", "1"), ("I2", "01", "2024-01-05", "1")))
+    panel.write(tmp_path / "panel.parquet")
+    assert rct.Panel.read(tmp_path / "panel.parquet") == panel
