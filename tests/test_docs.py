@@ -21,29 +21,8 @@ CHECKOUT = Path(__file__).parent.parent
 DOCS = CHECKOUT / "docs"
 PAGES = [CHECKOUT / "README.md", *sorted(DOCS.glob("*.md"))]
 
-# Allocations made from the specification by two other programs, one in Python and one in JavaScript.
-DIVISIONS = [f"Division {number}" for number in (5, 6, 1, 7, 9, 8, 3, 2, 4)]
-WEDGE = {
-    "seed": "public drawing of 2018-10-15: 48 14 68",
-    "design": '{"arms":{"control":"usual training","treatments":["ICAT"]},"schedule":{"baseline":12,"kind":'
-    '"stepped-wedge","period":"month","periods":24,"start":"2018-11-01","step":1},"units":{"id":"officer_id",'
-    '"measure":"officer","randomize":"division"}}',
-    "units": [{"unit": unit, "block": []} for unit in sorted(DIVISIONS)],
-}
-COMPLETE = {
-    "seed": "Louisville ICAT 2018",
-    "design": '{"arms":{"control":"usual training","treatments":["ICAT"]},"schedule":{"kind":"parallel",'
-    '"period":"month","periods":12},"units":{"id":"officer_id","measure":"officer","randomize":"officer_id"}}',
-    "units": [
-        {"unit": unit, "block": []} for unit in ("0412", "412", "NA", "Ø-7", "José", "00", "z", "1e5", "x y")
-    ],
-}
-THIRDS = {
-    "seed": "1",
-    "design": '{"arms":{"control":"none","probabilities":{"day":"1/3","none":"1/3","three days":"1/3"},'
-    '"treatments":["day","three days"]},"schedule":{"kind":"parallel","period":"month","periods":6},"units":'
-    '{"block":["district","shift"],"id":"officer_id","measure":"officer","randomize":"squad"}}',
-}
+VECTORS = CHECKOUT / "tests" / "randomization" / "allocation_vectors.json"
+CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
 
 
 @pytest.fixture(scope="module")
@@ -56,31 +35,25 @@ def derivation() -> dict[str, Any]:
     return namespace
 
 
-def test_the_derivation_shown_gives_the_wedge_that_others_computed(derivation: dict[str, Any]) -> None:
-    found = derivation["sequences"](WEDGE, [], [1] * 9)
-    assert found == {division: order for order, division in enumerate(DIVISIONS)}
-
-
-def test_the_derivation_shown_gives_counts_and_arms_that_others_computed(derivation: dict[str, Any]) -> None:
-    counts = derivation["counts"](COMPLETE, [], 9, ["1/2", "1/2"])
-    assert counts == [5, 4]
-    found = derivation["sequences"](COMPLETE, [], counts)
-    assert {unit for unit, sequence in found.items() if sequence == 0} == {"x y", "NA", "Ø-7", "1e5", "412"}
-
-
-@pytest.mark.parametrize(
-    ("block", "n", "expected"),
-    [(["1", "day"], 4, [2, 1, 1]), (["12", "day"], 6, [2, 2, 2]), (["12", "3"], 5, [1, 2, 2])],
-)
-def test_the_places_shown_are_those_that_others_computed(
-    derivation: dict[str, Any], block: list[str], n: int, expected: list[int]
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_derivation_shown_gives_what_other_programs_computed(
+    derivation: dict[str, Any], case: dict[str, Any]
 ) -> None:
-    assert derivation["counts"](THIRDS, block, n, ["1/3"] * 3) == expected
+    units = [{"unit": unit["id"], "block": unit["block"]} for unit in case["units"]]
+    certificate = {"seed": case["seed"], "design": case["design"], "units": units}
+    found = {}
+    for name, counts in case["counts"].items():
+        block = name.split("/") if name else []
+        if case["shares"]:
+            assert derivation["counts"](certificate, block, sum(counts), case["shares"]) == counts
+        found |= derivation["sequences"](certificate, block, counts)
+    assert found == case["sequence"]
 
 
 def test_the_derivation_shown_gives_what_rct_wrote(derivation: dict[str, Any], tmp_path: Path) -> None:
     trial = rct.load("louisville_icat")
-    roster = pd.DataFrame({"officer_id": [f"{i:03d}" for i in range(18)], "division": sorted(DIVISIONS) * 2})
+    divisions = [f"Division {1 + i % 9}" for i in range(18)]
+    roster = pd.DataFrame({"officer_id": [f"{i:03d}" for i in range(18)], "division": divisions})
     allocation = rct.randomize(trial, roster, seed="a drawing in public")
     allocation.write(tmp_path / "allocation")
     certificate = json.loads((tmp_path / "allocation" / "certificate.json").read_text(encoding="utf-8"))
