@@ -25,7 +25,13 @@ from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, V
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.integer_codes import dense_codes
 from rct.frequentist.panel_columns import column_codes, covariate_columns
-from rct.frequentist.treatment_terms import Effect, Term, TreatmentTerms, treatment_terms
+from rct.frequentist.treatment_terms import (
+    Effect,
+    Term,
+    TreatmentTerms,
+    pool_without_events,
+    treatment_terms,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +81,9 @@ def poisson(
         One ratio for each arm, or one for each arm and period since training began (1 = first treated
         period).
     average : (int, int), optional
-        With exposure-time effects: the mean of the coefficients of these exposure times, first and last.
+        With exposure-time effects: the mean of the coefficients of these exposure times, first and last. One
+        without any event shares the coefficient of the nearest shorter one with events, and is named in
+        the warning.
     level : float
         Confidence level.
 
@@ -99,6 +107,8 @@ def poisson(
     if not complete.all():
         rows, covariate_values = rows.loc[complete].reset_index(drop=True), covariate_values[complete]
     treatment = treatment_terms(rows, effect)
+    if average is not None:
+        treatment = pool_without_events(treatment, rows["count"].to_numpy(dtype=float), average)
     sample = likelihood_rows(_unit_rows(rows, treatment, fixed_effects, covariate_values))
     _require_events(treatment, sample, average)
     clusters = dense_codes(column_codes(rows, cluster or "cluster")[sample.kept])
@@ -112,6 +122,7 @@ def poisson(
         method=_method(fixed_effects, covariates),
         per_dose=bool(np.any((treatment.dose > 0) & (treatment.dose != 1))),
         left_out=[t.name for i, t in enumerate(treatment.terms) if i not in sample.terms],
+        pooled=[f"{time} (as {t.exposure_time})" for t in terms for time in t.also],
         incomplete=int(np.count_nonzero(~complete)),
         level=level,
     )
@@ -206,16 +217,15 @@ def _mean_over_exposure(
     terms: list[Term], arm: str, average: tuple[int, int]
 ) -> tuple[Term, NDArray[np.float64]]:
     first, last = average
-    members = [i for i, t in enumerate(terms) if t.arm == arm and _within(t, average)]
-    if first < 1 or last < first or len(members) != last - first + 1:
-        reached = [t.exposure_time for t in terms if t.arm == arm]
+    own = [t for t in terms if t.arm == arm]
+    reached = sorted(time for t in own for time in (t.exposure_time, *t.also) if time is not None)
+    if first < 1 or last < first or not set(range(first, last + 1)) <= set(reached):
         raise EstimationError(
             f"average=({first}, {last}): the exposure times of {arm} with data are"
             f" {', '.join(map(str, reached))}; give a first and a last one of these"
         )
-    contrast = np.zeros(len(terms))
-    contrast[members] = 1 / len(members)
-    return Term(arm), contrast
+    weights = [1 + len(t.also) if t.arm == arm and _within(t, average) else 0 for t in terms]
+    return Term(arm), np.array(weights) / (last - first + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +238,7 @@ class _Description:
     method: str
     per_dose: bool
     left_out: list[str]
+    pooled: list[str]
     incomplete: int
     level: float
 
@@ -277,6 +288,7 @@ def _estimate(
             "dropped_single": sample.dropped_single,
             "dropped_levels": sample.dropped_levels,
             "dropped_terms": ", ".join(describe.left_out),
+            "pooled_exposure_times": ", ".join(describe.pooled),
             "incomplete_rows": describe.incomplete,
         },
     )
@@ -332,6 +344,11 @@ def _warning(describe: _Description, sample: Sample, fitted: ClusteredFit, varia
             parts.append(f"{count} {what} carry no information and were left out")
     if describe.left_out:
         parts.append(f"no event in {', '.join(describe.left_out)}: no finite estimate, left out")
+    if describe.pooled:
+        parts.append(
+            f"no event at exposure time {', '.join(describe.pooled)}: without a finite estimate of their own"
+            " they share a neighbour's, so the mean over exposure times is rough"
+        )
     if describe.incomplete:
         parts.append(f"{describe.incomplete} rows with a missing covariate were left out")
     return "; ".join(parts)

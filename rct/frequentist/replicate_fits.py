@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.frequentist.inference.cluster_robust import EIGENVALUE_TOLERANCE
+from rct.frequentist.treatment_terms import stand_ins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,9 +83,11 @@ def fit_batch(
     Returns
     -------
     ReplicateFits
-        A term without any event is left out with its rows, as in `poisson`; a replicate whose contrast
-        needs it, or in which fewer than two clusters have events, is NaN.
+        As in `poisson`, a term of the contrast without any event shares a neighbour's coefficient, and
+        another one is left out with its rows; a replicate without an event under treatment, or in which
+        fewer than two clusters have events, is NaN.
     """
+    design, wanted_terms = _pooled(np.asarray(counts, dtype=float), design, contrast)
     weight, terms, active = _estimable(np.asarray(counts, dtype=float), design, exposure)
     counts = np.where(weight > 0, counts, 0.0)
     periods = counts.shape[2]
@@ -92,12 +95,26 @@ def fit_batch(
         [np.broadcast_to(np.eye(periods), (*counts.shape, periods)), terms], axis=3
     )  # replicates, clusters, periods, columns
     coefficients, fitted, converged = _newton(counts, weight, columns, active)
-    full = np.r_[np.zeros(periods), contrast]
-    estimate = coefficients @ full
+    full = np.concatenate([np.zeros((len(counts), periods)), wanted_terms], axis=1)
+    estimate = (coefficients * full).sum(axis=1)
     std_error, df, identified = _bell_mccaffrey(counts, fitted, columns, active, full)
-    wanted = active[:, full != 0].all(axis=1) & converged & identified
+    wanted = (active | (full == 0)).all(axis=1) & converged & identified
     wanted &= np.count_nonzero(counts.sum(axis=2), axis=1) >= 2
     return ReplicateFits(*(np.where(wanted, x, np.nan) for x in (estimate, std_error, df)))
+
+
+def _pooled(
+    counts: NDArray[np.float64], design: NDArray[np.float64], contrast: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the design in which wanted terms without an event have joined a neighbour, and each contrast."""
+    window = np.flatnonzero(contrast)
+    seen = ~np.isnan(design).any(axis=3)
+    events = np.einsum("rct,rctk->rk", np.where(seen, counts, 0.0), np.nan_to_num(design) != 0)
+    found = stand_ins(events[:, window] > 0)
+    target = np.broadcast_to(np.arange(len(contrast)), events.shape).copy()
+    target[:, window] = np.where(found >= 0, window[found], target[:, window])
+    joins = (target[:, :, None] == np.arange(len(contrast))).astype(float)
+    return design @ joins[:, None], contrast @ joins
 
 
 def _estimable(
@@ -178,7 +195,7 @@ def _bell_mccaffrey(
     active: NDArray[np.bool_],
     contrast: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """CR2 standard error and Satterthwaite df of one contrast; formulas as in `cluster_robust`."""
+    """CR2 standard error and Satterthwaite df of each contrast; formulas as in `cluster_robust`."""
     information, sums = _information(fitted, columns, active)
     scale = np.diagonal(information, axis1=1, axis2=2)
     sound = np.linalg.cond(information / np.sqrt(scale[:, :, None] * scale[:, None, :])) < INFLATION
@@ -187,7 +204,7 @@ def _bell_mccaffrey(
     totals = fitted.sum(axis=2)
     safe = np.where(totals > 0, totals, 1.0)[..., None]
     swept = columns - (sums / safe)[:, :, None, :]
-    influence = np.einsum("rctq,rq->rct", swept, inverse @ contrast)
+    influence = np.einsum("rctq,rq->rct", swept, np.einsum("rpq,rq->rp", inverse, contrast))
     core = np.einsum("rctq,rqp,rcsp->rcts", swept, inverse, swept, optimize=True) + 1 / safe[..., None]
     influence = _response_scale_root(fitted, core, influence)
     variance = ((influence * (counts - fitted)).sum(axis=2) ** 2).sum(axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,10 +18,14 @@ Effect = Literal["constant", "exposure-time"]
 
 @dataclass(frozen=True)
 class Term:
-    """One treatment coefficient: its arm and, where effects differ by it, its exposure time (1 = first)."""
+    """One treatment coefficient: its arm and, where effects differ by it, its exposure time (1 = first).
+
+    `also` names the exposure times without an event that share this coefficient.
+    """
 
     arm: str
     exposure_time: int | None = None
+    also: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -108,3 +112,60 @@ def _by_exposure_time(
         used, term = used[1:], term - 1
     terms = tuple(Term(arm_names[c // longest], int(c % longest) + 1) for c in used)
     return TreatmentTerms(terms, term, dose)
+
+
+def pool_without_events(
+    treatment: TreatmentTerms, counts: NDArray[np.float64], window: tuple[int, int]
+) -> TreatmentTerms:
+    """Let exposure times of the window without any event share a neighbour's coefficient.
+
+    The log rate ratio of such an exposure time has no finite estimate, and so neither has a mean over it. It
+    joins the nearest shorter exposure time with events (the nearest longer one where there is none): their
+    events and exposure are added up, so the zero counts.
+
+    Parameters
+    ----------
+    treatment : TreatmentTerms
+    counts : (rows,)
+    window : (int, int)
+        First and last exposure time of the mean.
+    """
+    treated = treatment.term >= 0
+    events = np.bincount(treatment.term[treated], counts[treated], len(treatment.terms))
+    target = np.arange(len(treatment.terms))
+    for arm in dict.fromkeys(term.arm for term in treatment.terms):
+        members = np.array(
+            [
+                number
+                for number, term in enumerate(treatment.terms)
+                if term.arm == arm and term.exposure_time is not None
+                if window[0] <= term.exposure_time <= window[1]
+            ],
+            dtype=np.intp,
+        )
+        found = stand_ins(events[members] > 0)
+        target[members[found >= 0]] = members[found[found >= 0]]
+    kept, code = np.unique(target, return_inverse=True)
+    terms = tuple(
+        replace(
+            treatment.terms[own],
+            also=tuple(
+                time
+                for number in np.flatnonzero(target == own)
+                if number != own and (time := treatment.terms[number].exposure_time) is not None
+            ),
+        )
+        for own in kept
+    )
+    return TreatmentTerms(terms, np.where(treated, code[treatment.term], -1), treatment.dose)
+
+
+def stand_ins(has_events: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Give for each of successive exposure times (…, times) the one whose coefficient it has; −1 for none.
+
+    Its own where it has events, else the nearest shorter one's, else the nearest longer one's.
+    """
+    own = np.where(has_events, np.arange(has_events.shape[-1]), -1)
+    shorter = np.maximum.accumulate(own, axis=-1)
+    first = np.where(has_events.any(axis=-1), has_events.argmax(axis=-1), -1)
+    return np.asarray(np.where(shorter >= 0, shorter, first[..., None]))
