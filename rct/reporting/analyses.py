@@ -16,9 +16,8 @@ CONSTANT = "constant effect"
 def analysis_name(estimate: "Estimate", *, several_arms: bool = False) -> str:
     """Name the analysis: method, what it averages over, and the arm where there are several."""
     _, _, detail = estimate.estimand.partition(", ")
-    parts = [estimate.method, *([detail] if detail else [])]
-    name = ": ".join(parts)
-    return f"{estimate.arm}, {name}" if several_arms and estimate.arm else name
+    name = f"{estimate.method}: {detail}" if detail and estimate.scale == "log" else estimate.method
+    return f"{estimate.arm}, {name}" if several_arms and estimate.arm else name[:1].upper() + name[1:]
 
 
 def several_arms(estimates: Iterable["Estimate"]) -> bool:

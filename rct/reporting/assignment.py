@@ -37,10 +37,12 @@ class Assignment:
 
     def first_treated(self, starts: int) -> str:
         """Name the first treated period: "13 (2019-11)", or "never"."""
-        if starts == 0:
-            return "never"
-        label = self.labels[starts - 1]
-        return label if label == str(starts) else f"{starts} ({label})"
+        return self.period_name(starts) if starts else "never"
+
+    def period_name(self, period: int) -> str:
+        """Name a period by its number and its calendar label."""
+        label = self.labels[period - 1]
+        return label if label == str(period) else f"{period} ({label})"
 
     @property
     def baseline_periods(self) -> list[int]:
@@ -57,7 +59,7 @@ def read_assignment(
     if allocation is not None:
         units = allocation.frame[["unit", "block", "sequence", "arm", "starts", "probability"]]
         measured = allocation.roster.groupby(trial.units.randomize).size()
-        sequences, control = allocation.sequences, allocation.control
+        sequences = allocation.sequences
     elif panel is not None:
         units = (
             panel.frame[["randomized", "block", "sequence", "arm", "starts", "probability"]]
@@ -65,17 +67,20 @@ def read_assignment(
             .rename(columns={"randomized": "unit"})
         )
         measured = panel.frame.groupby("randomized")["unit"].nunique()
-        sequences, control = panel.sequences, panel.control
+        sequences = panel.sequences
     else:
         return None
     counted = units.assign(measured=units["unit"].map(measured).fillna(0).astype(int))
-    return Assignment(counted.reset_index(drop=True), sequences, control, _labels(trial, panel, sequences))
+    labels = _labels(trial, panel, sequences)
+    return Assignment(counted.reset_index(drop=True), sequences, trial.arms.control, labels)
 
 
 def _labels(trial: "Trial", panel: "Panel | None", sequences: "pd.DataFrame") -> list[str]:
-    if panel is not None:
-        named = panel.frame.drop_duplicates("period").sort_values("period")
-        if list(named["period"]) == list(range(1, panel.periods + 1)):
-            return [str(label) for label in named["period_label"]]
-    schedule = trial.schedule
-    return period_labels(int(sequences["period"].max()), schedule.start, schedule.period)
+    """Take the panel's own labels of the periods, the trial's calendar where those are mere numbers."""
+    periods = int(sequences["period"].max())
+    calendar = period_labels(periods, trial.schedule.start, trial.schedule.period)
+    if panel is None:
+        return calendar
+    named = panel.frame.drop_duplicates("period").set_index("period")["period_label"].astype(str)
+    own = [str(named.get(period, "")) for period in range(1, periods + 1)]
+    return calendar if "" in own or own == [str(p) for p in range(1, periods + 1)] else own

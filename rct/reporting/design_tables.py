@@ -1,6 +1,7 @@
 """Tables of the design: who was assigned to what, and how alike the groups were before."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rct.reporting.number_format import count, decimal, share
@@ -22,12 +23,13 @@ def allocation_table(assignment: "Assignment", words: "ReportUnits") -> Table:
     if len(units) > MOST_UNITS:
         return _sequence_sizes(assignment, words)
     blocked = units["block"].ne("").any()
+    sized = words.randomized != words.measured
     columns = (
         words.randomized,
         "arm",
         "first treated period",
         "probability of this sequence",
-        words.measured_plural,
+        *((words.measured_plural,) if sized else ()),
     )
     rows = tuple(
         (
@@ -35,7 +37,7 @@ def allocation_table(assignment: "Assignment", words: "ReportUnits") -> Table:
             str(row["arm"]),
             assignment.first_treated(int(row["starts"])),
             share(float(row["probability"])),
-            count(float(row["measured"])),
+            *((count(float(row["measured"])),) if sized else ()),
             *((str(row["block"]),) if blocked else ()),
         )
         for row in _in_order_of_crossing(units.sort_values("unit"))
@@ -45,12 +47,12 @@ def allocation_table(assignment: "Assignment", words: "ReportUnits") -> Table:
 
 
 def _sequence_sizes(assignment: "Assignment", words: "ReportUnits") -> Table:
-    columns = ("arm", "first treated period", f"{words.randomized_plural} randomized", words.measured_plural)
+    columns = ("arm", "first treated period", *_size_headers(words))
     caption = (
         f"How many {words.randomized_plural} were assigned to each sequence, in the order of crossing "
         f"({len(assignment.units):,} in all; the allocation's own files list them one by one)."
     )
-    rows = tuple(_size_cells(row, assignment) for row in _sequences(assignment))
+    rows = tuple(_size_cells(row, assignment, words) for row in _sequences(assignment))
     return Table(caption, columns, rows, frozenset(columns[2:]))
 
 
@@ -59,10 +61,10 @@ def block_table(assignment: "Assignment", words: "ReportUnits") -> Table | None:
     units = assignment.units
     if units["block"].nunique() < 2:
         return None
-    columns = ("block", "arm", f"{words.randomized_plural} randomized", words.measured_plural)
+    columns = ("block", "arm", *_size_headers(words))
     grouped = units.groupby(["block", "arm"]).agg(size=("unit", "size"), measured=("measured", "sum"))
     rows = tuple(
-        (str(row["block"]), str(row["arm"]), count(float(row["size"])), count(float(row["measured"])))
+        (str(row["block"]), str(row["arm"]), *_sizes(row, words))
         for row in grouped.reset_index().to_dict("records")
     )
     return Table("Units by block and arm.", columns, rows, frozenset(columns[2:]))
@@ -75,18 +77,18 @@ def balance_table(panel: "Panel", assignment: "Assignment", words: "ReportUnits"
         return None
     rates = [_rates(panel, outcome, baseline, words) for outcome in panel.outcomes]
     headers = [f"{words.label(outcome)} per {words.rate_unit(outcome)}" for outcome in panel.outcomes]
-    columns = ("arm", "first treated period", words.randomized_plural, words.measured_plural, *headers)
+    columns = ("arm", "first treated period", *_size_headers(words), *headers)
     rows = tuple(
         (
-            *_size_cells(row, assignment),
+            *_size_cells(row, assignment, words),
             *(decimal(float(rate.get(row["sequence"], float("nan"))), decimals=1) for rate in rates),
         )
         for row in _sequences(assignment)
     )
-    first, last = assignment.labels[0], assignment.labels[baseline[-1] - 1]
+    first, last = assignment.period_name(baseline[0]), assignment.period_name(baseline[-1])
     caption = (
-        f"Before anyone was treated (periods {baseline[0]} to {baseline[-1]}, {first} to {last}): observed "
-        "rates by sequence. With few units they differ by chance; a randomized comparison allows for that."
+        f"Before anyone was treated (periods {first} to {last}): observed rates by sequence. With few units "
+        "they differ by chance; a randomized comparison allows for that."
     )
     return Table(caption, columns, rows, frozenset(columns[2:]))
 
@@ -109,10 +111,17 @@ def _in_order_of_crossing(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["starts"] or math.inf, row["arm"]))
 
 
-def _size_cells(row: dict[str, Any], assignment: "Assignment") -> tuple[str, str, str, str]:
-    return (
-        str(row["arm"]),
-        assignment.first_treated(int(row["starts"])),
-        count(float(row["size"])),
-        count(float(row["measured"])),
-    )
+def _size_headers(words: "ReportUnits") -> tuple[str, ...]:
+    """Head the columns of sizes; where the measured units are the randomized ones, one column says it."""
+    same = words.randomized == words.measured
+    return (words.randomized_plural,) if same else (words.randomized_plural, words.measured_plural)
+
+
+def _sizes(row: Mapping[Any, Any], words: "ReportUnits") -> tuple[str, ...]:
+    names = ("size", "measured")[: len(_size_headers(words))]
+    return tuple(count(float(row[name])) for name in names)
+
+
+def _size_cells(row: dict[str, Any], assignment: "Assignment", words: "ReportUnits") -> tuple[str, ...]:
+    first = assignment.first_treated(int(row["starts"]))
+    return (str(row["arm"]), first, *_sizes(row, words))

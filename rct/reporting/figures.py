@@ -11,8 +11,8 @@ from rct.reporting.figure_markup import new_figure, svg_markup
 from rct.reporting.forest_plot import ForestRow, draw_forest, forest_height
 from rct.reporting.number_format import percent_with_interval
 from rct.reporting.power_plot import PowerBar, draw_power
-from rct.reporting.rate_plot import draw_rates, draw_treated_share, rate_lines, treated_share
-from rct.reporting.schedule_picture import draw_schedule, schedule_rows
+from rct.reporting.rate_plot import THIN, draw_rates, draw_treated_share, rate_lines, treated_share
+from rct.reporting.schedule_picture import draw_schedule, schedule_height, schedule_rows
 
 if TYPE_CHECKING:
     from rct.estimates import Estimate
@@ -33,8 +33,8 @@ class Picture:
 
 def schedule_figure(assignment: "Assignment", words: "ReportUnits", *, transition: bool) -> Picture:
     """Draw who is in training when."""
-    rows = schedule_rows(assignment.units, assignment.sequences)
-    figure, (axes,) = new_figure([0.75 + 0.27 * len(rows)])
+    rows = schedule_rows(assignment.units, assignment.sequences, noun=words.randomized_plural)
+    figure, (axes,) = new_figure([schedule_height(rows)])
     draw_schedule(
         axes, rows, control=assignment.control, period=words.period, period_labels=assignment.labels
     )
@@ -127,7 +127,8 @@ def rates_figure(panel: "Panel", assignment: "Assignment", words: "ReportUnits")
     draw_treated_share(axes[-1], treated_share(panel), period_labels=assignment.labels)
     caption = (
         f"Observed events over time, and below them the share of {words.measured_plural} in training. Groups "
-        "change as units cross, and nothing is adjusted: the effects are estimated above, not read off here."
+        "change as units cross, and nothing is adjusted: the effects are estimated above, not read off here. "
+        f"Groups with less than {100 * THIN:g} % of a {words.period}'s exposure are not drawn."
     )
     return Picture(svg_markup(figure, name="rates", alt=f"Observed rates. {'; '.join(told)}."), caption)
 
@@ -154,7 +155,10 @@ def _row_labels(rows: Sequence["Estimate"]) -> list[str]:
     arms = several_arms(rows)
     full = [analysis_name(row, several_arms=arms) for row in rows]
     brief = [
-        analysis_name(replace(row, method=row.method.partition(",")[0]), several_arms=arms) for row in rows
+        analysis_name(replace(row, method=row.method.partition(",")[0]), several_arms=arms)
+        if row.scale == "log"
+        else name
+        for row, name in zip(rows, full, strict=True)
     ]
     keys = [(row.outcome, name) for row, name in zip(rows, brief, strict=True)]
     labels = brief if len(set(keys)) == len(keys) else full

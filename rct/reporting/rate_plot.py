@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 MOST_SEQUENCES = 3
 PER = 100
+THIN = 0.05
 
 
 @dataclass(frozen=True)
 class RateLine:
-    """Events per 100 units of exposure, period by period; NaN where a group has no exposure."""
+    """Events per 100 units of exposure, period by period; NaN where a group has next to no exposure."""
 
     label: str
     arm: str
@@ -34,7 +35,8 @@ def rate_lines(panel: "Panel", outcome: str) -> list[RateLine]:
     """Sum events and exposure by group and period.
 
     Groups are the sequences where there are at most three; otherwise the units not in training at the time,
-    and those in training, arm by arm. Transition rows belong to no group.
+    and those in training, arm by arm. Transition rows belong to no group, and a group
+    with less than 5 % of a period's exposure has no rate there: it would be noise.
     """
     rows = panel.rows(outcome)
     treated = rows["treated"] > 0
@@ -44,11 +46,13 @@ def rate_lines(panel: "Panel", outcome: str) -> list[RateLine]:
     else:
         label = ("in training: " + rows["arm"]).where(treated, "not (yet) in training")
         arm = rows["arm"].where(treated, "")
+    whole = rows.groupby("period")["exposure"].sum()
     sums = rows.groupby([label.rename("label"), arm.rename("group"), "period"])[["count", "exposure"]].sum()
     lines = []
     for (name, group), table in sums.groupby(level=["label", "group"]):
         by_period = table.droplevel(["label", "group"]).reindex(range(1, panel.periods + 1))
-        rates = (PER * by_period["count"] / by_period["exposure"]).to_numpy(dtype=float)
+        enough = by_period["exposure"] >= THIN * whole.reindex(by_period.index)
+        rates = (PER * by_period["count"] / by_period["exposure"]).where(enough).to_numpy(dtype=float)
         lines.append(RateLine(str(name), str(group), rates))
     return sorted(lines, key=lambda line: (line.arm != "", line.label))
 

@@ -63,9 +63,11 @@ class ReportUnits:
 
 def report_units(trial: "Trial") -> ReportUnits:
     """Read the words from the trial."""
+    units = trial.units
+    own = units.randomize == units.id
     return ReportUnits(
-        randomized=trial.units.randomize.replace("_", " "),
-        measured=trial.units.measure.replace("_", " "),
+        randomized=(units.measure if own else units.randomize).replace("_", " "),
+        measured=units.measure.replace("_", " "),
         period=trial.schedule.period,
         labels={outcome.name: outcome.label for outcome in trial.outcomes if outcome.label},
         denominators={o.name: o.exposure.replace("_", " ") for o in trial.outcomes if o.exposure},

@@ -37,7 +37,7 @@ class Stretch:
     dose: float
 
 
-def schedule_rows(units: "pd.DataFrame", sequences: "pd.DataFrame") -> list[ScheduleRow]:
+def schedule_rows(units: "pd.DataFrame", sequences: "pd.DataFrame", *, noun: str) -> list[ScheduleRow]:
     """Give the rows from the top down, first to cross first and never treated last.
 
     Parameters
@@ -46,6 +46,8 @@ def schedule_rows(units: "pd.DataFrame", sequences: "pd.DataFrame") -> list[Sche
         One row per randomized unit: unit, sequence, starts (0 = never).
     sequences
         One row per sequence and period: sequence, period, arm, dose.
+    noun
+        What several randomized units are called, for rows of many.
     """
     by_sequence = {
         number: (tuple(table["arm"]), tuple(table["dose"].astype(float)))
@@ -59,10 +61,15 @@ def schedule_rows(units: "pd.DataFrame", sequences: "pd.DataFrame") -> list[Sche
     else:
         grouped = units.groupby("sequence").agg(starts=("starts", "first"), size=("unit", "size"))
         rows = [
-            ScheduleRow(f"{size:,} units", int(starts), *by_sequence[sequence])
+            ScheduleRow(f"{size:,} {noun}", int(starts), *by_sequence[sequence])
             for sequence, starts, size in zip(grouped.index, grouped["starts"], grouped["size"], strict=True)
         ]
     return sorted(rows, key=lambda row: (row.starts or math.inf, row.arms, row.label))
+
+
+def schedule_height(rows: list[ScheduleRow]) -> float:
+    """Give the height in inches at which the rows are easily read."""
+    return 0.75 + len(rows) * (0.27 if len(rows) <= MOST_ROWS else 0.16)
 
 
 def draw_schedule(
@@ -85,8 +92,9 @@ def draw_schedule(
     for place, row in enumerate(rows):
         for stretch in _stretches(row):
             _draw_stretch(axes, place, stretch, colour=colours.get(stretch.arm, PALE), top=top)
-    for edge in range(1, len(period_labels)):
-        axes.axvline(edge + 0.5, color="white", linewidth=0.8)
+    if len(period_labels) <= MOST_ROWS:
+        for edge in range(1, len(period_labels)):
+            axes.axvline(edge + 0.5, color="white", linewidth=0.8)
     _label_stretches(axes, rows, control=control, colours=colours, top=top)
     _dress(axes, [row.label for row in rows], period_labels)
     axes.set_xlabel(period, color=GREY, fontsize=9, parse_math=False)
@@ -157,7 +165,8 @@ def _label_stretches(
 
 
 def _dress(axes: "Axes", names: list[str], period_labels: list[str]) -> None:
-    axes.set_yticks(range(len(names)), labels=names, parse_math=False, color=INK, fontsize=9)
+    axes.set_yticks(range(len(names)), labels=names, parse_math=False, color=INK)
+    axes.tick_params(axis="y", labelsize=9 if len(names) <= MOST_ROWS else 7)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0.5, len(period_labels) + 0.5)
     periods = shown_periods(len(period_labels))

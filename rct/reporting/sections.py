@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rct.reporting.analyses import along_time, several_arms
+from rct.reporting.analyses import along_time, is_constant, is_exposure_average, several_arms
 from rct.reporting.data_quality import attribution_notes, first_problems, problem_kinds
 from rct.reporting.design_tables import allocation_table, balance_table, block_table
 from rct.reporting.effect_tables import effects_table, two_answers_table
@@ -90,7 +90,8 @@ def effects_section(
     estimates: "Sequence[Estimate]", primary: "Sequence[Estimate]", words: "ReportUnits", *, kind: str
 ) -> Section:
     """Give the forest plot, the table of all estimates and, for staged starts, the two answers."""
-    staged = kind in ("stepped-wedge", "staggered")
+    both = {is_exposure_average(row) for row in estimates if is_exposure_average(row) or is_constant(row)}
+    staged = kind == "stepped-wedge" or (kind == "staggered" and len(both) == 2)
     return {
         "forest": forest_figure(estimates, primary, words),
         "two_answers": two_answers_table(estimates, words) if staged else None,

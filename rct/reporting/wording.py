@@ -48,7 +48,7 @@ def finding(estimate: "Estimate", *, label: str, alpha: float) -> Finding:
         figure=percent(estimate.percent_change),
         interval="no interval" if math.isnan(low) or math.isnan(high) else interval,
         verdict=verdict,
-        sentence=_sentence(estimate, verdict),
+        sentence=_sentence(estimate, verdict, alpha),
     )
 
 
@@ -61,12 +61,12 @@ def _verdict(estimate: "Estimate", alpha: float) -> Verdict:
     return "fewer" if estimate.estimate < 0 else "more"
 
 
-def _sentence(estimate: "Estimate", verdict: Verdict) -> str:
+def _sentence(estimate: "Estimate", verdict: Verdict, alpha: float) -> str:
     size = f"{abs(estimate.percent_change):.1f} % {'fewer' if estimate.percent_change < 0 else 'more'}"
     compared = _compared(estimate)
     if verdict == "unclear":
         best = f"the best estimate is {size} events{_evidence(estimate)}"
-        return f"No clear change{compared}: {best}. {_excluded(estimate)}"
+        return f"No clear change{compared}: {best}. {_excluded(estimate, alpha)}"
     return f"{size[0].upper()}{size[1:]} events{compared}{_evidence(estimate)}.{_disagreement(estimate)}"
 
 
@@ -86,10 +86,15 @@ def _evidence(estimate: "Estimate") -> str:
     return f" ({p_phrase(estimate.p_value)}; {p_phrase(estimate.p_adjusted)} allowing for several outcomes)"
 
 
-def _excluded(estimate: "Estimate") -> str:
+def _excluded(estimate: "Estimate", alpha: float) -> str:
     low, high = estimate.percent_interval
     if math.isnan(low) or math.isnan(high):
         return "No interval could be given, so no change is excluded."
+    if not low <= 0 <= high and estimate.p_value <= alpha:
+        return (
+            "The interval leaves out zero, but it does not allow for several outcomes; with that allowance "
+            "the change is not clear."
+        )
     if not low <= 0 <= high:
         return (
             "The interval leaves out zero and the p-value does not call the change clear: they come from "

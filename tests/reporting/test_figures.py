@@ -1,5 +1,6 @@
 import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,19 +26,23 @@ def wedge_frames():
 
 
 def test_rows_stand_in_the_order_of_crossing_with_the_never_treated_last():
-    assert [row.label for row in schedule_rows(*wedge_frames())] == ["c", "a", "b"]
+    assert [row.label for row in schedule_rows(*wedge_frames(), noun="units")] == ["c", "a", "b"]
 
 
 def test_many_units_are_drawn_by_sequence():
     units, sequences = wedge_frames()
     many = pd.concat([units.assign(unit=units["unit"] + str(i)) for i in range(20)], ignore_index=True)
-    assert [row.label for row in schedule_rows(many, sequences)] == ["20 units"] * 3
+    assert [row.label for row in schedule_rows(many, sequences, noun="officers")] == ["20 officers"] * 3
 
 
 def test_the_schedule_names_each_arm_and_hatches_transition():
     _, (axes,) = new_figure([2.0])
     draw_schedule(
-        axes, schedule_rows(*wedge_frames()), control="usual", period="month", period_labels=list("1234")
+        axes,
+        schedule_rows(*wedge_frames(), noun="units"),
+        control="usual",
+        period="month",
+        period_labels=list("1234"),
     )
     assert set(written(axes)) == {"ICAT", "usual", "transition"}
     assert sum(bar.get_hatch() is not None for bar in axes.collections) == 1
@@ -76,6 +81,15 @@ def test_rates_are_events_by_exposure(panel):
     treated = next(rates for label, rates in lines.items() if label.startswith("in training"))
     assert treated[5] == pytest.approx(100 * frame["force"].sum() / frame["exposure"].sum())
     assert np.isnan(treated[:4]).all()
+
+
+def test_a_group_with_next_to_no_exposure_has_no_rate(panel):
+    frame = panel.frame
+    lonely = (frame["treated"] > 0) & (frame["period"] == 5)
+    thin = replace(panel, frame=frame.assign(exposure=frame["exposure"].where(~lonely, 0.01)))
+    treated = next(line.rates for line in rate_lines(thin, "force") if line.label.startswith("in training"))
+    assert np.isnan(treated[4])
+    assert treated[5] > 0
 
 
 def test_the_treated_share_rises_with_each_crossing(panel):

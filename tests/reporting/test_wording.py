@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rct.reporting.analyses import primary_rows
-from rct.reporting.report_units import plural
+from rct.reporting.report_units import plural, report_units
 from rct.reporting.wording import assumption, finding
+from rct.trial import Trial
 
 
 @pytest.fixture
@@ -38,6 +39,10 @@ def test_a_null_is_not_called_no_effect_and_names_what_is_excluded(told):
 def test_an_interval_that_disagrees_with_the_p_value_is_pointed_out(told):
     assert "direction is clearer than the size" in told(p_value=0.01, conf_high=0.1).sentence
     assert "read the finding as uncertain" in told(p_value=0.2).sentence
+
+
+def test_an_interval_without_allowance_for_several_outcomes_is_said_to_lack_it(told):
+    assert "does not allow for several outcomes" in told(p_value=0.04, p_adjusted=0.12).sentence
 
 
 def test_a_posterior_is_judged_by_its_interval(told):
@@ -82,3 +87,9 @@ def test_the_headline_says_what_its_figures_assume(estimate):
 )
 def test_plurals(one, several):
     assert plural(one) == several
+
+
+def test_units_that_are_randomized_by_their_id_are_called_by_their_kind(trial):
+    own = Trial.parse(trial.to_toml().replace('randomize = "division"', 'randomize = "officer_id"'))
+    assert report_units(own).randomized_plural == "officers"
+    assert report_units(trial).randomized_plural == "divisions"
