@@ -1,5 +1,8 @@
 """Verbs that make a panel: simulate, panel."""
 
+import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,20 +107,31 @@ def panel(
 
 
 def print_problems(printer: Printer, built: "Panel") -> None:
-    """Print the problems by kind, with the first few of them."""
-    if not len(built.problems):
+    """Print the problems by kind, the most frequent first, and the first few of them in full."""
+    problems = records(built.problems)
+    if not problems:
         return
-    kinds = records(built.problems.groupby(["problem", "done"], as_index=False).size())
+    kinds = Counter((kind_of(problem), problem["done"]) for problem in problems)
     printer.table(
         ("problem", "done", "rows"),
-        [(str(kind["problem"]), str(kind["done"]), f"{kind['size']:,}") for kind in kinds],
+        [(kind, done, f"{rows:,}") for (kind, done), rows in kinds.most_common(PROBLEMS_SHOWN)],
         numeric=("rows",),
     )
-    for row in built.problems.head(PROBLEMS_SHOWN).itertuples():
-        printer.say(f"  {row.file}, row {row.row}: {row.problem} ({row.unit}); {row.done}", style="yellow")
-    rest = len(built.problems) - PROBLEMS_SHOWN
+    for problem in problems[:PROBLEMS_SHOWN]:
+        place = f"{problem['file']}, row {problem['row']}" if problem["row"] else problem["file"]
+        printer.say(f"  {place}: {problem['problem']}; {problem['done']}", style="yellow")
+    rest = len(problems) - PROBLEMS_SHOWN
     if rest > 0:
         printer.say(f"  and {rest:,} more; --json lists them all", style="yellow")
+
+
+def kind_of(problem: Mapping[str, Any]) -> str:
+    """Give a problem's text without the id, date or period that only this row has."""
+    text = str(problem["problem"])
+    for name in ("officer", "incident", "unit"):
+        value = str(problem.get(name) or "")
+        text = re.sub(rf"\b{name} {re.escape(value)}(?!\w)", f"{name} …", text) if value else text
+    return re.sub(r"\b(date|period) \S*\d\S*", r"\1 …", text)
 
 
 def _panel_facts(made: "Panel") -> dict[str, Any]:
@@ -127,7 +141,7 @@ def _panel_facts(made: "Panel") -> dict[str, Any]:
         "units": int(frame["unit"].nunique()),
         "periods": made.periods,
         "randomized_units": len(made.randomized_units),
-        "events": {name: float(frame[name].sum()) for name in made.outcomes},
+        "events": {name: frame[name].sum() for name in made.outcomes},
         "effects": made.meta.get("effects", {}),
         "hash": made.hash,
     }

@@ -100,8 +100,8 @@ def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> N
         )
         for row in results
     ]
-    named = ("outcome", "analysis", *(["effect"] if several else []))
-    printer.table((*named, *figures), rows, numeric=figures)
+    titles = ("outcome", "analysis", *(["effect"] if several else []))
+    printer.table((*titles, *figures), rows, numeric=figures)
     adjusted = trial.analysis.multiplicity
     if any(_is_adjusted(row) for row in results):
         printer.say(f"p in brackets: after {adjusted.capitalize()}'s adjustment over the outcomes.")
@@ -150,5 +150,6 @@ def _estimated(
     import rct
 
     number = 1 + len(trial.analysis.secondary)
-    with printer.waiting(f"Estimating: {number} analyses of {len(trial.outcomes)} outcomes …"):
+    names = ", ".join(outcome.name for outcome in trial.outcomes)
+    with printer.waiting(f"Estimating: {number} promised analyses of {names} …"):
         return rct.estimate(trial, panel, allocation=allocation, seed=seed)

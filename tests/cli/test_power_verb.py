@@ -1,0 +1,66 @@
+import json
+
+import pandas as pd
+import pytest
+
+import rct
+from rct.power import simulate
+
+
+@pytest.fixture
+def power(rct_command, here):
+    """Give a function that runs ``rct power`` on the small trial."""
+
+    def run(*options, sims=64):
+        return rct_command("power", here / "trial.toml", "--sims", sims, *options)
+
+    return run
+
+
+def test_power_is_the_librarys(power, here):
+    said = power("--json", "--seed", "3")
+    frame = simulate(rct.load(here / "trial.toml"), sims=64, seed=3).frame
+    assert [row["power"] for row in json.loads(said.out)["power"]] == frame["power"].tolist()
+
+
+def test_power_exits_with_0_only_when_the_usual_80_percent_are_reached(power, here):
+    trial = here / "trial.toml"
+    text = trial.read_text(encoding="utf-8")
+    for ratio, code, verdict in (
+        ("0.05", 0, "reaches the usual 80 %"),
+        ("0.95", 1, "does not reach the usual 80 %"),
+    ):
+        trial.write_text(text.replace("force = 0.5 }\nrates", f"force = {ratio} }}\nrates"), encoding="utf-8")
+        said = power()
+        assert said.code == code
+        assert verdict in said.out
+
+
+def test_power_says_what_was_assumed(power):
+    assert "A rate of one half is assumed." in power().out
+
+
+def test_power_writes_its_folder(power, here):
+    power("--out", here / "power")
+    frame = pd.read_csv(here / "power" / "power.csv")
+    assert set(frame["outcome"]) == {"force"}
+
+
+def test_the_roster_replaces_the_assumed_units(power, here):
+    roster = here / "other.csv"
+    rows = "".join(f"{number:04d},squad {number % 8}\n" for number in range(24))
+    roster.write_text("officer_id,squad\n" + rows, encoding="utf-8")
+    trial = here / "trial.toml"
+    trial.write_text(
+        trial.read_text(encoding="utf-8").replace("periods = 8", "periods = 10"), encoding="utf-8"
+    )
+    assert "8 randomized units (24 measured units)" in power("--roster", roster).out
+
+
+def test_any_number_of_workers_gives_the_same_power(power):
+    one, two = (json.loads(power("--json", "--workers", workers, sims=70).out) for workers in (1, 2))
+    assert one == two
+
+
+def test_no_simulations_are_refused(power):
+    assert power(sims=0).code == 2
