@@ -1,0 +1,169 @@
+"""Randomized timing against R's `staggered`, the published Chicago table, and textbook special cases."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rct.errors import EstimationError
+from rct.frequentist import staggered
+from rct.panel import Panel
+
+ESTIMATORS = {"eff": "efficient", "cs": "callaway-santanna", "sa": "sun-abraham", "dim": "difference"}
+
+
+def two_period_frame(n=40):
+    unit, after = np.divmod(np.arange(2 * n), 2)
+    treated = unit % 2 == 0
+    base = (unit * 7 + unit * unit * 31 + unit**3) % 11
+    count = base + after * ((unit * 5 + unit * unit) % 7) + 2 * after * treated
+    return pd.DataFrame(
+        {"unit": [f"{u:02d}" for u in unit], "period": after + 1, "force": count,
+         "start": np.where(treated, 2, 0), "team": [f"team {u // 2:02d}" for u in unit]}
+    )  # fmt: skip
+
+
+def panel_of(frame, **options):
+    return Panel.from_frame(
+        frame, unit="unit", period="period", outcomes=["force"], starts="start", **options
+    )
+
+
+def test_without_adjustment_it_is_the_difference_in_means_with_hc2_errors():
+    import statsmodels.formula.api as smf
+
+    frame = two_period_frame()
+    after = frame[frame["period"] == 2].assign(treated=lambda f: (f["start"] > 0) * 1.0)
+    ols = smf.ols("force ~ treated", after).fit(cov_type="HC2")
+    ours = staggered(panel_of(frame), "force", estimator="difference")
+    assert ours.estimate == pytest.approx(ols.params["treated"], rel=1e-12)
+    assert ours.std_error_neyman == pytest.approx(ols.bse["treated"], rel=1e-12)
+
+
+def test_callaway_santanna_with_two_periods_is_the_difference_in_changes():
+    import statsmodels.formula.api as smf
+
+    frame = two_period_frame()
+    wide = frame.pivot(index="unit", columns="period", values="force")
+    change = pd.DataFrame(
+        {"change": wide[2] - wide[1], "treated": frame.groupby("unit")["start"].first() > 0}
+    ).astype(float)
+    ols = smf.ols("change ~ treated", change).fit(cov_type="HC2")
+    ours = staggered(panel_of(frame), "force", estimator="callaway-santanna")
+    assert ours.estimate == pytest.approx(ols.params["treated"], rel=1e-12)
+    assert ours.std_error_neyman == pytest.approx(ols.bse["treated"], rel=1e-12)
+
+
+def test_the_efficient_estimator_has_the_smallest_variance_and_adjusts_for_the_past():
+    panel = panel_of(two_period_frame())
+    errors = {
+        name: staggered(panel, "force", estimator=name).std_error_neyman for name in ESTIMATORS.values()
+    }
+    assert errors["efficient"] == min(errors.values())
+    efficient = staggered(panel, "force")
+    assert efficient.std_error < efficient.std_error_neyman
+
+
+def test_measured_units_are_summed_to_the_randomized_ones():
+    frame = two_period_frame()
+    frame["start"] = np.where(frame["team"].str[-2:].astype(int) % 2 == 0, 2, 0)
+    officers = staggered(panel_of(frame, randomized="team"), "force")
+    totals = frame.groupby(["team", "period", "start"], as_index=False)["force"].sum()
+    teams = staggered(panel_of(totals.rename(columns={"team": "unit"})), "force")
+    assert officers.n_clusters == 20
+    assert officers.estimate == pytest.approx(teams.estimate / 2, rel=1e-12)
+    assert officers.std_error == pytest.approx(teams.std_error / 2, rel=1e-12)
+    assert officers.baseline == pytest.approx(frame.loc[frame["period"] == 1, "force"].mean())
+
+
+def test_permutations_need_a_seed_and_give_a_p_value_near_the_normal_one():
+    panel = panel_of(two_period_frame(60))
+    normal = staggered(panel, "force")
+    shuffled = staggered(panel, "force", permutations=499, seed=4)
+    assert shuffled.p_value == staggered(panel, "force", permutations=499, seed=4).p_value
+    assert shuffled.p_value == pytest.approx(normal.p_value, abs=0.02)
+    assert len(shuffled.null_draws) == 499
+    with pytest.raises(EstimationError, match="seed"):
+        staggered(panel, "force", permutations=99)
+
+
+def test_units_treated_from_the_start_are_left_out_and_counted():
+    frame = two_period_frame()
+    early = two_period_frame(3).assign(start=1, unit=lambda f: "early " + f["unit"])
+    ours = staggered(panel_of(pd.concat([frame, early])), "force")
+    assert ours.estimate == staggered(panel_of(frame), "force").estimate
+    assert "3 randomized units treated from the first period" in ours.warning
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(start=np.where(f["unit"] == "07", 2, 0)), r"one randomized unit .*07"),
+        (lambda f: f.assign(start=2), "same period"),
+        (lambda f: f.drop(index=f.index[5]), "same units in every period"),
+        (lambda f: f.assign(start=0), "no row of the panel is treated"),
+        (lambda f: f.assign(force=1), "variance of force is zero"),
+    ],
+)
+def test_a_panel_without_randomized_timing_is_refused(change, message):
+    with pytest.raises(EstimationError, match=message):
+        staggered(panel_of(change(two_period_frame())), "force")
+
+
+def test_rows_in_transition_are_refused():
+    frame = two_period_frame()
+    frame = pd.concat([frame, frame[frame["period"] == 1].assign(period=3)])
+    frame["start"] = np.where(frame["start"] > 0, 3, 0)
+    with pytest.raises(EstimationError, match="transition"):
+        staggered(panel_of(frame, transition=1), "force")
+
+
+def check(ours, reference, rel=1e-8):
+    assert ours.estimate == pytest.approx(reference["value"], rel=rel)
+    assert ours.std_error == pytest.approx(reference["se"], rel=rel)
+    if "se_neyman" in reference:
+        assert ours.std_error_neyman == pytest.approx(reference["se_neyman"], rel=rel)
+
+
+@pytest.mark.parametrize("aggregate", ["simple", "cohort", "calendar"])
+def test_every_estimate_of_r_s_staggered_on_chicago_is_found_again(chicago, references, aggregate):
+    checked = 0
+    for short, estimator in ESTIMATORS.items():
+        for outcome in ("complaints", "force"):
+            reference = references.get(f"staggered/{short}/{aggregate}/{outcome}")
+            if reference:
+                check(staggered(chicago, outcome, estimator=estimator, aggregate=aggregate), reference)
+                checked += 1
+    assert checked >= 4
+
+
+@pytest.mark.parametrize(
+    "name", ["eff/eventstudy/e06/complaints", "cs/eventstudy/e05/force", "sa/eventstudy/e05/force"]
+)
+def test_event_times_of_r_s_staggered_are_found_again(chicago, references, name):
+    short, _, event_time, outcome = name.split("/")
+    rows = staggered(
+        chicago, outcome, estimator=ESTIMATORS[short], aggregate="event",
+        event_times=[0, int(event_time[1:])],
+    )  # fmt: skip
+    assert [row.event_time for row in rows] == [0, int(event_time[1:])]
+    check(rows.rows[1], references[f"staggered/{name}"])
+
+
+@pytest.mark.parametrize("outcome", ["complaints", "sustained", "force"])
+def test_the_published_chicago_table_is_found_again(chicago_main, references, outcome):
+    ours = staggered(chicago_main, outcome, baseline=(1, 12))
+    check(ours, references[f"published/efficient/simple/{outcome}"])
+    percent = references[f"published/percent/efficient/{outcome}"]
+    assert ours.percent_change / 100 == pytest.approx(percent["value"], rel=1e-8)
+    # The published limits are the estimate ± 1.96 standard errors, not 1.959964.
+    published = [float(x) for x in percent["spec"].split("limits ")[1].split(", ")]
+    limits = ours.estimate + np.array([-1.96, 1.96]) * ours.std_error
+    assert limits / ours.baseline == pytest.approx(published, rel=1e-8)
+    assert np.array(ours.percent_interval) / 100 == pytest.approx(published, abs=1e-5)
+
+
+def test_the_published_randomization_p_value_of_force_is_met(chicago_main, references):
+    reference = references["published/efficient/simple/force/fisher_p"]
+    ours = staggered(chicago_main, "force", permutations=200, seed=1)
+    monte_carlo = 4 * np.sqrt(reference["value"] * (1 - reference["value"]) / 200)
+    assert ours.p_value == pytest.approx(reference["value"], abs=reference["tolerance"]["abs"] + monte_carlo)
