@@ -50,7 +50,7 @@ def _sequence_sizes(assignment: "Assignment", words: "ReportUnits") -> Table:
     columns = ("arm", "first treated period", *_size_headers(words))
     caption = (
         f"How many {words.randomized_plural} were assigned to each sequence, in the order of crossing "
-        f"({len(assignment.units):,} in all; the allocation's own files list them one by one)."
+        f"({len(assignment.units):,} in all)."
     )
     rows = tuple(_size_cells(row, assignment, words) for row in _sequences(assignment))
     return Table(caption, columns, rows, frozenset(columns[2:]))
@@ -87,8 +87,8 @@ def balance_table(panel: "Panel", assignment: "Assignment", words: "ReportUnits"
     )
     first, last = assignment.period_name(baseline[0]), assignment.period_name(baseline[-1])
     caption = (
-        f"Before anyone was treated (periods {first} to {last}): observed rates by sequence. With few units "
-        "they differ by chance; a randomized comparison allows for that."
+        f"Before anyone was treated, in periods {first} to {last}: observed rates by sequence. With few "
+        "units they differ by chance; a randomized comparison allows for that."
     )
     return Table(caption, columns, rows, frozenset(columns[2:]))
 

@@ -99,6 +99,8 @@ def _outcomes(trial: "Trial", words: "ReportUnits") -> str:
         where = f" where {outcome.where}" if outcome.where else ""
         role = ", primary" if outcome.primary else ""
         described.append(f"{words.label(outcome.name)} ({what}{where}{role})")
+    if words.randomized == words.measured:
+        return f"Outcomes: {'; '.join(described)}."
     place = (
         f"stay with the {words.randomized} of the randomization"
         if trial.units.movers == "home"

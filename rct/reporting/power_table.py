@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rct.reporting.number_format import decimal, percent, share
+from rct.reporting.number_format import count, decimal, percent, share
 from rct.reporting.power_plot import PowerBar
 from rct.reporting.table import Table
 
@@ -28,7 +28,7 @@ def power_bars(power: "Power", words: "ReportUnits") -> list[PowerBar]:
 def power_table(power: "Power", words: "ReportUnits") -> Table:
     """List power with its Monte-Carlo error, and how estimates of that size go wrong."""
     columns = (
-        "assumption", "power", "Monte-Carlo error", "bias (log)", "coverage", "type S", "type M",
+        "assumption", "power", "Monte-Carlo error", "bias", "coverage", "type S", "type M", "failed",
     )  # fmt: skip
     frame = power.frame
     rows = tuple(
@@ -40,12 +40,14 @@ def power_table(power: "Power", words: "ReportUnits") -> Table:
             share(float(row["coverage"])),
             share(float(row["type_s"])),
             decimal(float(row["type_m"]), decimals=2),
+            count(float(row["failed"])),
         )
         for label, (_, row) in zip(_labels(frame, words), frame.iterrows(), strict=True)
     )
     caption = (
         "Simulated trials of this design. Type S: share of significant results with the wrong sign. Type M: "
-        "by how much a significant estimate overstates the true effect, on average."
+        "by how much a significant estimate overstates the true effect, on average. Bias is on the scale of "
+        "the estimate. Failed: simulated trials that could not be estimated, counted as not significant."
     )
     return Table(caption, columns, rows, frozenset(columns[1:]))
 

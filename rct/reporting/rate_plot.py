@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rct.reporting.okabe_ito import ARM_COLOURS, GREY, INK, PALE
 from rct.reporting.schedule_picture import shown_periods
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -77,6 +76,8 @@ def draw_rates(
     unit
         What a rate is per, for the axis: "100 officers per month".
     """
+    import numpy as np
+
     ends = []
     for line in lines:
         colour = ARM_COLOURS[list(arms).index(line.arm) % len(ARM_COLOURS)] if line.arm in arms else GREY

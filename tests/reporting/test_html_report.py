@@ -221,9 +221,10 @@ def test_power_is_shown_with_its_monte_carlo_error(write, panel, allocation):
         "coverage",
         "type_s",
         "type_m",
+        "failed",
     ]
     frame = pd.DataFrame(
-        [("force", "constant", "ICAT", 0.72, 0.485, 0.016, 0.01, 0.95, 0.0, 1.4)], columns=columns
+        [("force", "constant", "ICAT", 0.72, 0.485, 0.016, 0.01, 0.95, 0.0, 1.4, 2)], columns=columns
     )
     power = SimpleNamespace(frame=frame, sentence="Found 48 times in 100.")
     words = Page(write(panel=panel, allocation=allocation, power=power)).words
