@@ -232,7 +232,7 @@ class Posterior:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        lines = [f"{self.inference}, priors and {100 * self.level:g} % intervals as stated"]
+        lines = [f"{self.inference}, {100 * self.level:g} % intervals"]
         for row in self.frame.to_dict("records"):
             low, high = (100 * math.expm1(row[end]) for end in ("conf_low", "conf_high"))
             lines.append(
@@ -259,7 +259,8 @@ def _in_words(term: str, prior: Any) -> str:
         return f"{term}: not in the model"
     ((distribution, numbers),) = prior.items()
     written = f"{term}, {distribution}({', '.join(f'{number:g}' for number in numbers)})"
-    return f"{written}: {PRIOR_WORDS[term](*numbers)}"
+    words = PRIOR_WORDS.get(term) or PRIOR_WORDS[distribution]
+    return f"{written}: {words(*numbers)}"
 
 
 def _percent_range(mean: float, sd: float) -> str:
@@ -269,37 +270,41 @@ def _percent_range(mean: float, sd: float) -> str:
 
 def _of_effect(mean: float, sd: float) -> str:
     reduction = 50 * math.erfc(mean / sd / math.sqrt(2))
-    return f"95 % between {_percent_range(mean, sd)}; a reduction has probability {reduction:.0f} %"
+    return f"95 % from {_percent_range(mean, sd)}; a reduction has probability {reduction:.0f} %"
 
 
 def _of_intercept(mean: float, sd: float) -> str:
     low, high = (math.exp(mean + side * 1.96 * sd) for side in (-1, 1))
-    return f"95 % between {low:.2g} and {high:.3g} events per unit of exposure"
+    return f"95 % from {low:.2g} to {high:.3g} events per unit of exposure"
 
 
 def _of_heterogeneity(shape: float, rate: float) -> str:
     mean = shape / rate
     return (
-        f"mean {mean:g}; a unit's rate then varies by {100 / math.sqrt(mean):.0f} % of the average "
+        f"mean {mean:g}; units then differ by {100 / math.sqrt(mean):.0f} % of the average "
         "(standard deviation between units)"
     )
 
 
 def _of_sd(sd: float) -> str:
     spread = _percent_range(0, 1.96 * sd)
-    return f"95 % of standard deviations below {1.96 * sd:.2g}, where rates differ by {spread}"
+    return f"95 % of standard deviations below {1.96 * sd:.2g}, rates then {spread}"
 
 
 def _of_period(sd: float) -> str:
-    return (
-        f"standard deviation {sd:g} of the log rate, {_percent_range(0, sd)} (wide: the trend is not shrunk)"
-    )
+    return f"standard deviation {sd:g} of the log rate between periods ({_percent_range(0, sd)} at 95 %)"
 
 
+def _of_walk(sd: float) -> str:
+    return f"from one period to the next, 95 % from {_percent_range(0, sd)}"
+
+
+# By term, or by distribution where a term may have several.
 PRIOR_WORDS: dict[str, Callable[..., str]] = {
     "effect": _of_effect,
     "intercept": _of_intercept,
-    "period": _of_period,
+    "zero-sum-normal": _of_period,
+    "random-walk": _of_walk,
     "heterogeneity": _of_heterogeneity,
     "cluster_sd": _of_sd,
     "cluster_period_sd": _of_sd,

@@ -28,12 +28,12 @@ class Placement:
         (0 = first), ``share`` (one over the units involved, unknown ones too).
     officers_per_incident
         Size-weighted mean number of officers of an incident: how many the officer of a random report meets,
-        himself included. NaN where the records name no officers.
+        himself included. None where the records name no officers.
     """
 
     records: "pd.DataFrame"
     involved: "pd.DataFrame"
-    officers_per_incident: float
+    officers_per_incident: float | None
 
 
 def place(
@@ -149,7 +149,7 @@ def _note_unknown(records: "pd.DataFrame", whose: str, known: "pd.Series", probl
     problems.add_records(named, f"{whose} " + named[whose].astype("str") + " is not on the roster", done=done)
 
 
-def _officers_per_incident(records: "pd.DataFrame") -> float:
+def _officers_per_incident(records: "pd.DataFrame") -> float | None:
     officers = records.dropna(subset=["officer"]).drop_duplicates(["key", "officer"])
     size = officers.groupby("key").size()
-    return float((size**2).sum() / size.sum()) if len(size) else float("nan")
+    return float((size**2).sum() / size.sum()) if len(size) else None

@@ -59,7 +59,3 @@ def test_a_written_fit_reads_back_equal(posterior, tmp_path):
     assert again == posterior
     pd.testing.assert_frame_equal(again.frame, posterior.frame)
     assert again.idata["posterior"]["effect"].shape == (4, 500)
-
-
-def test_equal_seeds_give_equal_draws(panel, posterior):
-    assert rct.bayesian.fit(panel, "force", draws=500, tune=500, seed=1) == posterior

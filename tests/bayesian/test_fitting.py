@@ -1,0 +1,111 @@
+"""What a fit refuses, and what it does with chains that are not to be believed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rct
+from rct.bayesian import sampling
+
+
+@pytest.fixture
+def frame():
+    rows = [(f"o{i}", t, (i + t) % 3, 2 + i % 2, f"s{i % 3}") for i in range(6) for t in range(1, 4)]
+    return pd.DataFrame(rows, columns=["officer", "month", "force", "start", "squad"])
+
+
+def panel_of(frame, **options):
+    return rct.Panel.from_frame(
+        frame, unit="officer", period="month", outcomes=["force"],
+        **{"starts": "start", "cluster": "squad", **options},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "joint"}, r'named \'joint\'. There is "marginal"'),
+        ({"priors": {"efect": {"normal": [0, 1]}}}, r"no term is named 'efect' .did you mean 'effect'."),
+        ({"priors": {"effect": {"normall": [0, 1]}}}, "effect has no distribution 'normall'"),
+        ({"priors": {"effect": {"normal": [0]}}}, r"effect, normal takes .mean, sd., not .0."),
+        ({"priors": {"effect": {"normal": [0, -1]}}}, "sd must be above 0"),
+        ({"priors": {"effect": False}}, "effect cannot be left out"),
+        ({"priors": {"period": 2}}, "period = 2 is not one distribution"),
+        ({"chains": 1}, "at least two are needed"),
+        ({"level": 95}, "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_sampling(frame, options, message):
+    with pytest.raises(rct.EstimationError, match=message):
+        rct.bayesian.fit(panel_of(frame), "force", seed=1, **options)
+
+
+def test_a_prior_of_a_term_that_the_panel_cannot_have_is_refused(frame):
+    with pytest.raises(rct.EstimationError, match="every cluster of the panel is one unit"):
+        rct.bayesian.fit(
+            panel_of(frame, cluster=None), "force", seed=1, priors={"cluster_sd": {"half-normal": [0.3]}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"force": 0}, "no event"),
+        ({"start": 0}, "no usable row is treated"),
+        ({"start": 1}, "every usable row is treated"),
+    ],
+)
+def test_data_without_an_effect_in_them_are_refused(frame, change, message):
+    with pytest.raises(rct.EstimationError, match=message):
+        rct.bayesian.fit(panel_of(frame.assign(**change)), "force", seed=1)
+
+
+def test_fractional_counts_are_refused(frame):
+    halved = frame.assign(force=frame["force"] / 2)
+    with pytest.raises(rct.DataError, match="fractional values"):
+        rct.bayesian.fit(panel_of(halved), "force", seed=1)
+    with pytest.raises(rct.EstimationError, match="no Poisson likelihood"):
+        rct.bayesian.fit(panel_of(halved, fractional=["force"]), "force", seed=1)
+
+
+def drawn(shift: float, divergent: int = 0):
+    """Four chains of 500 independent draws, one of them shifted."""
+    import xarray as xr
+
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(4, 500))
+    values[0] += shift
+    diverging = np.zeros((4, 500), dtype=bool)
+    diverging[0, :divergent] = True
+    dims = ("chain", "draw")
+    return {
+        "posterior": xr.Dataset({"effect": (dims, values)}),
+        "sample_stats": xr.Dataset({"diverging": (dims, diverging)}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("groups", "failure"),
+    [(drawn(1.0), "R-hat of effect is"), (drawn(0.0, divergent=40), "40 of 2000 draws diverged")],
+)
+def test_chains_that_fail_are_run_again_with_smaller_steps_and_then_refused(monkeypatch, groups, failure):
+    acceptances = []
+
+    def draw(model, kept, settings, acceptance):
+        acceptances.append(acceptance)
+        return groups
+
+    monkeypatch.setattr(sampling, "_draw", draw)
+    settings = sampling.Settings(draws=500, tune=500, chains=4, seed=1, progress=False)
+    with pytest.raises(rct.ConvergenceError, match=failure):
+        sampling.sample(None, ["effect"], ["effect"], settings)
+    assert acceptances == list(sampling.ACCEPTANCES)
+
+
+def test_too_few_draws_are_no_posterior():
+    groups = drawn(0.0)
+    few = {name: dataset.isel(draw=slice(0, 50)) for name, dataset in groups.items()}
+    verdict = sampling.diagnose(few["posterior"], few["sample_stats"], ["effect"])
+    assert not verdict["ok"]
+    assert any("effective sample size of effect" in failure for failure in verdict["failures"])
+    assert sampling.diagnose(groups["posterior"], groups["sample_stats"], ["effect"])["ok"]

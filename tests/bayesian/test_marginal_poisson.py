@@ -1,0 +1,192 @@
+"""The likelihood with integrated officer effects against quadrature, and a posterior against a grid."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import integrate, stats
+
+import rct
+from rct.bayesian.compilerless import import_pymc
+from rct.bayesian.marginal_poisson import Dimensions, marginal_log_likelihood, marginal_model
+from rct.bayesian.priors import complete_priors
+from rct.bayesian.totals import stack_outcomes, unit_totals
+
+import_pymc()
+
+
+def rows_of(counts, exposures, doses, clusters=None):
+    """Rows of units × periods, one arm named T."""
+    counts, exposures, doses = (np.asarray(values, dtype=float) for values in (counts, exposures, doses))
+    units, periods = counts.shape
+    return pd.DataFrame(
+        {
+            "unit": np.repeat([f"u{i}" for i in range(units)], periods),
+            "period": np.tile(np.arange(1, periods + 1), units),
+            "cluster": np.repeat(clusters or ["c"] * units, periods),
+            "arm": "T",
+            "treated": doses.ravel(),
+            "exposure": exposures.ravel(),
+            "count": counts.ravel(),
+        }
+    )
+
+
+def log_likelihood(rows, log_rate, shape, clusters=("c",)):
+    """Log-likelihood at a log rate given by (dose, period)."""
+    periods = np.unique(rows["period"].to_numpy())
+    totals = unit_totals(rows, periods=periods, arms=["T"], clusters=list(clusters))
+    eta = log_rate(totals.doses[0], periods)
+    value = marginal_log_likelihood(totals, np_constant(eta), None if shape is None else np_constant([shape]))
+    return value.eval(mode="FAST_COMPILE")[0]
+
+
+def np_constant(values):
+    import pytensor.tensor as pt
+
+    return pt.as_tensor_variable(np.asarray(values, dtype=float))
+
+
+def log_rate(doses, periods):
+    return -1.2 + 0.1 * periods - 0.4 * doses
+
+
+@pytest.mark.parametrize("shape", [0.3, 1.0, 4.5])
+@pytest.mark.parametrize("counts", [[0, 0, 0], [2, 0, 1], [9, 4, 7]])
+def test_an_officers_likelihood_equals_the_integral_over_his_rate(shape, counts):
+    exposure, dose = [1.0, 0.4, 2.0], [0.0, 1.0, 1.0]
+    mean = np.array(exposure) * np.exp(log_rate(np.array(dose), np.array([1, 2, 3])))
+
+    def integrand(log_u):
+        u = np.exp(log_u)
+        return stats.poisson.pmf(counts, u * mean).prod() * stats.gamma.pdf(u, shape, scale=1 / shape) * u
+
+    integral = sum(
+        integrate.quad(integrand, low, high, epsabs=0, epsrel=1e-12, limit=500)[0]
+        for low, high in itertools.pairwise([-120, -30, -10, -3, 0, 1, 6])
+    )
+    found = log_likelihood(rows_of([counts], [exposure], [dose]), log_rate, shape)
+    assert np.exp(found) == pytest.approx(integral, rel=1e-9)
+
+
+def test_totals_give_the_likelihood_of_all_officers_one_by_one():
+    rng = np.random.default_rng(5)
+    doses = np.array([[0, 0, 1, 1], [0, 1, 1, 1]])[np.arange(12) % 2]
+    exposures = np.where(rng.random((12, 4)) < 0.5, 1.0, 0.5)
+    rows = rows_of(rng.poisson(1.0, (12, 4)), exposures, doses)
+    each = sum(log_likelihood(one, log_rate, 0.7) for _, one in rows.groupby("unit"))
+    assert log_likelihood(rows, log_rate, 0.7) == pytest.approx(each, rel=1e-12)
+
+
+def test_without_officer_effects_it_is_the_poisson_likelihood():
+    rows = rows_of([[0, 2, 1], [3, 0, 0]], [[1, 1, 1], [1, 0.5, 2]], [[0, 0, 1], [0, 1, 1]])
+    mean = rows["exposure"] * np.exp(log_rate(rows["treated"], rows["period"]))
+    expected = stats.poisson.logpmf(rows["count"], mean).sum()
+    assert log_likelihood(rows, log_rate, None) == pytest.approx(expected, rel=1e-12)
+
+
+def test_officers_alike_in_path_and_exposure_share_a_profile():
+    counts = np.random.default_rng(1).poisson(1, (500, 4))
+    doses = np.array([[0, 0, 1, 1], [0, 1, 1, 1]])[np.arange(500) % 2]
+    totals = unit_totals(
+        rows_of(counts, np.ones((500, 4)), doses), periods=np.arange(1, 5), arms=["T"], clusters=["c"]
+    )
+    assert totals.counts.shape == (1, 2, 4)
+    assert totals.exposure.shape == (1, 2, 4)
+    assert totals.one_profile_a_path
+
+
+def test_missing_periods_are_periods_without_exposure():
+    rows = rows_of([[1, 2, 0], [0, 1, 1]], np.ones((2, 3)), [[0, 1, 1], [0, 0, 1]])
+    kept = rows.drop(index=1)
+    each = sum(log_likelihood(one, log_rate, 0.7) for _, one in kept.groupby("unit"))
+    assert log_likelihood(kept, log_rate, 0.7) == pytest.approx(each, rel=1e-12)
+
+
+def test_outcomes_and_clusters_are_independent_blocks():
+    """The log-density of two outcomes in one model is the sum of their own."""
+    rng = np.random.default_rng(2)
+    clusters = ["a", "b", "a", "b", "b"]
+    doses = np.array([[0, 1, 1], [0, 0, 1]])[[0, 1, 0, 1, 1]]
+    rows = [
+        rows_of(rng.poisson(1.5, (5, 3)), np.ones((5, 3)), doses, clusters),
+        rows_of(rng.poisson(0.5, (5, 3)), rng.uniform(0.5, 1, (5, 3)), doses, clusters).drop(index=[3]),
+    ]
+    each = [unit_totals(one, periods=np.arange(1, 4), arms=["T"], clusters=["a", "b"]) for one in rows]
+    priors = complete_priors({}, impossible={})
+    names = ["force", "injury"]
+    whole = marginal_model(stack_outcomes(each), priors, Dimensions(names, ["T"], [1, 2, 3], ["a", "b"]))
+    alone = [
+        marginal_model(one, priors, Dimensions([name], ["T"], [1, 2, 3], ["a", "b"]))
+        for one, name in zip(each, names, strict=True)
+    ]
+    assert whole.named_vars_to_dims["effect"] == ("outcome",)
+    assert whole.named_vars_to_dims["cluster_period"] == ("outcome", "cluster_name", "period_number")
+    start = alone[0].initial_point()
+    points = [{name: value + 0.1 * k * np.cos(np.arange(value.size)).reshape(value.shape)
+               for name, value in start.items()} for k in (1, 2)]  # fmt: skip
+    both = {name: np.stack([point[name] for point in points]) for name in start}
+    separate = sum(
+        model.compile_logp(mode="FAST_COMPILE")(point) for model, point in zip(alone, points, strict=True)
+    )
+    assert whole.compile_logp(mode="FAST_COMPILE")(both) == pytest.approx(float(separate), rel=1e-10)
+
+
+def test_each_arm_has_its_own_effect():
+    rows = rows_of([[1, 2], [0, 1], [2, 2]], np.ones((3, 2)), [[0, 1], [0, 1], [0, 0.5]])
+    rows["arm"] = ["A", "A", "B", "B", "B", "B"]
+    totals = unit_totals(rows, periods=np.array([1, 2]), arms=["A", "B"], clusters=["c"])
+    doses = [sorted(map(tuple, arm[0])) for arm in totals.doses]
+    assert doses == [[(0, 0), (0, 0), (0, 1)], [(0, 0), (0, 0.5), (0, 1)]]
+    model = marginal_model(
+        totals,
+        complete_priors({"cluster_sd": False, "cluster_period_sd": False}, impossible={}),
+        Dimensions(["force"], ["A", "B"], [1, 2], ["c"]),
+    )
+    assert model.named_vars_to_dims["effect"] == ("arm",)
+    assert "cluster_sd" not in model.named_vars
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Six officers, four periods; a Poisson model with two parameters, and its posterior on a grid."""
+    counts = [[3, 2, 1, 0], [2, 4, 1, 1], [1, 3, 0, 2], [4, 2, 3, 1], [2, 3, 2, 2], [3, 1, 4, 0]]
+    starts = [3, 3, 3, 4, 4, 4]
+    frame = pd.DataFrame(
+        [(f"o{i}", t, counts[i][t - 1], starts[i]) for i in range(6) for t in range(1, 5)],
+        columns=["officer", "month", "force", "start"],
+    )
+    panel = rct.Panel.from_frame(frame, unit="officer", period="month", outcomes=["force"], starts="start")
+    priors = {"effect": {"normal": [0, 0.5]}, "intercept": {"normal": [0, 1]}, "period": False,
+              "heterogeneity": False}  # fmt: skip
+    intercept, effect = np.linspace(-2, 3, 801)[:, None], np.linspace(-3, 3, 1201)[None, :]
+    treated = frame["month"] >= frame["start"]
+    events = frame["force"].groupby(treated).sum()
+    cells = frame["force"].groupby(treated).size()
+    log_density = (
+        events.sum() * intercept + events[True] * effect
+        - cells[False] * np.exp(intercept) - cells[True] * np.exp(intercept + effect)
+        + stats.norm.logpdf(effect, 0, 0.5) + stats.norm.logpdf(intercept, 0, 1)
+    )  # fmt: skip
+    weight = np.exp(log_density - log_density.max()).sum(axis=0)
+    weight /= weight.sum()
+    return panel, priors, effect[0], weight
+
+
+def test_the_posterior_of_a_two_parameter_model_equals_its_grid(plain):
+    panel, priors, effect, weight = plain
+    posterior = rct.bayesian.fit(panel, "force", priors=priors, seed=3)
+    row = posterior.frame.iloc[0]
+    mean = float((weight * effect).sum())
+    sd = float(np.sqrt((weight * (effect - mean) ** 2).sum()))
+    assert row["estimate"] == pytest.approx(mean, abs=0.1 * sd)
+    assert row["std_error"] == pytest.approx(sd, rel=0.08)
+    assert row["probability_reduced"] == pytest.approx(weight[effect < 0].sum(), abs=0.02)
+    assert posterior.probability("force", below=0.8) == pytest.approx(
+        weight[effect < np.log(0.8)].sum(), abs=0.02
+    )
+    again = rct.bayesian.fit(panel, "force", priors=priors, seed=3)
+    assert again == posterior, "equal seeds give equal draws"
+    assert replace(posterior, level=0.5).frame["conf_low"].iloc[0] > row["conf_low"]
