@@ -1,0 +1,266 @@
+"""How each estimator that a trial may promise is run, outcome by outcome: the registry of estimators."""
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rct.errors import EstimationError
+from rct.estimates import NAN, Estimate, Estimates
+
+if TYPE_CHECKING:
+    from rct.panel import Panel
+    from rct.posterior import Posterior
+    from rct.randomization import Allocation
+    from rct.trial import Trial
+    from rct.trial_tables import AnalysisSpec
+
+GIVEN = frozenset({"panel", "outcome", "outcomes", "level", "seed", "allocation"})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What an analysis is run on: the trial's promise, its data, one seed for the whole trial.
+
+    `tests` keeps the randomization tests, since one serves every analysis of an outcome.
+    """
+
+    trial: "Trial"
+    panel: "Panel"
+    allocation: "Allocation | None"
+    seed: int
+    tests: dict[str, list[Estimate]] = field(default_factory=dict)
+
+    @property
+    def level(self) -> float:
+        """Coverage of the intervals."""
+        return 1 - self.trial.analysis.alpha
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Names of the outcomes, in the trial's order."""
+        return [outcome.name for outcome in self.trial.outcomes]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows of one analysis, and the posterior behind them where there is one."""
+
+    rows: tuple[Estimate, ...]
+    posterior: "Posterior | None" = None
+
+
+def label(spec: "AnalysisSpec") -> str:
+    """Name an analysis in tables: the estimator, and what makes it this one."""
+    options = spec.options
+    details = [str(options[key]) for key in ("effect", "model", "estimator", "aggregate") if key in options]
+    if "average" in options:
+        first, last = options["average"]
+        details.append(f"mean of {first}–{last}")
+    return " ".join([spec.estimator, *details])
+
+
+def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
+    from rct.frequentist import poisson
+
+    randomization = (spec.inference or sample.trial.analysis.inference) == "randomization"
+    options = _with_covariates(sample, spec)
+    constant = options.get("effect", "constant") == "constant"
+
+    def tests(outcome: str) -> list[Estimate]:
+        return _rerandomized(sample, outcome, {"covariates": options.get("covariates", ())})
+
+    def one(outcome: str) -> list[Estimate]:
+        fitted = _rows(poisson(sample.panel, outcome, level=sample.level, **options))
+        if not randomization:
+            return fitted
+        tested = tests(outcome)
+        return [_with_test(row, tested, constant=constant) for row in fitted]
+
+    def without(outcome: str, reason: str) -> list[Estimate]:
+        blank = _without_estimate(sample, spec, outcome, reason)
+        if not randomization:
+            return blank
+        tested = tests(outcome)
+        return [_with_test(row, tested, constant=False) for row in blank]
+
+    return Answer(_over_outcomes(sample, one, without))
+
+
+def _with_test(row: Estimate, tests: Sequence[Estimate], *, constant: bool) -> Estimate:
+    """Give a row the randomization test's p-value, and its interval where the effect is one constant.
+
+    The test is of the sharp null whatever the effect's course, but inverting it presumes one ratio for all
+    treated periods: an average over exposure times keeps its cluster-robust interval.
+    """
+    test = next(t for t in tests if t.arm == row.arm)
+    warnings = " ".join(dict.fromkeys(w for w in (test.warning, "" if constant else row.warning) if w))
+    tested = replace(
+        row,
+        p_value=test.p_value,
+        null_draws=test.null_draws,
+        draws_hash=test.draws_hash,
+        warning=warnings,
+        inference=f"p-value: {test.inference} of the sharp null; "
+        f"standard error and interval: {row.inference}",
+    )
+    if not constant:
+        return tested
+    return replace(
+        tested,
+        estimate=test.estimate,
+        conf_low=test.conf_low,
+        conf_high=test.conf_high,
+        df=float("nan"),
+        inference=f"{test.inference}; interval by inversion of the test; standard error: {row.inference}",
+    )
+
+
+def _rerandomized(sample: Sample, outcome: str, options: dict[str, Any]) -> list[Estimate]:
+    from rct.frequentist import randomization_test
+
+    given = {"draws": sample.trial.analysis.draws} | options
+    allocation = _allocation_of(sample)
+    key = f"{outcome} {sorted(given.items())}"
+    if key not in sample.tests:
+        test = randomization_test(
+            sample.panel, outcome, allocation=allocation, seed=sample.seed, level=sample.level, **given
+        )
+        sample.tests[key] = _rows(test)
+    return sample.tests[key]
+
+
+def _randomization_test(sample: Sample, spec: "AnalysisSpec") -> Answer:
+    options = _with_covariates(sample, spec)
+
+    def one(outcome: str) -> list[Estimate]:
+        return _rerandomized(sample, outcome, options)
+
+    def without(outcome: str, reason: str) -> list[Estimate]:
+        return _without_estimate(sample, spec, outcome, reason)
+
+    return Answer(_over_outcomes(sample, one, without))
+
+
+def _staggered(sample: Sample, spec: "AnalysisSpec") -> Answer:
+    from rct.frequentist import staggered
+
+    def one(outcome: str) -> list[Estimate]:
+        return _rows(staggered(sample.panel, outcome, level=sample.level, seed=sample.seed, **spec.options))
+
+    def without(outcome: str, reason: str) -> list[Estimate]:
+        return _without_estimate(sample, spec, outcome, reason)
+
+    return Answer(_over_outcomes(sample, one, without))
+
+
+def _over_outcomes(
+    sample: Sample,
+    one: Callable[[str], list[Estimate]],
+    without: Callable[[str, str], list[Estimate]],
+) -> tuple[Estimate, ...]:
+    """Estimate each outcome; one that has no estimate says so in its row and does not undo the others.
+
+    Raises
+    ------
+    EstimationError
+        Where no outcome can be estimated: then the design is at fault, not how rare one outcome is.
+    """
+    rows: list[Estimate] = []
+    failures: list[EstimationError] = []
+    for outcome in sample.outcomes:
+        try:
+            rows += one(outcome)
+        except EstimationError as error:
+            failures.append(error)
+            if len(failures) == len(sample.outcomes):
+                raise
+            rows += without(outcome, str(error))
+    return tuple(rows)
+
+
+def _without_estimate(sample: Sample, spec: "AnalysisSpec", outcome: str, reason: str) -> list[Estimate]:
+    return [
+        Estimate(
+            outcome=outcome,
+            term=treatment.name,
+            arm=treatment.name,
+            reference=sample.trial.arms.control,
+            method=label(spec),
+            inference="none, for there is no estimate",
+            estimand=sample.trial.analysis.estimand,
+            scale="difference" if spec.estimator == "staggered" else "log",
+            level=sample.level,
+            estimate=NAN,
+            n_events=float(sample.panel.frame[outcome].sum()),
+            warning=reason,
+        )
+        for treatment in sample.trial.arms.treatments
+    ]
+
+
+def _bayesian(sample: Sample, spec: "AnalysisSpec") -> Answer:
+    from rct.bayesian import fit
+
+    options = {"priors": dict(sample.trial.analysis.priors) or None} | spec.options
+    posterior = fit(sample.panel, sample.outcomes, seed=sample.seed, level=sample.level, **options)
+    frame = posterior.frame.drop(columns=["irr", "percent_change"])
+    rows = (Estimate(**{str(key): value for key, value in r.items()}) for r in frame.to_dict("records"))
+    return Answer(tuple(rows), posterior)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One entry of the registry: what runs, and the function of the public API whose options it takes."""
+
+    run: Callable[[Sample, "AnalysisSpec"], Answer]
+    home: str
+    function: str
+
+    def options(self) -> dict[str, list[str]]:
+        """Give the options that a trial may name, each with the texts it allows (none: anything)."""
+        function = getattr(import_module(self.home), self.function)
+        names = vars(import_module(function.__module__))
+        parameters = inspect.signature(function).parameters
+        return {n: _allowed_texts(p.annotation, names) for n, p in parameters.items() if n not in GIVEN}
+
+
+def _allowed_texts(annotation: Any, names: dict[str, Any]) -> list[str]:
+    """Give the texts of an annotation's literals; none where it allows any text."""
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, names)
+        except (NameError, TypeError):  # a name imported for type checkers alone: no literal
+            return []
+    if typing.get_origin(annotation) is typing.Literal:
+        return [value for value in typing.get_args(annotation) if isinstance(value, str)]
+    parts = typing.get_args(annotation)
+    return [] if str in parts else [text for part in parts for text in _allowed_texts(part, names)]
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    "poisson": Estimator(_poisson, "rct.frequentist", "poisson"),
+    "staggered": Estimator(_staggered, "rct.frequentist", "staggered"),
+    "randomization_test": Estimator(_randomization_test, "rct.frequentist", "randomization_test"),
+    "bayesian": Estimator(_bayesian, "rct.bayesian", "fit"),
+}
+
+
+def _with_covariates(sample: Sample, spec: "AnalysisSpec") -> dict[str, Any]:
+    declared = sample.trial.analysis.covariates
+    return ({"covariates": tuple(declared)} if declared else {}) | spec.options
+
+
+def _allocation_of(sample: Sample) -> "Allocation":
+    if sample.allocation is None:
+        raise EstimationError(
+            'inference = "randomization" draws again with the mechanism of the allocation, which was '
+            'not given: add --allocation FOLDER (allocation=…), or declare inference = "cluster-robust"'
+        )
+    return sample.allocation
+
+
+def _rows(result: "Estimate | Estimates") -> list[Estimate]:
+    return [result] if isinstance(result, Estimate) else list(result)

@@ -1,0 +1,165 @@
+"""`rct.estimate` runs what the trial promises, and `analysis.check` refuses what it cannot run."""
+
+import math
+
+import numpy as np
+import pytest
+
+import rct
+from rct import analysis
+from rct.simulation import synthetic_roster
+
+TEXT = rct.load("louisville_icat").to_toml()
+BAYESIAN = '{ estimator = "bayesian", model = "marginal" },'
+
+
+def trial_with(**changes):
+    """The Louisville trial without its Bayesian analysis, with pieces of its text replaced."""
+    text = TEXT.replace(BAYESIAN, "").replace("draws = 9999", "draws = 199")
+    for old, new in changes.items():
+        text = text.replace(*new) if isinstance(new, tuple) else text.replace(old, new)
+    return rct.Trial.parse(text)
+
+
+TRIAL = trial_with()
+ALLOCATION = rct.randomize(TRIAL, synthetic_roster(TRIAL), seed="analysis")
+PANEL = rct.simulate(TRIAL, ALLOCATION, seed=3)
+
+
+@pytest.fixture(scope="module")
+def results():
+    return rct.estimate(TRIAL, PANEL, allocation=ALLOCATION)
+
+
+def test_every_outcome_gets_every_promised_analysis(results):
+    frame = results.frame
+    assert len(frame) == 6
+    assert frame["outcome"].tolist() == ["force", "citizen_injury", "officer_injury"] * 2
+    assert [row.notes["role"] for row in results] == ["primary"] * 3 + ["secondary"] * 3
+
+
+def test_an_exposure_time_mean_has_its_p_from_the_test_and_its_interval_from_cr2(results):
+    row = next(iter(results["force"]))
+    own = rct.frequentist.poisson(PANEL, "force", effect="exposure-time", average=(1, 12))
+    test = rct.frequentist.randomization_test(
+        PANEL, "force", allocation=ALLOCATION, draws=199, seed=TRIAL.analysis.seed
+    )
+    assert (row.estimate, row.conf_low, row.std_error) == (own.estimate, own.conf_low, own.std_error)
+    assert row.p_value == test.p_value
+    assert "CR2" in row.inference
+    assert "randomization test" in row.inference
+
+
+def test_a_constant_effect_has_its_interval_from_inverting_the_test(results):
+    row = list(results["force"])[1]
+    test = rct.frequentist.randomization_test(
+        PANEL, "force", allocation=ALLOCATION, draws=199, seed=TRIAL.analysis.seed
+    )
+    assert (row.conf_low, row.conf_high, row.p_value) == (test.conf_low, test.conf_high, test.p_value)
+    assert row.estimate == pytest.approx(rct.frequentist.poisson(PANEL, "force").estimate, abs=1e-6)
+
+
+def test_primary_p_values_are_adjusted_over_the_outcomes_and_secondary_ones_are_not(results):
+    primary, secondary = list(results)[:3], list(results)[3:]
+    smallest = min(row.p_value for row in primary)
+    assert min(row.p_adjusted for row in primary) == pytest.approx(min(1, 3 * smallest))
+    assert all(math.isnan(row.p_adjusted) for row in secondary)
+    assert all(
+        math.isnan(r.p_adjusted) for r in rct.estimate(trial_with(holm="none"), PANEL, allocation=ALLOCATION)
+    )
+
+
+def test_outcomes_share_their_re_randomizations(results):
+    assert len({row.draws_hash for row in results}) == 1
+
+
+def test_estimates_say_what_they_rest_on(results):
+    assert results.meta["trial_hash"] == TRIAL.hash
+    assert results.meta["panel_hash"] == PANEL.hash
+    assert results.meta["simulated"] is True
+
+
+def test_what_is_written_is_read_back_equal(results, tmp_path):
+    results.write(tmp_path / "estimates")
+    assert rct.Estimates.read(tmp_path / "estimates") == results
+
+
+def test_row_order_of_the_panel_changes_nothing(results):
+    shuffled = PANEL.frame.sample(frac=1, random_state=1).sort_values(["unit", "period"])
+    again = rct.Panel(shuffled.reset_index(drop=True), PANEL.outcomes, meta=PANEL.meta)
+    assert rct.estimate(TRIAL, again, allocation=ALLOCATION) == results
+
+
+def test_an_outcome_without_an_estimate_says_so_and_does_not_undo_the_others():
+    silent = PANEL.frame.assign(
+        officer_injury=PANEL.frame["officer_injury"].where(PANEL.frame["treated"] == 0, 0)
+    )
+    results = rct.estimate(TRIAL, rct.Panel(silent, PANEL.outcomes, meta=PANEL.meta), allocation=ALLOCATION)
+    rows = list(results["officer_injury"])
+    assert all(math.isnan(row.estimate) for row in rows)
+    assert all("no event" in row.warning for row in rows)
+    assert all(0 < row.p_value <= 1 for row in rows)
+    assert np.isfinite([row.estimate for row in results["force"]]).all()
+
+
+def test_a_design_in_which_nothing_can_be_estimated_is_an_error():
+    trial = trial_with(window=("average = [1, 12]", "average = [1, 22]"))
+    with pytest.raises(rct.EstimationError, match=r"average=\(1, 22\)"):
+        rct.estimate(trial, PANEL, allocation=ALLOCATION)
+
+
+def test_randomization_inference_needs_the_allocation():
+    with pytest.raises(rct.EstimationError, match="add --allocation FOLDER"):
+        rct.estimate(TRIAL, PANEL)
+    robust = rct.estimate(trial_with(inference=('"randomization"', '"cluster-robust"')), PANEL)
+    assert "randomization" not in " ".join(row.inference for row in robust)
+
+
+def test_a_panel_without_a_promised_outcome_is_refused():
+    fewer = rct.Panel(
+        PANEL.frame.drop(columns="officer_injury"), ("force", "citizen_injury"), meta=PANEL.meta
+    )
+    with pytest.raises(rct.TrialError, match="no officer_injury"):
+        rct.estimate(TRIAL, fewer, allocation=ALLOCATION)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"poisson", effect = "exp', '"poison", effect = "exp', r"primary: .* did you mean 'poisson'"),
+        ("average = [1", "averge = [1", "poisson has no option 'averge'; did you mean 'average'"),
+        ('"exposure-time"', '"exposure-tme"', "did you mean 'exposure-time'"),
+        ('effect = "constant"', 'correction = "CR9"', r"secondary\[0\]: correction = 'CR9' is not"),
+        ('"randomization"', '"hc2"', "'hc2' is not available yet; use randomization or cluster-robust"),
+        ('"poisson", effect = "exp', '"poisson", seed = 3, effect = "exp', "has no option 'seed'"),
+    ],
+)  # fmt: skip
+def test_a_promise_that_cannot_be_kept_is_refused_before_anything_runs(old, new, message):
+    trial = trial_with(change=(old, new))
+    with pytest.raises(rct.TrialError, match=message):
+        analysis.check(trial)
+    with pytest.raises(rct.TrialError, match=message):
+        rct.estimate(trial, PANEL, allocation=ALLOCATION)
+
+
+def test_the_seed_is_the_trials_own_or_follows_from_its_hash():
+    assert analysis.trial_seed(TRIAL) == 20181101
+    assert analysis.trial_seed(TRIAL, 5) == 5
+    without = trial_with(seed=("seed = 20181101", ""))
+    assert analysis.trial_seed(without) == analysis.trial_seed(without)
+    assert analysis.trial_seed(without) != analysis.trial_seed(
+        trial_with(seed=("seed = 20181101", ""), alpha=("alpha = 0.05", "alpha = 0.1"))
+    )
+
+
+def test_a_wedge_that_promises_one_answer_is_told_so():
+    one = trial_with(secondary=('{ estimator = "poisson", effect = "constant" },', ""))
+    assert any("two answers" in note for note in analysis.notes(one, ALLOCATION))
+    assert not any("two answers" in note for note in analysis.notes(TRIAL, ALLOCATION))
+
+
+def test_few_clusters_and_an_unattainable_alpha_are_told():
+    few = rct.randomize(TRIAL, synthetic_roster(TRIAL).query("division < 'Division 4'"), seed=1)
+    notes = " ".join(analysis.notes(TRIAL, few))
+    assert "cannot reach significance at 0.05: with 6 distinct allocations" in notes
+    assert "3 randomized units are few" in notes
