@@ -75,13 +75,16 @@ def _variance(
     summed: Collapse,
     fit: FixedEffectsFit,
 ) -> Variance:
+    from threadpoolctl import threadpool_limits
+
     n_clusters = int(clusters.max()) + 1
     if correction == "model":
         return model_variance(fit, n_clusters)
-    if correction == "CR2":
-        return bell_mccaffrey(summed.cells, fit, clusters[summed.example])
-    if correction == "CR3":
-        return jackknife_like(summed.cells, fit, clusters[summed.example])
+    if correction in ("CR2", "CR3"):
+        by_cell = bell_mccaffrey if correction == "CR2" else jackknife_like
+        # Eigenvalues of many small matrices: a second BLAS thread only gets in the way.
+        with threadpool_limits(1, user_api="blas"):
+            return by_cell(summed.cells, fit, clusters[summed.example])
     residual = rows.counts - summed.share * fit.fitted[summed.cell]
     design = fit.residual_design[summed.cell]
     scores = np.column_stack([sums_by_code(clusters, column * residual) for column in design.T])

@@ -50,23 +50,23 @@ def likelihood_rows(rows: UnitRows) -> Sample:
         raise EstimationError("there is no event in any row, so no rate to compare")
     kept = np.ones(len(rows.counts), dtype=bool)
     single: set[int] = set()
+    factors = (*((rows.unit,) if rows.unit_effects else ()), *rows.effects)
     while True:
-        before = int(kept.sum())
-        for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
-            kept &= np.bincount(codes, rows.counts * kept)[codes] > 0
-        in_term = rows.term >= 0
-        events = sums_by_code(rows.term[in_term & kept], rows.counts[in_term & kept], rows.n_terms)
-        kept[in_term] &= events[rows.term[in_term]] > 0
-        if rows.unit_effects:
-            alone = kept & (np.bincount(rows.unit, kept)[rows.unit] == 1)
-            single.update(np.unique(rows.unit[alone]).tolist())
-            kept &= ~alone
+        # Rows of a level without events hold zeros only, so leaving them out changes no other level's total.
+        counts = rows.counts * kept
+        for codes in factors:
+            kept &= (sums_by_code(codes, counts) > 0)[codes]
+        events = sums_by_code(rows.term + 1, counts, rows.n_terms + 1)[1:]
+        kept &= np.r_[True, events > 0][rows.term + 1]
         if not kept.any():
             raise EstimationError(
                 "no row carries information: no event is left once units and periods without one are out"
             )
-        if int(kept.sum()) == before:
+        alone = np.flatnonzero(np.bincount(rows.unit[kept]) == 1) if rows.unit_effects else ()
+        if not len(alone):
             return _sample(rows, kept, events, single)
+        single.update(np.asarray(alone).tolist())
+        kept &= ~np.isin(rows.unit, alone)
 
 
 def _sample(rows: UnitRows, kept: NDArray[np.bool_], events: NDArray[np.float64], single: set[int]) -> Sample:

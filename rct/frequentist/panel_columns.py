@@ -25,18 +25,16 @@ def column_codes(rows: pd.DataFrame, name: str) -> NDArray[np.intp]:
     """
     import pandas as pd
 
-    codes = np.zeros(len(rows), dtype=np.intp)
+    codes: NDArray[np.intp] | None = None
     for part in name.split(":"):
         if part not in rows:
             known = ", ".join(column for column in rows.columns if not column.startswith("exposure:"))
-            raise DataError(
-                f"the panel has no column {part!r} to use as an effect or cluster; it has {known}"
-            )
+            raise DataError(f"the panel has no column {part!r} (effect or cluster); it has {known}")
         own = pd.factorize(rows[part])[0]
-        if (own < 0).any():
+        if own.min(initial=0) < 0:
             raise DataError(f"column {part!r} has missing values, so it cannot be an effect or a cluster")
-        codes = dense_codes(codes * (own.max() + 1) + own)
-    return codes
+        codes = own if codes is None else dense_codes(codes * (own.max() + 1) + own)
+    return np.asarray(codes)
 
 
 def covariate_columns(

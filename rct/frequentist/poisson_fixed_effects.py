@@ -111,7 +111,7 @@ def poisson(
         treatment = pool_without_events(treatment, rows["count"].to_numpy(dtype=float), average)
     sample = likelihood_rows(_unit_rows(rows, treatment, fixed_effects, covariate_values))
     _require_events(treatment, sample, average)
-    clusters = dense_codes(column_codes(rows, cluster or "cluster")[sample.kept])
+    clusters = _clusters(rows, cluster or "cluster", sample)
     fitted = fit_clustered(sample.rows, clusters, correction)
     terms = [treatment.terms[i] for i in sample.terms]
     _require_identified(terms, list(covariates), fitted.fit)
@@ -174,6 +174,10 @@ def _unit_rows(
         covariates=covariates,
         unit_effects="unit" in fixed_effects,
     )
+
+
+def _clusters(rows: pd.DataFrame, name: str, sample: Sample) -> NDArray[np.intp]:
+    return sample.rows.unit if name == "unit" else dense_codes(column_codes(rows, name)[sample.kept])
 
 
 def _require_events(treatment: TreatmentTerms, sample: Sample, average: tuple[int, int] | None) -> None:
