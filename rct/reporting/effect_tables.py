@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rct.reporting.report_units import ReportUnits
 
 COLUMNS = (
-    "outcome", "method, estimand, inference", "rate ratio", "percent change (interval)", "p", "adjusted p",
-    "P(reduction)", "units", "clusters", "events",
+    "outcome", "method, estimand, inference, sample", "rate ratio", "percent change (interval)", "p",
+    "adjusted p", "P(reduction)",
 )  # fmt: skip
 NUMERIC = frozenset(COLUMNS[2:])
 
@@ -37,17 +37,15 @@ def effects_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> Tabl
 
 def _effect_row(row: "Estimate", words: "ReportUnits", arms: bool) -> tuple[str, ...]:
     method = f"{row.arm}: {row.method}" if arms and row.arm else row.method
+    sample = f"{count(row.n_units)} units, {count(row.n_clusters)} clusters, {count(row.n_events)} events"
     return (
         words.label(row.outcome),
-        f"{method}\n{row.estimand}\n{row.inference}",
+        f"{method}\n{row.estimand}\n{row.inference}\n{sample}",
         decimal(row.irr),
         percent_with_interval(row.percent_change, *row.percent_interval),
         p_value(row.p_value),
         p_value(row.p_adjusted),
         probability(row.probability_reduced),
-        count(row.n_units),
-        count(row.n_clusters),
-        count(row.n_events),
     )
 
 
