@@ -5,7 +5,7 @@ The rules are those of ``docs/allocation-bytes.md``, sections 1 and 2.
 
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
 
@@ -81,7 +81,7 @@ def join(*parts: str | bytes) -> bytes:
     return b"".join(field(part.encode() if isinstance(part, str) else part) for part in parts)
 
 
-def _problem(value: object) -> str | None:
+def _problem(value: Any) -> str | None:
     import numpy as np
     import pandas as pd
 
