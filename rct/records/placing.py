@@ -137,16 +137,15 @@ def _note_repeats(records: "pd.DataFrame", problems: ProblemList) -> None:
 
 
 def _note_unknown(records: "pd.DataFrame", whose: str, known: "pd.Series", problems: ProblemList) -> None:
-    unknown = records[~known[records.index]]
-    blank = unknown[whose].isna()
-    named = unknown[~blank]
-    done = (
-        "not counted in a row of its own; the incident enters the rows of its other officers"
-        if whose == "officer"
-        else "incident not counted"
-    )
-    problems.add_records(unknown[blank], f"blank {whose}", done=done)
-    problems.add_records(named, f"{whose} " + named[whose].astype("str") + " is not on the roster", done=done)
+    known = known[records.index]
+    with_others = records["key"].isin(records.loc[known, "key"])
+    blank = records[whose].isna()
+    text = (f"{whose} " + records[whose].fillna("") + " is not on the roster").where(~blank, f"blank {whose}")
+    for some, done in (
+        (with_others, "the incident enters the rows of its other officers"),
+        (~with_others, "incident not counted"),
+    ):
+        problems.add_records(records[~known & some], text[~known & some], done=done)
 
 
 def _officers_per_incident(records: "pd.DataFrame") -> float | None:

@@ -26,6 +26,10 @@ def test_an_officer_who_is_not_on_the_roster_is_listed(declared, built, counted)
     assert listed(panel) == [(2, "officer 99 is not on the roster"), (4, "officer 98 is not on the roster")]
     assert panel.problems["officer"].tolist() == ["99", "98"]
     assert panel.problems["incident"].tolist() == ["I1", "I2"]
+    assert panel.problems["done"].tolist() == [
+        "the incident enters the rows of its other officers",
+        "incident not counted",
+    ]
     assert counted(panel) == {("02", 1): 1}
 
 
