@@ -122,7 +122,7 @@ def _fingerprints(table: "pd.DataFrame") -> "pd.Series":
     import pandas as pd
 
     text = table.set_axis([str(name) for name in table.columns], axis=1).astype("str")
-    header = pd.util.hash_array(pd.Index(text.columns).to_numpy(dtype=object)).sum()
+    header = int(pd.util.hash_array(pd.Index(text.columns).to_numpy(dtype=object)).sum())
     return pd.util.hash_pandas_object(text, index=False) ^ header
 
 
