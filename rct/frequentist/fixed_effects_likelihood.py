@@ -92,7 +92,8 @@ def fit_fixed_effects(cells: Cells) -> FixedEffectsFit:
     totals = indicator @ cells.counts
     start = np.zeros(columns.shape[1])
     fitted = _expected(cells, indicator, totals, columns @ start)
-    collinear = _collinear_terms(_information(columns, indicator, totals, fitted)[0], n_effects)
+    size = columns.multiply(columns).T @ fitted
+    collinear = _collinear_terms(_information(columns, indicator, totals, fitted)[0], size, n_effects)
     if collinear:
         empty = np.empty((0, 0))
         return FixedEffectsFit(np.empty(0), fitted, empty, empty, columns, empty, empty, collinear)
@@ -193,31 +194,34 @@ def _effect_columns(cells: Cells) -> csr_array:
     blocks = [_indicator(codes).T for codes in cells.effects]
     columns = hstack(blocks, format="csr")
     indicator = _indicator(cells.group)
-    information, _ = _information(columns, indicator, indicator @ cells.counts, _flat(cells, indicator))
-    return columns[:, _independent(information)]
+    flat = cells.exposure * (indicator @ cells.counts / (indicator @ cells.exposure))[cells.group]
+    information, _ = _information(columns, indicator, indicator @ cells.counts, flat)
+    return columns[:, _independent(information, columns.T @ flat)]
 
 
-def _flat(cells: Cells, indicator: csr_array) -> NDArray[np.float64]:
-    return cells.exposure * (indicator @ cells.counts / (indicator @ cells.exposure))[cells.group]
-
-
-def _independent(information: NDArray[np.float64]) -> NDArray[np.intp]:
+def _independent(information: NDArray[np.float64], unswept: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Choose columns that span all: what is left of each is judged by its size before the sweep."""
     from scipy.linalg.lapack import dpstrf
 
-    scale = np.sqrt(np.maximum(np.diag(information), 0.0))
-    safe = np.where(scale > 0, scale, 1.0)
-    _factor, pivots, rank, _info = dpstrf(information / np.outer(safe, safe), tol=RANK_TOLERANCE)
+    scale = np.sqrt(unswept)
+    scaled = information / np.outer(scale, scale)
+    # LAPACK accepts its first pivot whatever the tolerance.
+    if np.max(np.diag(scaled), initial=0.0) <= RANK_TOLERANCE:
+        return np.empty(0, dtype=np.intp)
+    _factor, pivots, rank, _info = dpstrf(scaled, tol=RANK_TOLERANCE)
     return np.sort(pivots[:rank] - 1)
 
 
-def _collinear_terms(information: NDArray[np.float64], n_effects: int) -> tuple[int, ...]:
-    """Terms whose variance, given the fixed effects and the terms before them, is nothing but rounding."""
+def _collinear_terms(
+    information: NDArray[np.float64], size: NDArray[np.float64], n_effects: int
+) -> tuple[int, ...]:
+    """Terms of which the fixed effects and the terms before them leave nothing but rounding."""
     kept = list(range(n_effects))
     collinear = []
     for column in range(n_effects, len(information)):
         own, cross = information[column, column], information[kept, column]
         left = own - cross @ np.linalg.solve(information[np.ix_(kept, kept)], cross) if kept else own
-        if left <= COLLINEAR * max(own, np.finfo(float).tiny) or own <= 0:
+        if left <= COLLINEAR * size[column]:
             collinear.append(column - n_effects)
         else:
             kept.append(column)

@@ -177,6 +177,7 @@ def test_an_exposure_time_without_events_is_left_out_and_named(officers):
             lambda f: f.assign(force=f["force"] * (1 - f["treated"])),
             "no event carries information on",
         ),
+        (lambda f: f.assign(start=np.where(f["officer"] < "045", 1, 0)), "treated: explained by"),
         (lambda f: f.assign(squad="only one"), "lie in one cluster"),
     ],
 )
@@ -276,6 +277,13 @@ def agrees(ours: Estimate, reference):
     tolerance = reference["tolerance"]
     assert ours.estimate == pytest.approx(reference["value"], rel=tolerance["rel"])
     assert ours.std_error == pytest.approx(reference["se"], rel=tolerance.get("rel_se", tolerance["rel"]))
+
+
+def test_effects_that_others_explain_change_nothing(equal_exposure):
+    nested = poisson(equal_exposure, "force", fixed_effects=("unit", "block", "period"), correction="CR1S")
+    plain = poisson(equal_exposure, "force", correction="CR1S")
+    assert nested.estimate == pytest.approx(plain.estimate, abs=1e-10)
+    assert nested.std_error == pytest.approx(plain.std_error, abs=1e-10)
 
 
 def test_newton_reports_separation():
