@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DESIGN = "louisville_icat"
 SEED = "rct demo"
 PANEL_SEED = 6
-"""The first that gives every outcome events at all twelve exposure times, so that each mean exists."""
+"""The first with events of every outcome at all twelve exposure times: no mean borrows from a neighbour."""
 STEPS = 7
 SIMS = {"quick": 128, "full": 1000}
 QUICK_DRAWS = 999
@@ -222,9 +222,9 @@ def answer(
 ) -> "Estimates":
     """Run all promised analyses."""
     import rct
-    from rct.cli.result_verbs import print_estimates
+    from rct.cli.result_verbs import in_hand, print_estimates
 
-    with printer.waiting("Estimating; a Bayesian model takes about half a minute …"):
+    with printer.waiting(in_hand(trial)):
         results = rct.estimate(trial, panel, allocation=allocation)
     results.write(folder / "estimates")
     print_estimates(printer, results, trial)

@@ -83,12 +83,12 @@ def check(
     """
     import rct
     from rct import analysis
-    from rct.cli.trial_in_words import assumptions_in_words, trial_in_words
+    from rct.cli.trial_in_words import assumptions_in_words, records_in_words, trial_in_words
 
     declared = rct.load(trial)
     analysis.check(declared)
     allocation, notes = _trial_run(declared, roster)
-    words = trial_in_words(declared, allocation, assumed=roster is None)
+    words = [*trial_in_words(declared, allocation, assumed=roster is None), records_in_words(declared)]
     printer = Printer(as_json=as_json, quiet=quiet)
     if not quiet:
         printer.say(declared.name, style="bold")

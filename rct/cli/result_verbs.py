@@ -149,7 +149,14 @@ def _estimated(
 ) -> "Estimates":
     import rct
 
-    number = 1 + len(trial.analysis.secondary)
-    names = ", ".join(outcome.name for outcome in trial.outcomes)
-    with printer.waiting(f"Estimating: {number} promised analyses of {names} …"):
+    with printer.waiting(in_hand(trial)):
         return rct.estimate(trial, panel, allocation=allocation, seed=seed)
+
+
+def in_hand(trial: "Trial") -> str:
+    """Say what an estimation does, for somebody who waits for it."""
+    promised = (trial.analysis.primary, *trial.analysis.secondary)
+    names = ", ".join(outcome.name for outcome in trial.outcomes)
+    long = any(spec.estimator == "bayesian" for spec in promised)
+    patience = "; a Bayesian model takes about half a minute" if long else ""
+    return f"Estimating {names}: {len(promised)} promised analyses{patience} …"

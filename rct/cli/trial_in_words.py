@@ -39,6 +39,25 @@ def trial_in_words(trial: "Trial", allocation: "Allocation | None", *, assumed: 
     ]
 
 
+def records_in_words(trial: "Trial") -> str:
+    """Name the columns that the records of incidents must have.
+
+    Raises
+    ------
+    DataError
+        For an outcome whose condition is no expression over columns.
+    """
+    from rct.records.condition import columns_of
+
+    records = trial.records
+    whose = records.officer if trial.units.measure == "officer" else records.unit
+    columns = [records.incident, whose, records.date]
+    for outcome in trial.outcomes:
+        columns += [outcome.person or records.person] if outcome.unit_of_count == "person" else []
+        columns += columns_of(outcome.where, outcome.name) if outcome.where else []
+    return f"Columns needed in the records: {', '.join(dict.fromkeys(name for name in columns if name))}."
+
+
 def assumptions_in_words(trial: "Trial") -> list[str]:
     """Give the assumptions of the power study, one a line under a heading."""
     assumptions = trial.power.assumptions

@@ -49,6 +49,24 @@ def test_check_says_in_words_what_is_promised(rct_command, here):
     assert "note: 6 randomized units are few" in said.out
 
 
+def test_check_names_the_columns_that_the_records_need(rct_command, here):
+    trial = here / "trial.toml"
+    text = trial.read_text(encoding="utf-8")
+    named = '[records]\nofficer = "badge"\n\n[analysis]'
+    text = text.replace("primary = true", 'primary = true\nwhere = "level >= 2"').replace("[analysis]", named)
+    trial.write_text(text, encoding="utf-8")
+    assert "Columns needed in the records: incident, badge, date, level." in rct_command("check", trial).out
+
+
+def test_check_refuses_a_condition_that_is_none(rct_command, here):
+    trial = here / "trial.toml"
+    text = trial.read_text(encoding="utf-8")
+    trial.write_text(text.replace("primary = true", 'primary = true\nwhere = "level >="'), encoding="utf-8")
+    said = rct_command("check", trial)
+    assert said.code == 2
+    assert "outcome force: where = 'level >='" in said.err
+
+
 def test_check_without_a_roster_says_that_the_units_are_assumed(rct_command, here):
     assert "60 officers (assumed by the trial)" in rct_command("check", here / "trial.toml").out
 

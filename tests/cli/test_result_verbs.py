@@ -38,7 +38,7 @@ def test_estimate_prints_each_analysis_with_its_warnings_and_that_data_are_simul
     assert "poisson exposure-time mean of 1–2" in said.out
     assert "only 6 clusters" in said.out
     assert "These data are simulated" in said.out
-    assert said.err == "Estimating: 2 promised analyses of force …\n"
+    assert said.err == "Estimating force: 2 promised analyses …\n"
     assert estimate("--quiet").err == ""
 
 
