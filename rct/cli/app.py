@@ -71,8 +71,11 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
-        except (RctError, OSError) as error:
+        except RctError as error:
             error_line(str(error))
+            raise typer.Exit(BAD_INPUT) from None
+        except OSError as error:
+            error_line(f"{error.filename}: {error.strerror}" if error.filename else str(error))
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             error_line("interrupted; what was not finished is not written")

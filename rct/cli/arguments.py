@@ -30,6 +30,10 @@ RosterFile = Annotated[
 RosterIfAny = Annotated[
     Path | None, typer.Option("--roster", metavar="FILE", help="CSV with one row per measured unit.")
 ]
+SeedIfAny = Annotated[
+    str | None,
+    typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only: no notes, no progress.")]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rct.cli.arguments import AsJson, Quiet, RosterIfAny, TrialName, seed_if_any
+from rct.cli.arguments import AsJson, Quiet, RosterIfAny, SeedIfAny, TrialName, seed_if_any
 from rct.cli.printing import Printer, records
 from rct.cli.roster_file import read_units
 
@@ -26,10 +26,7 @@ def power(
     *,
     roster: RosterIfAny = None,
     sims: Annotated[int, typer.Option("--sims", metavar="N", min=1, help="Simulated trials.")] = 1000,
-    seed: Annotated[
-        str | None,
-        typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),
-    ] = None,
+    seed: SeedIfAny = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -61,24 +58,25 @@ def power(
         )
     if out is not None:
         found.write(out)
-    enough = found.meets(USUAL_POWER)
     print_power(printer, found)
     if out is not None:
         printer.say(f"Wrote {out}.")
-    printer.result(
-        {
-            "trial": declared.name,
-            "seed": found.seed,
-            "power": records(found.frame),
-            "sentence": found.sentence,
-            "notes": found.notes,
-            "target": USUAL_POWER,
-            "meets_target": enough,
-            "folder": None if out is None else str(out),
-        }
-    )
-    if not enough:
+    printer.result(_power_result(found, out))
+    if not found.meets(USUAL_POWER):
         raise typer.Exit(CHECK_FAILED)
+
+
+def _power_result(found: "Power", folder: Path | None) -> dict[str, Any]:
+    return {
+        "trial": found.trial.name,
+        "seed": found.seed,
+        "power": records(found.frame),
+        "sentence": found.sentence,
+        "notes": found.notes,
+        "target": USUAL_POWER,
+        "meets_target": found.meets(USUAL_POWER),
+        "folder": None if folder is None else str(folder),
+    }
 
 
 def print_power(printer: Printer, found: "Power") -> None:

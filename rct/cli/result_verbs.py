@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rct.cli.amendments import amendment_note, require_same_design
-from rct.cli.arguments import AllocationIfAny, AsJson, PanelFile, Quiet, TrialName, seed_if_any
+from rct.cli.arguments import AllocationIfAny, AsJson, PanelFile, Quiet, SeedIfAny, TrialName, seed_if_any
 from rct.cli.printing import Printer, records
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ def estimate(
     *,
     panel: PanelFile,
     allocation: AllocationIfAny = None,
-    seed: Annotated[
-        str | None,
-        typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),
-    ] = None,
+    seed: SeedIfAny = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the estimates.")],
     as_json: AsJson = False,
     quiet: Quiet = False,
