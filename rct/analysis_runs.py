@@ -147,8 +147,13 @@ def _randomization_test(sample: Sample, spec: "AnalysisSpec") -> Answer:
 def _staggered(sample: Sample, spec: "AnalysisSpec") -> Answer:
     from rct.frequentist import staggered
 
+    randomization = (spec.inference or sample.trial.analysis.inference) == "randomization"
+    draws = sample.trial.analysis.draws
+    permutations = draws if randomization and isinstance(draws, int) else 0
+    options = {"permutations": permutations} | spec.options
+
     def one(outcome: str) -> list[Estimate]:
-        return _rows(staggered(sample.panel, outcome, level=sample.level, seed=sample.seed, **spec.options))
+        return _rows(staggered(sample.panel, outcome, level=sample.level, seed=sample.seed, **options))
 
     def without(outcome: str, reason: str) -> list[Estimate]:
         return _without_estimate(sample, spec, outcome, reason)

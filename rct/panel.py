@@ -126,8 +126,8 @@ class Panel:
     @property
     def treatments(self) -> list[str]:
         """Names of the treatment arms, in the order of the sequences."""
-        dosed = self.frame.loc[self.frame["treated"] > 0, ["sequence", "arm"]]
-        return list(dict.fromkeys(dosed.sort_values("sequence")["arm"]))
+        dosed = self.frame.loc[self.frame["treated"] > 0, ["sequence", "arm"]].drop_duplicates()
+        return [str(arm) for arm in dosed.sort_values("sequence")["arm"].unique()]
 
     @property
     def periods(self) -> int:

@@ -1,10 +1,12 @@
-"""The Poisson analysis of many replicates at once, on totals of randomized units."""
+"""The Poisson analysis of many replicates at once."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rct.frequentist.inference.score_randomization import score_p_values
-from rct.frequentist.replicate_fits import exposure_time_design, fit_batch
+from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS
+from rct.frequentist.replicate_fits import ReplicateFits, exposure_time_design, fit_batch
+from rct.frequentist.totals_fit import fit_totals
+from rct.power.replicates import Replicates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,123 +16,70 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PoissonPromise:
-    """One promised Poisson analysis: its name, its window of exposure times, and where its p comes from."""
+    """A promised Poisson analysis: its name, its window of exposure times, and where its p comes from."""
 
     name: str
     average: tuple[int, int] | None
-    randomization: bool
+    rerandomizes: bool
 
+    def analyse(self, replicates: Replicates, *, alpha: float, only_p: bool) -> "pd.DataFrame":
+        """Analyse every replicate as `rct.frequentist.poisson` and the trial's inference would.
 
-@dataclass(frozen=True, kw_only=True)
-class Replicates:
-    """Simulated counts of one outcome and what they were drawn under.
-
-    Attributes
-    ----------
-    counts : (replicates, units, periods)
-    assigned : (replicates, units)
-        Sequence that each randomized unit followed.
-    sizes : (units,)
-        Measured units in each randomized unit.
-    blocks : (units,)
-    doses : (sequences, periods)
-    probabilities : (units, sequences)
-    redraws : (draws, units)
-    exact : bool
-        Whether the redraws are the whole space.
-    log_ratio : float
-        The truth.
-    """
-
-    counts: "npt.NDArray[np.float64]"
-    assigned: "npt.NDArray[np.int16]"
-    sizes: "npt.NDArray[np.float64]"
-    blocks: "npt.NDArray[np.int64]"
-    doses: "npt.NDArray[np.float64]"
-    probabilities: "npt.NDArray[np.float64]"
-    redraws: "npt.NDArray[np.int16]"
-    exact: bool
-    log_ratio: float
-
-    def p_values(self, log_ratio: float = 0.0) -> "npt.NDArray[np.float64]":
-        """Randomization p-values of a null ratio, as the inversion to an interval would use them."""
+        Parameters
+        ----------
+        replicates : Replicates
+        alpha : float
+            One minus the level of the intervals.
+        only_p : bool
+            Leave out what p-values do not need.
+        """
         import numpy as np
+        import pandas as pd
+        from scipy.special import stdtrit
 
-        dose = self.doses[self.assigned]
-        return score_p_values(
-            self.counts,
-            self.doses,
-            self.assigned,
-            self.redraws,
-            exposure=self.sizes[:, None] * np.exp(log_ratio * dose)
-            if log_ratio
-            else self.sizes[:, None] + 0 * dose[0],
-            block=self.blocks,
-            unit_effects=True,
-            probabilities=self.probabilities,
-            exact=self.exact,
+        count, truth = len(replicates.counts), float(np.log(replicates.ratio))
+        if only_p and self.rerandomizes:
+            columns = dict.fromkeys(["std_error", "covered", "excludes_null"], np.full(count, np.nan))
+            found = {"truth": truth, "estimate": np.zeros(count), **columns}
+            return pd.DataFrame({**found, "p_value": replicates.p_values()})
+        fits = self._fits(replicates)
+        half_width = stdtrit(fits.df, 1 - alpha / 2) * fits.std_error
+        covered = np.abs(fits.estimate - truth) <= half_width
+        excludes_null = np.abs(fits.estimate) > half_width
+        p_values = replicates.p_values() if self.rerandomizes else fits.p_values()
+        if self.rerandomizes and self.average is None:
+            covered, excludes_null = replicates.p_values(truth) > alpha, p_values <= alpha
+        known = np.isfinite(fits.estimate)
+        return pd.DataFrame(
+            {
+                "truth": truth,
+                "estimate": fits.estimate,
+                "std_error": fits.std_error,
+                "covered": np.where(known, covered, np.nan),
+                "excludes_null": np.where(known, excludes_null, False),
+                "p_value": p_values,
+            }
         )
 
+    def _fits(self, replicates: Replicates) -> ReplicateFits:
+        """Fit all replicates together where clusters are few (CR2), one by one where they are many (CR1)."""
+        import numpy as np
 
-def poisson_replicates(
-    promise: PoissonPromise, replicates: Replicates, *, alpha: float, only_p: bool
-) -> "pd.DataFrame":
-    """Analyse every replicate as the trial's Poisson analysis would: estimate, uncertainty, p_value.
+        dose = replicates.doses[replicates.assigned]
+        if self.average is None and dose.shape[1] >= FEW_CLUSTERS:
+            each = [fit_totals(own, given) for own, given in zip(replicates.counts, dose, strict=True)]
+            return ReplicateFits(*np.array(each).T)
+        return fit_batch(replicates.counts.astype(float), *self._design(replicates, dose))
 
-    Parameters
-    ----------
-    promise : PoissonPromise
-    replicates : Replicates
-    alpha : float
-        One minus the level of the intervals, whose coverage is recorded.
-    only_p : bool
-        Leave out what p-values do not need.
-    """
-    import numpy as np
-    import pandas as pd
-    from scipy.special import stdtrit
+    def _design(
+        self, replicates: Replicates, dose: "npt.NDArray[np.float64]"
+    ) -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]":
+        import numpy as np
 
-    count = len(replicates.counts)
-    if only_p and promise.randomization:
-        missing = np.full(count, np.nan)
-        columns = {
-            "estimate": np.zeros(count),
-            "std_error": missing,
-            "covered": missing,
-            "excludes_null": missing,
-        }
-        return pd.DataFrame({**columns, "p_value": replicates.p_values()})
-    fits = fit_batch(replicates.counts, *_design(promise, replicates))
-    truth = replicates.log_ratio
-    half_width = stdtrit(fits.df, 1 - alpha / 2) * fits.std_error
-    covered = np.abs(fits.estimate - truth) <= half_width
-    excludes_null = np.abs(fits.estimate) > half_width
-    p_values = replicates.p_values() if promise.randomization else fits.p_values()
-    if promise.randomization and promise.average is None:
-        covered, excludes_null = replicates.p_values(truth) > alpha, p_values <= alpha
-    known = np.isfinite(fits.estimate)
-    return pd.DataFrame(
-        {
-            "estimate": fits.estimate,
-            "std_error": fits.std_error,
-            "covered": np.where(known, covered, np.nan),
-            "excludes_null": np.where(known, excludes_null, False),
-            "p_value": p_values,
-        }
-    )
-
-
-def _design(
-    promise: PoissonPromise, replicates: Replicates
-) -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]":
-    import numpy as np
-
-    dose = replicates.doses[replicates.assigned]
-    if promise.average is None:
-        return dose[..., None], np.ones(1)
-    first, last = promise.average
-    starts = np.where((replicates.doses > 0).any(axis=1), (replicates.doses > 0).argmax(axis=1) + 1, 0)
-    design = exposure_time_design(starts[replicates.assigned], dose)
-    contrast = np.zeros(design.shape[-1])
-    contrast[first - 1 : last] = 1 / (last - first + 1)
-    return design, contrast
+        if self.average is None:
+            return dose[..., None], np.ones(1)
+        first, last = self.average
+        design = exposure_time_design(replicates.starts[replicates.assigned], dose)
+        contrast = np.zeros(design.shape[-1])
+        contrast[first - 1 : last] = 1 / (last - first + 1)
+        return design, contrast

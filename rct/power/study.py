@@ -5,7 +5,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rct import analysis
-from rct.power.poisson_replicates import PoissonPromise, Replicates, poisson_replicates
+from rct.power.poisson_replicates import PoissonPromise
+from rct.power.replicates import Promise, Replicates
+from rct.power.timing_replicates import TimingPromise
 from rct.randomization import randomize
 from rct.randomization.assigned_rows import assigned_rows
 from rct.simulation import Effects, Truth, declared_truth, synthetic_roster
@@ -133,23 +135,31 @@ def run_block(study: Study, first: int, last: int) -> "pd.DataFrame":
     return pd.concat(parts, ignore_index=True)
 
 
-def _batched(study: Study, spec: "AnalysisSpec") -> PoissonPromise | None:
-    """Give the batch form of an analysis: Poisson on totals of randomized units, one treatment arm."""
-    plain = {"effect", "average"} >= set(spec.options)
+def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
+    """Give the batch form of an analysis, on totals of randomized units, where it has one.
+
+    That is the Poisson analysis and the one of randomized timing, with one treatment arm, without covariates.
+    """
+    if len(study.truth.treatments) > 1 or study.trial.analysis.covariates:
+        return None
+    if spec.estimator == "staggered":
+        return _timing_promise(spec)
     by_exposure = spec.options.get("effect") == "exposure-time"
-    if (
-        spec.estimator != "poisson"
-        or not plain
-        or (by_exposure and "average" not in spec.options)
-        or study.trial.analysis.covariates
-        or len(study.truth.treatments) > 1
-    ):
+    plain = {"effect", "average"} >= set(spec.options) and (not by_exposure or "average" in spec.options)
+    if spec.estimator != "poisson" or not plain:
         return None
     return PoissonPromise(
         name=analysis.label(spec),
         average=tuple(spec.options["average"]) if by_exposure else None,
-        randomization=(spec.inference or study.trial.analysis.inference) == "randomization",
+        rerandomizes=(spec.inference or study.trial.analysis.inference) == "randomization",
     )
+
+
+def _timing_promise(spec: "AnalysisSpec") -> TimingPromise | None:
+    aggregate = spec.options.get("aggregate", "simple")
+    if aggregate == "event":
+        return None
+    return TimingPromise(analysis.label(spec), spec.options.get("estimator", "efficient"), aggregate)
 
 
 def _draw(study: Study, replicate: int, *, measured: bool) -> "tuple[Any, Any]":
@@ -179,13 +189,13 @@ def _blocks(study: Study) -> "npt.NDArray[np.int64]":
     return pd.factorize(study.allocation.frame["block"], sort=True)[0][study.randomized]
 
 
-def _fast(study: Study, promises: list[PoissonPromise], first: int, last: int) -> "list[pd.DataFrame]":
+def _fast(study: Study, promises: list[Promise], first: int, last: int) -> "list[pd.DataFrame]":
     import numpy as np
     import pandas as pd
 
     drawn = [_draw(study, r, measured=False) for r in range(first, last)]
     assigned = np.stack([sequence for sequence, _ in drawn])
-    counts = np.stack([totals for _, totals in drawn], axis=1)
+    counts = np.stack([totals.astype(np.int32) for _, totals in drawn], axis=1)
     sizes = np.bincount(study.randomized, minlength=assigned.shape[1]).astype(float)
     blocks = pd.factorize(study.allocation.frame["block"], sort=True)[0]
     doses = study.allocation.sequences.pivot(index="sequence", columns="period", values="dose").to_numpy()
@@ -195,15 +205,15 @@ def _fast(study: Study, promises: list[PoissonPromise], first: int, last: int) -
         ratio = study.truth.ratios[name][treatment]
         replicates = Replicates(
             counts=counts[outcome], assigned=assigned, sizes=sizes, blocks=blocks, doses=doses,
-            probabilities=study.allocation.probabilities.to_numpy(), redraws=study.redraws,
-            exact=study.trial.analysis.draws == "exact", log_ratio=float(np.log(ratio)),
+            probabilities=study.allocation.probabilities.to_numpy(),
+            redraws=study.redraws if any(promise.rerandomizes for promise in promises) else None,
+            exact=study.trial.analysis.draws == "exact", ratio=ratio,
+            untreated_rate=study.truth.rates[outcome] * np.exp(study.truth.trend * np.arange(doses.shape[1])),
         )  # fmt: skip
         for promise in promises:
-            rows = poisson_replicates(
-                promise, replicates, alpha=study.trial.analysis.alpha, only_p=study.only_p
-            )
+            rows = promise.analyse(replicates, alpha=study.trial.analysis.alpha, only_p=study.only_p)
             labelled = rows.assign(analysis=promise.name, outcome=name, arm=treatment, effect=ratio)
-            parts.append(labelled.assign(truth=replicates.log_ratio, replicate=np.arange(first, last)))
+            parts.append(labelled.assign(replicate=np.arange(first, last)))
     return parts
 
 

@@ -7,6 +7,7 @@ division-month sd .10), force .05 a month, ratio .75; own NumPy simulator of 3,0
 
 from concurrent.futures import ProcessPoolExecutor
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -98,7 +99,8 @@ def test_any_analysis_can_be_powered_through_its_own_estimator():
 
 def test_the_panel_path_and_the_batch_path_agree_on_the_same_counts():
     """Both run on the same panel: batch on totals, the estimators on rows."""
-    from rct.power.poisson_replicates import PoissonPromise, Replicates, poisson_replicates
+    from rct.power.poisson_replicates import PoissonPromise
+    from rct.power.replicates import Replicates
     from rct.power.study import declared_study
 
     study = declared_study(TRIAL, None, effects=None, draws=199, seed=2)
@@ -110,9 +112,10 @@ def test_the_panel_path_and_the_batch_path_agree_on_the_same_counts():
         counts=totals.to_numpy()[None].astype(float), assigned=assigned[None],
         sizes=panel.frame.groupby("randomized")["unit"].nunique().to_numpy().astype(float),
         blocks=assigned * 0, doses=doses, probabilities=study.allocation.probabilities.to_numpy(),
-        redraws=study.allocation.draws(199, seed=7), exact=False, log_ratio=0.0,
+        redraws=study.allocation.draws(199, seed=7), exact=False, ratio=1.0,
+        untreated_rate=np.full(24, 0.05),
     )  # fmt: skip
-    batch = poisson_replicates(PoissonPromise("c", None, True), replicates, alpha=0.05, only_p=False).iloc[0]
+    batch = PoissonPromise("c", None, True).analyse(replicates, alpha=0.05, only_p=False).iloc[0]
     fitted = rct.frequentist.poisson(panel, "force")
     assert batch["estimate"] == pytest.approx(fitted.estimate, rel=1e-8)
     assert batch["std_error"] == pytest.approx(fitted.std_error, rel=1e-8)
