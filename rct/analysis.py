@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rct.analysis_checks import check, notes
-from rct.analysis_runs import ESTIMATORS, Sample, label
+from rct.analysis_runs import ESTIMATORS, Sample, label, timing_permutations
 from rct.errors import TrialError
 from rct.estimates import Estimate, Estimates
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rct.trial import Trial
     from rct.trial_tables import AnalysisSpec
 
-__all__ = ["ESTIMATORS", "Sample", "check", "estimate", "label", "notes", "trial_seed"]
+__all__ = ["ESTIMATORS", "Sample", "check", "estimate", "label", "notes", "timing_permutations", "trial_seed"]
 
 
 def estimate(

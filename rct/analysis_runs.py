@@ -144,13 +144,17 @@ def _randomization_test(sample: Sample, spec: "AnalysisSpec") -> Answer:
     return Answer(_over_outcomes(sample, one, without))
 
 
+def timing_permutations(trial: "Trial", spec: "AnalysisSpec") -> int:
+    """Give the permutations behind a p-value of randomized timing: the trial's draws, if it has any."""
+    draws = trial.analysis.draws
+    randomization = (spec.inference or trial.analysis.inference) == "randomization"
+    return int(spec.options.get("permutations", draws if randomization and draws != "exact" else 0))
+
+
 def _staggered(sample: Sample, spec: "AnalysisSpec") -> Answer:
     from rct.frequentist import staggered
 
-    randomization = (spec.inference or sample.trial.analysis.inference) == "randomization"
-    draws = sample.trial.analysis.draws
-    permutations = draws if randomization and isinstance(draws, int) else 0
-    options = {"permutations": permutations} | spec.options
+    options = {**spec.options, "permutations": timing_permutations(sample.trial, spec)}
 
     def one(outcome: str) -> list[Estimate]:
         return _rows(staggered(sample.panel, outcome, level=sample.level, seed=sample.seed, **options))

@@ -16,7 +16,7 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.inference.wald import wald
-from rct.frequentist.random_timing_variance import TimingFit, fit_timing
+from rct.frequentist.random_timing_variance import fit_timing, permutation_p_value, permuted_statistics
 from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contrasts, effect_weights
 from rct.frequentist.timing_sample import TimingSample, timing_sample
 
@@ -158,9 +158,11 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     normal_p, inference, null = p_value, "adjusted Neyman variance, normal", None
     if common.permutations:
         statistic = abs(fit.estimate) / fit.std_error
-        null = _permuted_statistics(sample, theta, zero, beta, common.permutations, common.seed)
-        reached = np.count_nonzero(np.abs(null) >= statistic * (1 - 1e-10))
-        p_value = float((1 + reached) / (1 + common.permutations))
+        null = permuted_statistics(
+            sample.outcomes, sample.block, sample.sizes, sample.starts, theta, zero, beta,
+            permutations=common.permutations, seed=common.seed,
+        )  # fmt: skip
+        p_value = permutation_p_value(statistic, null)
         inference = (
             f"adjusted Neyman variance, normal limits; studentized randomization p-value"
             f" ({common.permutations} permutations)"
@@ -190,26 +192,3 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
         null_draws=null,
         notes={"beta": fit.beta, "cohorts": len(sample.sizes), "p_normal": normal_p},
     )
-
-
-def _permuted_statistics(
-    sample: TimingSample,
-    theta: np.ndarray,
-    zero: np.ndarray,
-    beta: float | None,
-    permutations: int,
-    seed: int | None,
-) -> np.ndarray:
-    """Studentized estimates with timing re-assigned among the units of each block."""
-    generator = np.random.default_rng(seed)
-    members = [np.flatnonzero(sample.block == b) for b in np.unique(sample.block)]
-    statistics = np.empty(permutations)
-    order = np.arange(len(sample.block))
-    for draw in range(permutations):
-        for rows in members:
-            order[rows] = generator.permutation(rows)
-        fit: TimingFit = fit_timing(sample.outcomes[order], sample.sizes, sample.starts, theta, zero, beta)
-        statistics[draw] = (
-            fit.estimate / fit.std_error if fit.std_error > 0 else np.sign(fit.estimate) * np.inf
-        )
-    return statistics

@@ -60,6 +60,46 @@ def fit_timing(
     )
 
 
+def permuted_statistics(
+    outcomes: NDArray[np.float64],
+    block: NDArray[np.intp],
+    sizes: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    theta: NDArray[np.float64],
+    zero: NDArray[np.float64],
+    beta: float | None,
+    *,
+    permutations: int,
+    seed: int | np.random.SeedSequence | None,
+) -> NDArray[np.float64]:
+    """Studentized estimates (permutations,) with timing re-assigned among the units of each block.
+
+    Parameters
+    ----------
+    block : (units,) codes
+    permutations, seed
+        Number of re-assignments and what they are drawn from; the others as in `fit_timing`.
+    """
+    generator = np.random.default_rng(seed)
+    members = [np.flatnonzero(block == b) for b in np.unique(block)]
+    statistics = np.empty(permutations)
+    order = np.arange(len(block))
+    for draw in range(permutations):
+        for rows in members:
+            order[rows] = generator.permutation(rows)
+        fit = fit_timing(outcomes[order], sizes, starts, theta, zero, beta)
+        statistics[draw] = (
+            fit.estimate / fit.std_error if fit.std_error > 0 else np.sign(fit.estimate) * np.inf
+        )
+    return statistics
+
+
+def permutation_p_value(statistic: float, null: NDArray[np.float64]) -> float:
+    """Two-sided p-value of a studentized estimate among its permutations."""
+    reached = np.count_nonzero(np.abs(null) >= abs(statistic) * (1 - 1e-10))
+    return float((1 + reached) / (1 + len(null)))
+
+
 def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.einsum("ut,ut->u", left, right))
 

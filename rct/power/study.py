@@ -143,7 +143,7 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
     if len(study.truth.treatments) > 1 or study.trial.analysis.covariates:
         return None
     if spec.estimator == "staggered":
-        return _timing_promise(spec)
+        return _timing_promise(study, spec)
     by_exposure = spec.options.get("effect") == "exposure-time"
     plain = {"effect", "average"} >= set(spec.options) and (not by_exposure or "average" in spec.options)
     if spec.estimator != "poisson" or not plain:
@@ -155,11 +155,17 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
     )
 
 
-def _timing_promise(spec: "AnalysisSpec") -> TimingPromise | None:
+def _timing_promise(study: Study, spec: "AnalysisSpec") -> TimingPromise | None:
     aggregate = spec.options.get("aggregate", "simple")
     if aggregate == "event":
         return None
-    return TimingPromise(analysis.label(spec), spec.options.get("estimator", "efficient"), aggregate)
+    return TimingPromise(
+        name=analysis.label(spec),
+        estimator=spec.options.get("estimator", "efficient"),
+        aggregate=aggregate,
+        permutations=analysis.timing_permutations(study.trial, spec),
+        seed=study.seed,
+    )
 
 
 def _draw(study: Study, replicate: int, *, measured: bool) -> "tuple[Any, Any]":

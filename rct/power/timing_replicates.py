@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rct.errors import EstimationError
 from rct.frequentist.random_timing import BETA, Estimator
-from rct.frequentist.random_timing_variance import fit_timing
+from rct.frequentist.random_timing_variance import fit_timing, permutation_p_value, permuted_statistics
 from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contrasts, effect_weights
 from rct.power.replicates import Replicates
 
@@ -15,17 +15,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_PERMUTED = 200
+
+
 @dataclass(frozen=True)
 class TimingPromise:
-    """A promised analysis of randomized timing; in power its p-values are the normal ones.
+    """A promised analysis of randomized timing.
 
-    The studentized permutation test has the same power to first order (Roth & Sant'Anna 2023, section 3.3),
-    and costs a thousand times as much.
+    Attributes
+    ----------
+    name : str
+    estimator, aggregate : str
+        As in `rct.frequentist.staggered`.
+    permutations : int
+        For the studentized randomization p-value; 0: the normal one. A replicate of more than 200 units
+        has the normal one in any case, for thousands of permutations of it would take hours.
+    seed : int
     """
 
     name: str
     estimator: Estimator
     aggregate: Aggregate
+    permutations: int = 0
+    seed: int = 0
     rerandomizes: Literal[False] = False
 
     def analyse(self, replicates: Replicates, *, alpha: float, only_p: bool) -> "pd.DataFrame":  # noqa: ARG002
@@ -47,7 +59,7 @@ class TimingPromise:
         starts = np.where(replicates.starts == 0, periods + 1, replicates.starts)
         per_measured = replicates.counts.shape[1] / replicates.sizes.sum()
         change = replicates.untreated_rate * (replicates.ratio - 1)
-        found = np.empty((len(replicates.counts), 3))
+        found = np.empty((len(replicates.counts), 4))
         for number, (counts, sequence) in enumerate(zip(replicates.counts, replicates.assigned, strict=True)):
             first = starts[sequence]
             order = np.argsort(first, kind="stable")
@@ -56,9 +68,17 @@ class TimingPromise:
             weights = effect_weights(cohorts, sizes, periods, self.aggregate)
             shares = comparison_shares(cohorts, sizes, periods, last_only=self.estimator == "sun-abraham")
             theta, zero = contrasts(cohorts, weights, shares)
-            fit = fit_timing(counts[order] * per_measured, sizes, cohorts, theta, zero, BETA[self.estimator])
-            found[number] = (weights * change).sum(), fit.estimate, fit.std_error
-        truth, estimate, std_error = found.T
+            data = (sizes, cohorts, theta, zero, BETA[self.estimator])
+            fit = fit_timing(counts[order] * per_measured, *data)
+            p_value = 2 * ndtr(-abs(fit.estimate) / fit.std_error) if fit.std_error > 0 else np.nan
+            if self.permutations and len(order) <= MOST_PERMUTED and fit.std_error > 0:
+                null = permuted_statistics(
+                    counts[order] * per_measured, replicates.blocks[order], *data,
+                    permutations=self.permutations, seed=self.seed,
+                )  # fmt: skip
+                p_value = permutation_p_value(fit.estimate / fit.std_error, null)
+            found[number] = (weights * change).sum(), fit.estimate, fit.std_error, p_value
+        truth, estimate, std_error, p_values = found.T
         std_error = np.where(std_error > 0, std_error, np.nan)
         half_width = ndtri(1 - alpha / 2) * std_error
         return pd.DataFrame(
@@ -68,7 +88,7 @@ class TimingPromise:
                 "std_error": std_error,
                 "covered": np.abs(estimate - truth) <= half_width,
                 "excludes_null": np.abs(estimate) > half_width,
-                "p_value": 2 * ndtr(-np.abs(estimate / std_error)),
+                "p_value": p_values,
             }
         )
 

@@ -79,11 +79,19 @@ def test_many_clusters_in_batch_are_the_estimator_on_the_panel(replicate):
     assert row["p_value"] == pytest.approx(single.p_value, rel=1e-7)
 
 
-def test_both_promises_find_a_strong_effect_and_their_intervals_cover():
-    frame = power.simulate(TRIAL, effects={"force": 0.3}, sims=128, seed=1).frame
+def test_where_the_trial_re_randomizes_the_p_value_is_the_permutation_test_s(replicate):
+    panel, batch = replicate
+    promise = TimingPromise("t", "efficient", "simple", permutations=99, seed=5)
+    row = promise.analyse(batch, alpha=0.05, only_p=False).iloc[0]
+    single = rct.frequentist.staggered(panel, "force", permutations=99, seed=5)
+    assert row["p_value"] == single.p_value
+    assert row["p_value"] != pytest.approx(single.notes["p_normal"])
+
+
+def test_both_promises_find_a_strong_effect():
+    frame = power.simulate(TRIAL, effects={"force": 0.2}, sims=32, draws=99, seed=1).frame
     assert set(frame["analysis"]) == {"staggered simple", "poisson"}
     assert (frame["power"] > 0.8).all()
-    assert (frame["coverage"] > 0.88).all()
 
 
 def test_a_cohort_of_one_has_no_variance():
