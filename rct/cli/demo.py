@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 DESIGN = "louisville_icat"
 SEED = "rct demo"
-PANEL_SEED = 6
-"""The first with events of every outcome at all twelve exposure times: no mean borrows from a neighbour."""
+PANEL_SEED = 1
 STEPS = 7
 SIMS = {"quick": 128, "full": 1000}
 QUICK_DRAWS = 999

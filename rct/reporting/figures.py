@@ -117,7 +117,7 @@ def rates_figure(panel: "Panel", assignment: "Assignment", words: "ReportUnits")
     figure, axes = new_figure([1.9] * len(panel.outcomes) + [1.0])
     told = []
     for place, outcome in enumerate(panel.outcomes):
-        lines = rate_lines(panel, outcome)
+        lines = rate_lines(panel, outcome, per=words.period_factor(outcome))
         unit = words.period_unit(outcome)
         draw_rates(axes[place], lines, arms=panel.treatments, title=words.label(outcome), unit=unit)
         told.append(

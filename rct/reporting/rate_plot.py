@@ -17,21 +17,20 @@ if TYPE_CHECKING:
     from rct.panel import Panel
 
 MOST_SEQUENCES = 3
-PER = 100
 THIN = 0.05
 
 
 @dataclass(frozen=True)
 class RateLine:
-    """Events per 100 units of exposure, period by period; NaN where a group has next to no exposure."""
+    """Events per so much exposure, period by period; NaN where a group has next to no exposure."""
 
     label: str
     arm: str
     rates: "NDArray[np.float64]"
 
 
-def rate_lines(panel: "Panel", outcome: str) -> list[RateLine]:
-    """Sum events and exposure by group and period.
+def rate_lines(panel: "Panel", outcome: str, *, per: int) -> list[RateLine]:
+    """Sum events and exposure by group and period, as events per `per` units of exposure.
 
     Groups are the sequences where there are at most three; otherwise the units not in training at the time,
     and those in training, arm by arm. Transition rows belong to no group, and a group
@@ -51,7 +50,7 @@ def rate_lines(panel: "Panel", outcome: str) -> list[RateLine]:
     for (name, group), table in sums.groupby(level=["label", "group"]):
         by_period = table.droplevel(["label", "group"]).reindex(range(1, panel.periods + 1))
         enough = by_period["exposure"] >= THIN * whole.reindex(by_period.index)
-        rates = (PER * by_period["count"] / by_period["exposure"]).where(enough).to_numpy(dtype=float)
+        rates = (per * by_period["count"] / by_period["exposure"]).where(enough).to_numpy(dtype=float)
         lines.append(RateLine(str(name), str(group), rates))
     return sorted(lines, key=lambda line: (line.arm != "", line.label))
 

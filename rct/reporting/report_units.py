@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from rct.trial import Trial
 
 PERIODS_PER_YEAR = {"day": 365.25, "week": 365.25 / 7, "month": 12.0, "quarter": 4.0}
-PER = 100
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,19 @@ class ReportUnits:
     denominators: dict[str, str]
 
     @property
+    def per(self) -> int:
+        """How many measured units a rate is per: 100 officers, but one division or agency."""
+        return 100 if self.measured == "officer" else 1
+
+    @property
+    def _measured(self) -> str:
+        return f"{self.per} {self.measured_plural}" if self.per > 1 else self.measured
+
+    def period_factor(self, outcome: str) -> int:
+        """Give the factor from events per unit of exposure and period to `period_unit`."""
+        return 100 if outcome in self.denominators else self.per
+
+    @property
     def randomized_plural(self) -> str:
         """Several randomized units."""
         return plural(self.randomized)
@@ -49,16 +61,18 @@ class ReportUnits:
     def period_unit(self, outcome: str) -> str:
         """Name what a rate by period is per: "100 officers per month"."""
         own = self.denominators.get(outcome)
-        return f"{PER} {own}" if own else f"{PER} {self.measured_plural} per {self.period}"
+        return f"100 {own}" if own else f"{self._measured} per {self.period}"
 
     def rate_unit(self, outcome: str) -> str:
         """Name what a rate over several periods is per: "100 officers per year"."""
         own = self.denominators.get(outcome)
-        return f"{PER} {own}" if own else f"{PER} {self.measured_plural} per year"
+        return f"100 {own}" if own else f"{self._measured} per year"
 
     def rate_factor(self, outcome: str) -> float:
         """Give the factor from events per unit of exposure to `rate_unit`."""
-        return PER * (1.0 if outcome in self.denominators else PERIODS_PER_YEAR[self.period])
+        if outcome in self.denominators:
+            return 100.0
+        return self.per * PERIODS_PER_YEAR[self.period]
 
 
 def report_units(trial: "Trial") -> ReportUnits:

@@ -76,7 +76,7 @@ def test_limits_beyond_the_picture_end_in_arrows():
 
 
 def test_rates_are_events_by_exposure(panel):
-    lines = {line.label: line.rates for line in rate_lines(panel, "force")}
+    lines = {line.label: line.rates for line in rate_lines(panel, "force", per=100)}
     frame = panel.frame.query("period == 6 and treated > 0")
     treated = next(rates for label, rates in lines.items() if label.startswith("in training"))
     assert treated[5] == pytest.approx(100 * frame["force"].sum() / frame["exposure"].sum())
@@ -87,7 +87,9 @@ def test_a_group_with_next_to_no_exposure_has_no_rate(panel):
     frame = panel.frame
     lonely = (frame["treated"] > 0) & (frame["period"] == 5)
     thin = replace(panel, frame=frame.assign(exposure=frame["exposure"].where(~lonely, 0.01)))
-    treated = next(line.rates for line in rate_lines(thin, "force") if line.label.startswith("in training"))
+    treated = next(
+        line.rates for line in rate_lines(thin, "force", per=100) if line.label.startswith("in training")
+    )
     assert np.isnan(treated[4])
     assert treated[5] > 0
 

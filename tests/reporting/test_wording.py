@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rct.reporting.analyses import primary_rows
-from rct.reporting.report_units import plural, report_units
+from rct.reporting.report_units import ReportUnits, plural, report_units
 from rct.reporting.wording import assumption, finding
 from rct.trial import Trial
 
@@ -93,3 +93,12 @@ def test_units_that_are_randomized_by_their_id_are_called_by_their_kind(trial):
     own = Trial.parse(trial.to_toml().replace('randomize = "division"', 'randomize = "officer_id"'))
     assert report_units(own).randomized_plural == "officers"
     assert report_units(trial).randomized_plural == "divisions"
+
+
+def test_rates_are_per_hundred_officers_but_per_division_where_divisions_are_measured():
+    officers = ReportUnits("division", "officer", "month", {}, {"force": "encounters"})
+    assert officers.rate_unit("injury") == "100 officers per year"
+    assert (officers.period_unit("force"), officers.period_factor("force")) == ("100 encounters", 100)
+    divisions = ReportUnits("division", "division", "month", {}, {})
+    assert (divisions.rate_unit("force"), divisions.rate_factor("force")) == ("division per year", 12.0)
+    assert (divisions.period_unit("force"), divisions.period_factor("force")) == ("division per month", 1)
