@@ -6,6 +6,7 @@ division-month sd .10), force .05 a month, ratio .75; own NumPy simulator of 3,0
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,7 @@ def test_a_wedge_gets_power_for_both_its_answers():
 
 def test_workers_and_the_number_of_replicates_do_not_change_a_replicate():
     alone = power.simulate(TRIAL, sims=130, seed=5)
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         shared = power.simulate(TRIAL, sims=130, seed=5, executor=pool)
     pd.testing.assert_frame_equal(alone.replicates, shared.replicates, check_exact=True)
     fewer = power.simulate(TRIAL, sims=64, seed=5).replicates
