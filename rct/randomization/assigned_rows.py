@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rct.errors import DataError
 from rct.schedule import period_labels
 
 if TYPE_CHECKING:
@@ -42,3 +43,28 @@ def assigned_rows(allocation: "Allocation") -> "pd.DataFrame":
         "received", "exposure", "block", "probability",
     ]  # fmt: skip
     return rows[columns].sort_values(["unit", "period"], ignore_index=True)
+
+
+def with_covariates(rows: "pd.DataFrame", allocation: "Allocation") -> "pd.DataFrame":
+    """Add the roster's columns that the trial names under `analysis.covariates`, the same in every period.
+
+    A column whose every value reads as a number becomes one; any other stays text.
+
+    Raises
+    ------
+    DataError
+        For a covariate that the roster does not have.
+    """
+    import pandas as pd
+
+    trial, roster = allocation.trial, allocation.roster
+    for name in trial.analysis.covariates:
+        if name not in roster:
+            raise DataError(
+                f'the roster has no column "{name}", which analysis.covariates names; '
+                f"it has {', '.join(map(str, roster.columns))}"
+            )
+        of_unit = roster.set_index(trial.units.id)[name]
+        number = pd.to_numeric(of_unit, errors="coerce")
+        rows[name] = rows["unit"].map(number if number.notna().all() else of_unit)
+    return rows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rct.errors import DataError, TrialError
 from rct.identifiers import listed
 from rct.panel import Panel
-from rct.randomization.assigned_rows import assigned_rows
+from rct.randomization.assigned_rows import assigned_rows, with_covariates
 from rct.records.condition import columns_of, satisfied
 from rct.records.counting import CountingRule, count_events
 from rct.records.incident_files import read_incidents
@@ -85,12 +85,14 @@ def build_panel(
         rows[outcome.name] = _counts(trial, outcome, rules[outcome.name], raw, placement, rows, problems)
         _note_unexposed(rows, outcome.name, problems)
     last = [f"exposure:{name}" for name in own]
+    ordered = rows[[*(name for name in rows if name not in last), *last]].copy()
     return Panel(
-        rows[[*(name for name in rows if name not in last), *last]],
+        with_covariates(ordered, allocation),
         tuple(outcome.name for outcome in trial.outcomes),
         tuple(outcome.name for outcome in trial.outcomes if outcome.fractional),
-        problems=problems.frame(),
-        meta=_meta(trial, placement, rules),
+        trial.analysis.covariates,
+        problems.frame(),
+        _meta(trial, placement, rules),
     )
 
 

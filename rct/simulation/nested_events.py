@@ -69,7 +69,16 @@ def count_outcomes(
         if nested:
             chance = truth.nested_probabilities(parent, log_effects)
             counts[nested] = thin(rng, events, chance, truth.injury_overlap)
+        for outcome in [parent, *nested]:
+            counts[outcome] = count_persons(rng, counts[outcome], truth.persons[outcome])
     return counts
+
+
+def count_persons(
+    rng: "np.random.Generator", events: "npt.NDArray[np.int64]", persons: float
+) -> "npt.NDArray[np.int64]":
+    """Turn events into persons: one, and a Poisson number more, so that their mean is `persons`."""
+    return events if persons == 1 else events + rng.poisson(events * (persons - 1))
 
 
 def _given(joint: "npt.NDArray[np.float64]", taken: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":

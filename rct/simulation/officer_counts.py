@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rct.simulation.cluster_totals import draw_rate_factors
-from rct.simulation.nested_events import thin
+from rct.simulation.nested_events import count_persons, thin
 from rct.simulation.truth import Truth
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def draw_counts(
             happened[1:] = thin(rng, happened[0], chance, truth.injury_overlap)
         officers = _officers(rng, incidents, activity, companies)
         for outcome, events in zip([parent, *nested], happened, strict=True):
-            _add(counts[outcome], incidents, events, officers, truth.counting[outcome])
+            persons = count_persons(rng, events, truth.persons[outcome])
+            _add(counts[outcome], incidents, persons, officers, truth.counting[outcome])
     return counts
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rct.panel import Panel
-from rct.randomization.assigned_rows import assigned_rows
+from rct.randomization.assigned_rows import assigned_rows, with_covariates
 from rct.simulation.officer_counts import draw_counts
 from rct.simulation.truth import Effects, declared_truth
 
@@ -64,4 +64,5 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
         "design_hash": trial.design_hash,
     }
     fractional = tuple(outcome.name for outcome in trial.outcomes if outcome.fractional)
-    return Panel(rows, truth.outcomes, fractional, meta=meta)
+    rows = with_covariates(rows, allocation)
+    return Panel(rows, truth.outcomes, fractional, trial.analysis.covariates, meta=meta)

@@ -34,6 +34,8 @@ class Truth:
     counting : tuple of str
         For each outcome whether an incident counts for its first officer ("first"), for every officer
         involved ("every"), or in shares ("share").
+    persons : tuple of float
+        For each outcome the mean number of persons that an incident with such an event adds to its count.
     heterogeneity : float
         Gamma shape of officer rates; infinite where all are alike.
     cluster_sd, cluster_period_sd : float
@@ -52,6 +54,7 @@ class Truth:
     ratios: Mapping[str, Mapping[str, float]]
     parents: tuple[int, ...]
     counting: tuple[str, ...]
+    persons: tuple[float, ...]
     heterogeneity: float
     cluster_sd: float
     cluster_period_sd: float
@@ -85,7 +88,8 @@ class Truth:
 
     def incident_rate(self, outcome: int) -> float:
         """Incidents led by a measured unit in a period, so that its own count has the declared rate."""
-        return self.rates[outcome] / (self.mean_size if self.counting[outcome] == "every" else 1.0)
+        officers = self.mean_size if self.counting[outcome] == "every" else 1.0
+        return self.rates[outcome] / (officers * self.persons[outcome])
 
     def nested(self, outcome: int) -> list[int]:
         """Outcomes whose events are part of this outcome's incidents."""
@@ -158,6 +162,7 @@ def declared_truth(trial: "Trial", effects: Effects | None = None) -> Truth:
         ratios=_ratios({**power.effects, **(effects or {})}, names, treatments),
         parents=parents,
         counting=tuple("every" if o.unit_of_count == "report" else o.attribution for o in trial.outcomes),
+        persons=tuple(power.persons.get(name, 1.0) for name in names),
         heterogeneity=power.heterogeneity or math.inf,
         cluster_sd=power.cluster_sd,
         cluster_period_sd=power.cluster_period_sd,

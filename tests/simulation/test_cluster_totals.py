@@ -87,6 +87,23 @@ def test_thinning_gives_the_declared_joint_table():
     assert share == pytest.approx([0.4, 0.24, 0.2 * 0.24], abs=0.005)
 
 
+@pytest.mark.parametrize("by_officer", [False, True])
+def test_several_persons_an_incident_keep_the_declared_rate(by_officer):
+    truth = replace(
+        TRUTH, persons=(1.0, 1.4, 1.0), trend=0.0, heterogeneity=np.inf, cluster_sd=0.0, cluster_period_sd=0.0
+    )
+    sizes, clusters = np.array([40]), np.zeros(40, dtype=np.int64)
+
+    def draw(rng, truth, sizes, effects):
+        if not by_officer:
+            return draw_totals(rng, truth, sizes, effects)
+        return draw_counts(rng, truth, clusters, clusters, effects[:, clusters]).sum(axis=1, keepdims=True)
+
+    draws = many(truth, sizes, np.zeros((3, 1, 5)), draw)
+    assert draws.mean(axis=(0, 2, 3)) == pytest.approx(40 * np.array([0.05, 0.02, 0.012]), rel=0.03)
+    assert draws[:, 1].var() > 1.15 * draws[:, 1].mean()
+
+
 def test_injuries_never_exceed_incidents():
     sizes = np.array([5, 5])
     draws = many(TRUTH, sizes, np.zeros((3, 2, 3)), draw_totals)

@@ -66,3 +66,19 @@ def test_missing_rates_are_named():
     text = TRIAL.to_toml().replace(", officer_injury = 0.012", "")
     with pytest.raises(rct.TrialError, match="does not name officer_injury"):
         rct.simulate(rct.Trial.parse(text), ALLOCATION, seed=1)
+
+
+def test_covariates_that_the_trial_names_come_from_the_roster():
+    trial = rct.Trial.parse(
+        TRIAL.to_toml().replace("alpha = 0.05", 'alpha = 0.05\ncovariates = ["age", "rank"]')
+    )
+    roster = synthetic_roster(trial)
+    roster["age"] = [str(25 + number % 30) for number in range(600)]
+    roster["rank"] = ["sergeant" if number % 9 == 0 else "officer" for number in range(600)]
+    panel = rct.simulate(trial, rct.randomize(trial, roster, seed=1), seed=1)
+    assert panel.covariates == ("age", "rank")
+    first = panel.frame[panel.frame["unit"] == "00001"]
+    assert first["age"].unique().tolist() == [25]
+    assert first["rank"].unique().tolist() == ["sergeant"]
+    with pytest.raises(rct.DataError, match='no column "age"'):
+        rct.simulate(trial, rct.randomize(trial, synthetic_roster(trial), seed=1), seed=1)
