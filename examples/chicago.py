@@ -134,9 +134,7 @@ def table(panel: rct.Panel, results: rct.Estimates) -> str:
         *(_difference_line(results[name].rows[0]) for name in OUTCOMES),
     ]
     if officers == PUBLISHED_OFFICERS:
-        lines.append(
-            "  As published (p-values from 5,000 other permutations; their Monte-Carlo errors reach .0066):"
-        )
+        lines.append("  As published (p-values from 5,000 other permutations, Monte-Carlo errors to .0066):")
         lines += [f"{_digits(name, *figures)}  p {p:.4f}" for name, (*figures, p) in PUBLISHED.items()]
     else:
         lines.append(f"  (The published table is of {PUBLISHED_OFFICERS:,} district officers of these.)")
@@ -157,9 +155,11 @@ def _digits(outcome: str, estimate: float, std_error: float) -> str:
 
 
 def _difference_line(row: rct.Estimate) -> str:
-    digits, p = _digits(row.outcome, row.estimate, row.std_error), row.p_value
-    monte_carlo = (p * (1 - p) / len(row.null_draws)) ** 0.5
-    return f"{digits}  {_percent(row)}  p {p:.4f} (Monte-Carlo error {monte_carlo:.4f})"
+    line = f"{_digits(row.outcome, row.estimate, row.std_error)}  {_percent(row)}  p {row.p_value:.4f}"
+    if row.null_draws is None:
+        return line
+    monte_carlo = (row.p_value * (1 - row.p_value) / len(row.null_draws)) ** 0.5
+    return f"{line} (Monte-Carlo error {monte_carlo:.4f})"
 
 
 def _ratio_line(row: rct.Estimate) -> str:
