@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from rct.analysis_checks import check, notes
+from rct.analysis_checks import check, notes, rehearse
 from rct.analysis_runs import ESTIMATORS, Sample, label, timing_permutations
 from rct.errors import TrialError
 from rct.estimates import Estimate, Estimates
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from rct.trial import Trial
     from rct.trial_tables import AnalysisSpec
 
-__all__ = ["ESTIMATORS", "Sample", "check", "estimate", "label", "notes", "timing_permutations", "trial_seed"]
+__all__ = [
+    "ESTIMATORS",
+    "Sample",
+    "check",
+    "estimate",
+    "label",
+    "notes",
+    "rehearse",
+    "timing_permutations",
+    "trial_seed",
+]
 
 
 def estimate(

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rct.analysis_runs import ESTIMATORS
-from rct.errors import TrialError
+from rct.analysis_runs import ESTIMATORS, Sample, label
+from rct.errors import RctError, TrialError
 
 if TYPE_CHECKING:
     from rct.randomization import Allocation
@@ -25,15 +25,49 @@ def check(trial: "Trial") -> None:
         Naming the analysis, the unknown estimator, option or value, and the nearest known one.
     """
     analysis = trial.analysis
-    named = [("analysis.primary", analysis.primary)]
-    named += [(f"analysis.secondary[{number}]", spec) for number, spec in enumerate(analysis.secondary)]
-    for place, spec in named:
+    labels: list[str] = []
+    for place, spec in _promised(trial):
         _check_spec(place, spec)
+        if label(spec) in labels:
+            raise TrialError(f"{place}: {label(spec)} is promised twice; leave one of them out")
+        labels.append(label(spec))
         inference = spec.inference or analysis.inference
         if inference not in BUILT_INFERENCE:
             raise TrialError(
                 f"{place}: inference = {inference!r} is not available yet; use {' or '.join(BUILT_INFERENCE)}"
             )
+
+
+def rehearse(trial: "Trial", allocation: "Allocation") -> None:
+    """Run every promised analysis but the Bayesian ones once, on made-up counts, before anything is known.
+
+    An effect that the design does not identify, an option that the estimator refuses, a covariate that the
+    roster lacks: each is found here rather than after the data are in.
+
+    Raises
+    ------
+    TrialError
+        Naming the analysis, and why it cannot be run.
+    """
+    import numpy as np
+
+    from rct.panel import Panel
+    from rct.randomization.assigned_rows import assigned_rows, with_covariates
+
+    outcome = trial.outcomes[0]
+    rows = assigned_rows(allocation)
+    rows[outcome.name] = 5 + np.arange(len(rows)) * 7 % 11
+    rows = with_covariates(rows, allocation)
+    meta = {"control": trial.arms.control}
+    panel = Panel(rows, (outcome.name,), (), trial.analysis.covariates, meta=meta)
+    quick = trial.analysis.model_copy(update={"draws": 19})
+    short = trial.model_copy(update={"analysis": quick, "outcomes": (outcome,)})
+    for place, spec in _promised(trial):
+        if spec.estimator != "bayesian":
+            try:
+                ESTIMATORS[spec.estimator].run(Sample(short, panel, allocation, 1), spec)
+            except RctError as error:
+                raise TrialError(f"{place}: {label(spec)} cannot be run in this design: {error}") from error
 
 
 def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
@@ -63,6 +97,14 @@ def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
             f"this trial promises only the {effects.pop()} one; add the other under analysis.secondary."
         )
     return tuple(found)
+
+
+def _promised(trial: "Trial") -> "list[tuple[str, AnalysisSpec]]":
+    secondary = enumerate(trial.analysis.secondary)
+    return [
+        ("analysis.primary", trial.analysis.primary),
+        *((f"analysis.secondary[{number}]", spec) for number, spec in secondary),
+    ]
 
 
 def _check_spec(place: str, spec: "AnalysisSpec") -> None:

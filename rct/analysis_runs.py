@@ -54,12 +54,15 @@ class Answer:
 
 def label(spec: "AnalysisSpec") -> str:
     """Name an analysis in tables: the estimator, and what makes it this one."""
-    options = spec.options
-    details = [str(options[key]) for key in ("effect", "model", "estimator", "aggregate") if key in options]
+    options = dict(spec.options)
+    details = [
+        str(options.pop(key)) for key in ("effect", "model", "estimator", "aggregate") if key in options
+    ]
     if "average" in options:
-        first, last = options["average"]
-        details.append(f"mean of {first}–{last}")
-    return " ".join([spec.estimator, *details])
+        details.append("mean of {}–{}".format(*options.pop("average")))
+    options.pop("baseline", None)  # changes the percent, not the analysis
+    details += [f"{name}={value}" for name, value in options.items()]
+    return " ".join([spec.estimator, *details, *([f"({spec.inference})"] if spec.inference else [])])
 
 
 def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
@@ -67,10 +70,14 @@ def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
 
     randomization = (spec.inference or sample.trial.analysis.inference) == "randomization"
     options = _with_covariates(sample, spec)
+    if randomization and sample.panel.frame["block"].nunique() > 1:
+        # The test holds periods within blocks; a fit beside it that did not would be another model.
+        options = {"fixed_effects": ("unit", "block:period")} | options
     constant = options.get("effect", "constant") == "constant"
 
     def tests(outcome: str) -> list[Estimate]:
-        return _rerandomized(sample, outcome, {"covariates": options.get("covariates", ())})
+        shared = {key: value for key, value in options.items() if key in ("covariates", "fixed_effects")}
+        return _rerandomized(sample, outcome, shared)
 
     def one(outcome: str) -> list[Estimate]:
         fitted = _rows(poisson(sample.panel, outcome, level=sample.level, **options))
@@ -145,10 +152,15 @@ def _randomization_test(sample: Sample, spec: "AnalysisSpec") -> Answer:
 
 
 def timing_permutations(trial: "Trial", spec: "AnalysisSpec") -> int:
-    """Give the permutations behind a p-value of randomized timing: the trial's draws, if it has any."""
-    draws = trial.analysis.draws
-    randomization = (spec.inference or trial.analysis.inference) == "randomization"
-    return int(spec.options.get("permutations", draws if randomization and draws != "exact" else 0))
+    """Give the permutations behind a p-value of randomized timing: the trial's draws, if it has any.
+
+    The space of a staggered roll-out is never small, so "exact" stands for 9,999 of its permutations.
+    """
+    if "permutations" in spec.options:
+        return int(spec.options["permutations"])
+    if (spec.inference or trial.analysis.inference) != "randomization":
+        return 0
+    return 9999 if trial.analysis.draws == "exact" else trial.analysis.draws
 
 
 def _staggered(sample: Sample, spec: "AnalysisSpec") -> Answer:

@@ -242,9 +242,19 @@ def _outcomes(trial: "Trial") -> Iterator[tuple[Place, str]]:
 
 
 def _analysis(trial: "Trial") -> Iterator[tuple[Place, str]]:
-    average = trial.analysis.primary.options.get("average")
-    if isinstance(average, tuple) and len(average) == 2 and not 1 <= average[0] <= average[1]:
-        yield ("analysis", "primary"), f"analysis.primary: average = {list(average)} is no window of periods"
+    named: list[tuple[Place, str, Any]] = [
+        (("analysis", "primary"), "analysis.primary", trial.analysis.primary)
+    ]
+    named += [
+        (("analysis", "secondary", number), f"analysis.secondary[{number}]", spec)
+        for number, spec in enumerate(trial.analysis.secondary)
+    ]
+    for place, what, spec in named:
+        for option in {"average", "baseline"} & set(spec.options):
+            window = spec.options[option]
+            if not _is_window(window):
+                shown = list(window) if isinstance(window, tuple) else repr(window)
+                yield place, f"{what}: {option} = {shown} is no window of periods; write [first, last]"
     for column in _repeated(trial.analysis.covariates):
         yield ("analysis", "covariates"), f'analysis.covariates names "{column}" twice'
 
@@ -267,6 +277,11 @@ def _power(trial: "Trial") -> Iterator[tuple[Place, str]]:
     for name, persons in trial.power.persons.items():
         if persons < 1:
             yield ("power", "persons"), f"power.persons.{name}: {persons} is less than one person an incident"
+
+
+def _is_window(value: object) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and all(type(end) is int for end in value)
+    return pair and 1 <= value[0] <= value[1]  # type: ignore[index]
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

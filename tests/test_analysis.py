@@ -142,6 +142,65 @@ def test_a_promise_that_cannot_be_kept_is_refused_before_anything_runs(old, new,
         rct.estimate(trial, PANEL, allocation=ALLOCATION)
 
 
+def test_the_same_promise_twice_is_refused_and_another_inference_is_another_promise():
+    twice = '{ estimator = "poisson", effect = "constant" }, { estimator = "poisson", effect = "constant" },'
+    trial = trial_with(secondary=('{ estimator = "poisson", effect = "constant" },', twice))
+    with pytest.raises(rct.TrialError, match=r"secondary\[1\]: poisson constant is promised twice"):
+        analysis.check(trial)
+    analysis.check(
+        trial_with(secondary=('"constant" },', '"constant" }, { estimator = "poisson", effect = "constant", '
+                              'inference = "cluster-robust" },'))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("average = [1, 12]", "average = [1, 22]"),
+            r"analysis.primary: .* exposure times of ICAT with data",
+        ),
+        (('effect = "constant"', "quadrature = 3"), r"secondary\[0\]: .* not built yet"),
+        (('effect = "constant"', 'cluster = "nosuch"'), "no column 'nosuch'"),
+        (("alpha = 0.05", 'alpha = 0.05\ncovariates = ["age"]'), 'no column "age"'),
+    ],
+)
+def test_an_analysis_the_design_cannot_carry_is_found_before_there_are_data(change, message):
+    trial = trial_with(change=change)
+    analysis.check(trial)
+    with pytest.raises(rct.RctError, match=message):
+        analysis.rehearse(trial, rct.randomize(trial, synthetic_roster(trial), seed=1))
+
+
+def test_an_effect_that_is_not_identified_is_found_before_there_are_data():
+    wedge = TEXT[TEXT.index("[schedule]") : TEXT.index("[[outcomes]]")]
+    trial = rct.Trial.parse(
+        TEXT.replace(wedge, '[schedule]\nkind = "parallel"\nperiod = "month"\nperiods = 6\n').replace(
+            'effect = "exposure-time", average = [1, 12]', 'effect = "constant", inference = "cluster-robust"'
+        )
+    )
+    with pytest.raises(rct.TrialError, match="explained by the fixed effects"):
+        analysis.rehearse(trial, rct.randomize(trial, synthetic_roster(trial), seed=1))
+
+
+def test_the_promises_of_the_shipped_designs_can_be_kept():
+    analysis.rehearse(TRIAL, ALLOCATION)
+
+
+def test_in_a_blocked_trial_the_fit_beside_the_test_is_of_the_same_model():
+    text = trial_with().to_toml().replace('id = "officer_id"', 'id = "officer_id"\nblock = ["area"]')
+    trial = rct.Trial.parse(text.replace("average = [1, 12]", "average = [1, 9]"))
+    roster = synthetic_roster(TRIAL).query("division < 'Division 9'")
+    roster["area"] = roster["division"].map(lambda name: "east" if name < "Division 5" else "west")
+    allocation = rct.randomize(trial, roster, seed=2)
+    panel = rct.simulate(trial, allocation, seed=5)
+    row = list(rct.estimate(trial, panel, allocation=allocation)["force"])[1]
+    fit = rct.frequentist.poisson(panel, "force", fixed_effects=("unit", "block:period"))
+    assert row.estimate == pytest.approx(fit.estimate, abs=1e-6)
+    assert row.std_error == fit.std_error
+    assert "block:period" in row.method
+
+
 def test_the_seed_is_the_trials_own_or_follows_from_its_hash():
     assert analysis.trial_seed(TRIAL) == 20181101
     assert analysis.trial_seed(TRIAL, 5) == 5
@@ -163,3 +222,9 @@ def test_few_clusters_and_an_unattainable_alpha_are_told():
     notes = " ".join(analysis.notes(TRIAL, few))
     assert "cannot reach significance at 0.05: with 6 distinct allocations" in notes
     assert "3 randomized units are few" in notes
+
+
+@pytest.mark.parametrize("window", ["[1]", '"x"', "[3, 2]", "[0, 4]", "[1.5, 3]"])
+def test_a_window_that_is_none_is_refused_with_its_line(window):
+    with pytest.raises(rct.TrialError, match="is no window of periods"):
+        trial_with(change=("average = [1, 12]", f"average = {window}"))

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def fit_totals(counts: NDArray[np.float64], dose: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Fit unit and period effects and one treatment coefficient.
+def fit_totals(
+    counts: NDArray[np.float64], dose: NDArray[np.float64], blocks: NDArray[np.int64]
+) -> tuple[float, float, float]:
+    """Fit unit effects, period effects within blocks, and one treatment coefficient.
 
     Parameters
     ----------
     counts, dose : (units, periods)
+    blocks : (units,) codes
 
     Returns
     -------
@@ -38,7 +41,7 @@ def fit_totals(counts: NDArray[np.float64], dose: NDArray[np.float64]) -> tuple[
         counts=counts.ravel().astype(float),
         exposure=np.ones(units * periods),
         unit=unit,
-        effects=(period,),
+        effects=(blocks[unit] * periods + period,),
         term=np.where(treated > 0, 0, -1),
         dose=treated,
         n_terms=1,

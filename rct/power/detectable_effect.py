@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.errors import RctError
 from rct.power.diagnosands import diagnose
-from rct.power.study import declared_study
+from rct.power.study import Study, declared_study
 from rct.power.trial_power import all_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rct.trial import Trial
+    from rct.trial_tables import Outcome
 
 STRONGEST = 0.02
 HALVINGS = 7
@@ -94,7 +95,6 @@ def detectable(
 
     if not trial.analysis.alpha < power < 1:
         raise RctError(f"power must lie between alpha ({trial.analysis.alpha:g}) and 1, not {power:g}")
-    primary = analysis.label(trial.analysis.primary)
     found: dict[float, pd.DataFrame] = {}
 
     def at(ratio: float) -> "pd.DataFrame":
@@ -108,28 +108,33 @@ def detectable(
                 seed=analysis.trial_seed(trial, seed),
                 only_p=True,
             )
-            frame = diagnose(all_blocks(study, sims, executor, None), trial.analysis.alpha)
-            found[ratio] = frame[frame["analysis"] == primary].groupby("outcome")[["power", "mc_error"]].min()
+            found[ratio] = _primary_power(study, all_blocks(study, sims, executor, None))
             if progress is not None:
                 progress(len(found), len(trial.outcomes) * (HALVINGS + 1))
         return found[ratio]
 
-    rows = []
-    for outcome in trial.outcomes:
-        sign = 1.0 if outcome.direction == "decrease" else -1.0
-
-        def enough(size: float, name: str = outcome.name, sign: float = sign) -> bool:
-            return bool(at(math.exp(sign * size))["power"][name] >= power)
-
-        size = _bisect(enough)
-        if size is None:
-            rows.append((outcome.name, math.nan, math.nan, math.nan, math.nan))
-        else:
-            ratio = math.exp(sign * size)
-            reached = at(ratio).loc[outcome.name].to_dict()
-            rows.append((outcome.name, ratio, 100 * (ratio - 1), reached["power"], reached["mc_error"]))
+    rows = [_smallest(outcome, at, power) for outcome in trial.outcomes]
     columns = ["outcome", "ratio", "percent_change", "power", "mc_error"]
     return Detectable(pd.DataFrame(rows, columns=columns), power, sims)
+
+
+def _primary_power(study: Study, replicates: "pd.DataFrame") -> "pd.DataFrame":
+    """Give power and its Monte-Carlo error by outcome, of the arm that is hardest to tell."""
+    frame = diagnose(replicates, study.trial.analysis.alpha)
+    own = frame[frame["analysis"] == analysis.label(study.trial.analysis.primary)]
+    return own.groupby("outcome")[["power", "mc_error"]].min()
+
+
+def _smallest(
+    outcome: "Outcome", at: Callable[[float], "pd.DataFrame"], power: float
+) -> tuple[str, float, float, float, float]:
+    sign = 1.0 if outcome.direction == "decrease" else -1.0
+    size = _bisect(lambda size: bool(at(math.exp(sign * size))["power"][outcome.name] >= power))
+    if size is None:
+        return outcome.name, math.nan, math.nan, math.nan, math.nan
+    ratio = math.exp(sign * size)
+    reached = at(ratio).loc[outcome.name].to_dict()
+    return outcome.name, ratio, 100 * (ratio - 1), reached["power"], reached["mc_error"]
 
 
 def _bisect(enough: Callable[[float], bool]) -> float | None:

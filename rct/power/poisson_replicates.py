@@ -62,12 +62,15 @@ class PoissonPromise:
         )
 
     def _fits(self, replicates: Replicates) -> ReplicateFits:
-        """Fit all replicates together where clusters are few (CR2), one by one where they are many (CR1)."""
+        """Fit all replicates together, or one by one where clusters are many (CR1) or blocked."""
         import numpy as np
 
         dose = replicates.doses[replicates.assigned]
-        if self.average is None and dose.shape[1] >= FEW_CLUSTERS:
-            each = [fit_totals(own, given) for own, given in zip(replicates.counts, dose, strict=True)]
+        blocks = replicates.blocks
+        if self.average is None and (dose.shape[1] >= FEW_CLUSTERS or len(np.unique(blocks)) > 1):
+            each = [
+                fit_totals(own, given, blocks) for own, given in zip(replicates.counts, dose, strict=True)
+            ]
             return ReplicateFits(*np.array(each).T)
         return fit_batch(replicates.counts.astype(float), *self._design(replicates, dose))
 

@@ -9,7 +9,7 @@ from rct.power.poisson_replicates import PoissonPromise
 from rct.power.replicates import Promise, Replicates
 from rct.power.timing_replicates import TimingPromise
 from rct.randomization import randomize
-from rct.randomization.assigned_rows import assigned_rows
+from rct.randomization.assigned_rows import assigned_rows, with_covariates
 from rct.simulation import Effects, Truth, declared_truth, synthetic_roster
 from rct.simulation.cluster_totals import draw_totals
 from rct.simulation.officer_counts import draw_counts
@@ -102,6 +102,7 @@ def declared_study(
     analysis.check(trial)
     units = synthetic_roster(trial) if roster is None else roster
     allocation = randomize(trial, units, seed="power")
+    analysis.rehearse(trial, allocation)
     promised = trial.analysis.model_copy(update={"draws": draws})
     short = trial.model_copy(update={"analysis": promised})
     study = Study(short, allocation, declared_truth(trial, effects), seed, only_p)
@@ -145,8 +146,14 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
     if spec.estimator == "staggered":
         return _timing_promise(study, spec)
     by_exposure = spec.options.get("effect") == "exposure-time"
+    blocked = len(study.allocation.blocks) > 1
     plain = {"effect", "average"} >= set(spec.options) and (not by_exposure or "average" in spec.options)
-    if spec.estimator != "poisson" or not plain:
+    if (
+        spec.estimator != "poisson"
+        or not plain
+        or study.trial.schedule.transition
+        or (by_exposure and blocked)
+    ):
         return None
     return PoissonPromise(
         name=analysis.label(spec),
@@ -235,9 +242,10 @@ def _slow(study: Study, specs: "list[AnalysisSpec]", replicate: int) -> "pd.Data
     rows = assigned_rows(allocation)
     for number, name in enumerate(study.truth.outcomes):
         rows[name] = counts[number].ravel()
+    rows = with_covariates(rows, allocation)
     fractional = tuple(o.name for o in study.trial.outcomes if o.fractional)
     meta = {"simulated": True, "control": study.trial.arms.control}
-    panel = Panel(rows, study.truth.outcomes, fractional, meta=meta)
+    panel = Panel(rows, study.truth.outcomes, fractional, study.trial.analysis.covariates, meta=meta)
     sample = analysis.Sample(study.trial, panel, allocation, study.seed)
     found = []
     for spec in specs:

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rct.errors import EstimationError
 from rct.frequentist.random_timing import BETA, Estimator
 from rct.frequentist.random_timing_variance import fit_timing, permutation_p_value, permuted_statistics
 from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contrasts, effect_weights
 from rct.power.replicates import Replicates
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
 
@@ -64,7 +61,6 @@ class TimingPromise:
             first = starts[sequence]
             order = np.argsort(first, kind="stable")
             cohorts, sizes = np.unique(first, return_counts=True)
-            _require_variance(cohorts, sizes)
             weights = effect_weights(cohorts, sizes, periods, self.aggregate)
             shares = comparison_shares(cohorts, sizes, periods, last_only=self.estimator == "sun-abraham")
             theta, zero = contrasts(cohorts, weights, shares)
@@ -90,13 +86,4 @@ class TimingPromise:
                 "excludes_null": np.abs(estimate) > half_width,
                 "p_value": p_values,
             }
-        )
-
-
-def _require_variance(cohorts: "npt.NDArray[np.int64]", sizes: "npt.NDArray[np.int64]") -> None:
-    if (sizes == 1).any():
-        raise EstimationError(
-            f"one randomized unit alone is first treated in period {cohorts[sizes == 1][0]}: a cohort of one "
-            "has no variance, so the staggered estimator cannot be used; cross more units together, or use "
-            "poisson with randomization inference"
         )

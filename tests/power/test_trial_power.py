@@ -124,6 +124,40 @@ def test_the_panel_path_and_the_batch_path_agree_on_the_same_counts():
     assert batch["p_value"] == pytest.approx(test.p_value)
 
 
+def test_batch_and_panel_agree_in_a_blocked_trial_too():
+    """The rows of power come from totals with periods within blocks; the estimators get the panel."""
+    from rct.power.study import _draw, declared_study, run_block
+
+    text = constant_only().to_toml().replace('id = "officer_id"', 'id = "officer_id"\nblock = ["area"]')
+    trial = rct.Trial.parse(text)
+    names = [f"Division {1 + number % 8}" for number in range(160)]
+    roster = pd.DataFrame({"officer_id": [f"{number:03d}" for number in range(160)], "division": names})
+    roster["area"] = roster["division"].map(lambda name: "east" if name < "Division 5" else "west")
+    effects = dict.fromkeys(FORCE_ONLY, 0.5)
+    study = declared_study(trial, roster, effects=effects, draws=199, seed=6)
+    batch = run_block(study, 0, 1).set_index("outcome").loc["force"]
+    sequence, totals = _draw(study, 0, measured=False)
+    frame = study.allocation.frame
+    cells = pd.DataFrame(
+        {
+            "division": np.repeat(frame["unit"], 24), "month": np.tile(np.arange(1, 25), 8),
+            "area": np.repeat(frame["block"], 24), "force": totals[0].ravel(),
+            "first": np.repeat(study.allocation.starts(sequence), 24),
+        }
+    )  # fmt: skip
+    panel = rct.Panel.from_frame(
+        cells, unit="division", period="month", outcomes=["force"], starts="first", block="area"
+    )
+    fit = rct.frequentist.poisson(panel, "force", fixed_effects=("unit", "block:period"))
+    assert batch["estimate"] == pytest.approx(fit.estimate, rel=1e-8)
+    assert batch["std_error"] == pytest.approx(fit.std_error, rel=1e-6)
+    test = rct.frequentist.randomization_test(
+        panel, "force", allocation=study.allocation.starts(study.redraws)
+    )
+    assert batch["p_value"] == pytest.approx(test.p_value, abs=0.011)
+    assert "block:period" in test.method
+
+
 def test_the_verdict_is_in_plain_words_and_names_the_error(monthly):
     assert (
         "A true change of −25 % in use-of-force incidents would be found significant in" in monthly.sentence

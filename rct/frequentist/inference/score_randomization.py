@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rct.errors import EstimationError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -74,6 +76,8 @@ def share_as_extreme(
         The draws are the whole space: the share of them; else (1 + number) / (1 + draws).
     """
     reached = np.abs(null)
+    if not (np.isfinite(reached).all() and np.isfinite(statistic).all()):
+        raise EstimationError("the test statistic is not a finite number in every draw: no p-value exists")
     tolerance = TIE_TOLERANCE * np.maximum(reached.max(axis=-1), np.abs(statistic))
     number = np.count_nonzero(reached >= (np.abs(statistic) - tolerance)[..., None], axis=-1)
     n = null.shape[-1]
