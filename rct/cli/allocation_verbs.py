@@ -40,6 +40,7 @@ def randomize(
     declared = rct.load(trial)
     analysis.check(declared)
     allocation = rct.randomize(declared, read_units(roster, declared), seed=seed)
+    analysis.rehearse(declared, allocation)
     allocation.write(out)
     printer = Printer(as_json=as_json, quiet=quiet)
     print_counts(printer, allocation)

@@ -117,6 +117,8 @@ def _trial_run(trial: "Trial", roster: Path | None) -> "tuple[Allocation | None,
     allocation = rct.randomize(trial, units, seed="check")
     if roster is not None:
         balance_table(allocation)
+    if roster is not None or not trial.analysis.covariates:
+        analysis.rehearse(trial, allocation)
     return allocation, analysis.notes(trial, allocation)
 
 
