@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rct.analysis_checks import check, notes, rehearse
 from rct.analysis_runs import ESTIMATORS, Sample, label, timing_permutations
-from rct.errors import TrialError
+from rct.errors import DataError, TrialError
 from rct.estimates import Estimate, Estimates
+from rct.randomization.assigned_rows import assignment_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def estimate(
     TrialError, EstimationError, DataError
     """
     check(trial)
-    _check_panel(trial, panel)
+    _check_panel(trial, panel, allocation)
     sample = Sample(trial, panel, allocation, trial_seed(trial, seed))
     rows: list[Estimate] = []
     posteriors: dict[str, Posterior] = {}
@@ -80,13 +81,23 @@ def trial_seed(trial: "Trial", seed: int | None = None) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def _check_panel(trial: "Trial", panel: "Panel") -> None:
+def _check_panel(trial: "Trial", panel: "Panel", allocation: "Allocation | None") -> None:
     lacking = [o.name for o in trial.outcomes if o.name not in panel.outcomes]
     if lacking:
         raise TrialError(
             f"the panel has no {', '.join(lacking)}, which {trial.name} promises to estimate; "
             f"it has {', '.join(panel.outcomes)}"
         )
+    counted = panel.meta.get("counting_hash", trial.counting_hash)
+    if counted != trial.counting_hash:
+        raise DataError(
+            "the panel was counted under other [[outcomes]] or [records] than the trial now declares; "
+            "make it again with rct panel (build_panel), or restore the trial file"
+        )
+    if allocation is not None:
+        assigned = assignment_hash(allocation)
+        if panel.meta.get("assignment_hash", assigned) != assigned:
+            raise DataError("the panel was made with another allocation than the one given; give its own")
 
 
 def _adjusted(rows: list[Estimate], method: Literal["holm", "none"]) -> list[Estimate]:
@@ -108,6 +119,7 @@ def _provenance(sample: Sample) -> dict[str, Any]:
         "trial_hash": sample.trial.hash,
         "design_hash": sample.trial.design_hash,
         "roster_hash": allocation.certificate["roster_hash"] if allocation else "",
+        "assignment_hash": sample.panel.meta.get("assignment_hash", ""),
         "panel_hash": sample.panel.hash,
         "seed": str(sample.seed),
         "simulated": bool(sample.panel.meta.get("simulated", False)),

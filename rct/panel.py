@@ -183,7 +183,7 @@ class Panel:
                 f"no row of the panel can be used for {outcome!r}: "
                 "all are in transition, without exposure or missing"
             )
-        return frame.loc[usable].reset_index(drop=True)
+        return frame if usable.all() else frame.loc[usable].reset_index(drop=True)
 
     def require_counts(self, outcome: str, *, asked_by: str) -> None:
         """Refuse fractions in an outcome that was not declared to hold them.
@@ -193,7 +193,7 @@ class Panel:
         DataError
             Naming unit and period of the first fraction.
         """
-        if outcome in self.fractional:
+        if outcome in self.fractional or self.frame[outcome].dtype.kind in "iu":
             return
         values = self.frame[outcome].astype(float)
         fractions = self.frame.loc[values.notna() & (values % 1 != 0)]
@@ -207,11 +207,19 @@ class Panel:
             )
 
     def write(self, path: str | Path) -> Path:
-        """Write the panel as one Parquet file, with problems and provenance in its metadata."""
+        """Write the panel as one Parquet file, with problems and provenance in its metadata.
+
+        Raises
+        ------
+        DataError
+            If the path is a folder.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         target = Path(path)
+        if target.is_dir():
+            raise DataError(f"{target} is a folder; name the file to write, such as panel.parquet")
         target.parent.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
         content = {

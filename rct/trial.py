@@ -101,6 +101,16 @@ class Trial(Design):
         return sha256(self.design_json)
 
     @cached_property
+    def counting_hash(self) -> str:
+        """SHA-256 of what decides which records count, and where; labels and analyses do not."""
+        ignored = ("label", "primary", "direction")
+        outcomes = [
+            {key: value for key, value in outcome.items() if key not in ignored}
+            for outcome in self._document["outcomes"]
+        ]
+        return sha256(canonical_json({"outcomes": outcomes, "records": self._document.get("records", {})}))
+
+    @cached_property
     def table_hashes(self) -> dict[str, str]:
         """SHA-256 of the canonical JSON of each table and key at the top of the file."""
         return {key: sha256(canonical_json({key: value})) for key, value in self._document.items()}

@@ -1,14 +1,17 @@
 """The rows of a panel that an allocation determines: measured units × periods with their assignment."""
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from rct.errors import DataError
+from rct.identifiers import join
 from rct.schedule import period_labels
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rct.randomization.allocation import Allocation
+    from rct.trial import Trial
 
 
 def assigned_rows(allocation: "Allocation") -> "pd.DataFrame":
@@ -68,3 +71,22 @@ def with_covariates(rows: "pd.DataFrame", allocation: "Allocation") -> "pd.DataF
         number = pd.to_numeric(of_unit, errors="coerce")
         rows[name] = rows["unit"].map(number if number.notna().all() else of_unit)
     return rows
+
+
+def panel_meta(trial: "Trial", allocation: "Allocation") -> dict[str, object]:
+    """Say what a panel was made from, so that it is not joined with another trial or allocation."""
+    return {
+        "control": trial.arms.control,
+        "transition": trial.schedule.transition,
+        "trial_hash": trial.hash,
+        "design_hash": trial.design_hash,
+        "counting_hash": trial.counting_hash,
+        "assignment_hash": assignment_hash(allocation),
+    }
+
+
+def assignment_hash(allocation: "Allocation") -> str:
+    """SHA-256 of who follows which sequence, in lower-case hexadecimal."""
+    pairs = allocation.frame[["unit", "sequence"]].itertuples(index=False)
+    parts = (part for unit, sequence in pairs for part in (unit, str(sequence)))
+    return hashlib.sha256(join(allocation.trial.design_hash, *parts)).hexdigest()

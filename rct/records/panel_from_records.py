@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rct.errors import DataError, TrialError
 from rct.identifiers import listed
 from rct.panel import Panel
-from rct.randomization.assigned_rows import assigned_rows, with_covariates
+from rct.randomization.assigned_rows import assigned_rows, panel_meta, with_covariates
 from rct.records.condition import columns_of, satisfied
 from rct.records.counting import CountingRule, count_events
 from rct.records.incident_files import read_incidents
@@ -92,7 +92,7 @@ def build_panel(
         tuple(outcome.name for outcome in trial.outcomes if outcome.fractional),
         trial.analysis.covariates,
         problems.frame(),
-        _meta(trial, placement, rules),
+        panel_meta(trial, allocation) | _meta(placement, rules),
     )
 
 
@@ -233,14 +233,10 @@ def _note_unexposed(rows: "pd.DataFrame", outcome: str, problems: ProblemList) -
         )
 
 
-def _meta(trial: "Trial", placement: Placement, rules: dict[str, CountingRule]) -> dict[str, Any]:
+def _meta(placement: Placement, rules: dict[str, CountingRule]) -> dict[str, Any]:
     records = placement.records
     return {
         "simulated": False,
-        "control": trial.arms.control,
-        "transition": trial.schedule.transition,
-        "trial_hash": trial.hash,
-        "design_hash": trial.design_hash,
         "attribution": {name: rule.words for name, rule in rules.items()},
         "records": len(records),
         "incidents": int(records["key"].nunique()),

@@ -53,9 +53,14 @@ def report(
     ------
     EstimationError
         When there are no estimates to report.
+    DataError
+        When estimates, panel or allocation are of another design or of another randomization.
     """
+    from rct.reporting.provenance import require_one_trial
+
     if not len(results):
         raise EstimationError("there are no estimates to report; run rct.estimate (or `rct estimate`) first")
+    require_one_trial(trial, results, panel, allocation)
     page = _rendered(_context(trial, results, panel, allocation, power))
     return _written_whole(page, Path(path))
 
@@ -93,7 +98,7 @@ def _context(
         "posteriors": posterior_sections(results, words),
         "power": sections.power_section(power, words),
         "data": sections.data_section(panel, words),
-        "mismatches": mismatches(trial, results, panel, allocation),
+        "mismatches": mismatches(trial, results, panel),
         "warnings": warning_groups(rows, words),
         "methods": methods_text(
             trial, results, words, panel=panel, allocation=allocation, assignment=assignment

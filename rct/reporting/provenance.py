@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from rct import __version__
+from rct.errors import DataError
 from rct.reporting.table import Table
 
 if TYPE_CHECKING:
@@ -67,18 +68,42 @@ def amended_tables(trial: "Trial", allocation: "Allocation | None") -> list[str]
     return [] if allocation is None else trial.amendments(allocation.trial)
 
 
-def mismatches(
-    trial: "Trial", results: "Estimates", panel: "Panel | None", allocation: "Allocation | None"
-) -> list[str]:
-    """Say what was given together but was not made from each other."""
+def mismatches(trial: "Trial", results: "Estimates", panel: "Panel | None") -> list[str]:
+    """Say what was given together but was not made from each other, and may still be read with care."""
     found = []
-    if allocation is not None and allocation.trial.design_hash != trial.design_hash:
-        found.append(
-            "The allocation was made for another design than this trial file declares: units, arms, schedule "
-            "or randomization were changed after it."
-        )
     if results.meta.get("trial_hash", trial.hash) != trial.hash:
         found.append("The estimates were made with another version of the trial file than this report's.")
     if panel is not None and results.meta.get("panel_hash", panel.hash) != panel.hash:
         found.append("The estimates were made from another panel than this report's.")
     return found
+
+
+def require_one_trial(
+    trial: "Trial", results: "Estimates", panel: "Panel | None", allocation: "Allocation | None"
+) -> None:
+    """Refuse a report that would join one trial's randomization with another's data or estimates.
+
+    Raises
+    ------
+    DataError
+        Naming what does not belong to this trial.
+    """
+    from rct.randomization.assigned_rows import assignment_hash
+
+    metas = {"estimates": results.meta, "panel": panel.meta if panel is not None else {}}
+    for what, meta in metas.items():
+        if meta.get("design_hash", trial.design_hash) != trial.design_hash:
+            raise DataError(
+                f"the {what} given are of another design than {trial.name} declares; give its own"
+            )
+    if allocation is None:
+        return
+    if allocation.trial.design_hash != trial.design_hash:
+        raise DataError(f"the allocation given is of another design than {trial.name} declares; give its own")
+    assigned = assignment_hash(allocation)
+    for what, meta in metas.items():
+        if (meta.get("assignment_hash") or assigned) != assigned:
+            raise DataError(
+                f"the {what} given were made with another allocation than the one given: this report would "
+                "vouch for a randomization that nobody followed. Give the allocation they were made with."
+            )

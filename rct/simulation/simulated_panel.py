@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rct.panel import Panel
-from rct.randomization.assigned_rows import assigned_rows, with_covariates
+from rct.randomization.assigned_rows import assigned_rows, panel_meta, with_covariates
 from rct.simulation.officer_counts import draw_counts
 from rct.simulation.truth import Effects, declared_truth
 
@@ -54,14 +54,10 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     for outcome, name in enumerate(truth.outcomes):
         whole = truth.counting[outcome] != "share"
         rows[name] = counts[outcome].ravel().astype("int64" if whole else "float64")
-    meta = {
+    meta = panel_meta(trial, allocation) | {
         "simulated": True,
         "effects": {name: dict(ratios) for name, ratios in truth.ratios.items()},
         "seed": seed,
-        "control": trial.arms.control,
-        "transition": trial.schedule.transition,
-        "trial_hash": trial.hash,
-        "design_hash": trial.design_hash,
     }
     fractional = tuple(outcome.name for outcome in trial.outcomes if outcome.fractional)
     rows = with_covariates(rows, allocation)
