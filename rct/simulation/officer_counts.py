@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rct.simulation.cluster_totals import draw_rate_factors
 from rct.simulation.nested_events import count_persons, thin
-from rct.simulation.truth import Truth
+from rct.simulation.truth import Truth, truncated_mean_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +55,10 @@ def draw_counts(
     factors = draw_rate_factors(rng, truth, int(clusters.max()) + 1, periods)
     mean = activity[:, None] * factors[clusters]
     counts = np.zeros(log_effects.shape)
+    small = _smallness(truth, companies)[:, None]
     for parent in (outcome for outcome, within in enumerate(truth.parents) if within < 0):
-        led = rng.poisson(truth.incident_rate(parent) * np.exp(log_effects[parent]) * mean)
+        rate = truth.incident_rate(parent) * (small if truth.counting[parent] == "every" else 1.0)
+        led = rng.poisson(rate * np.exp(log_effects[parent]) * mean)
         incidents = _expand(rng, truth, led, companies)
         nested = truth.nested(parent)
         happened = np.ones((1 + len(nested), len(incidents.lead)), dtype=np.int64)
@@ -68,6 +70,17 @@ def draw_counts(
             persons = count_persons(rng, events, truth.persons[outcome])
             _add(counts[outcome], incidents, persons, officers, truth.counting[outcome])
     return counts
+
+
+def _smallness(truth: Truth, companies: "npt.NDArray[np.int64]") -> "npt.NDArray[np.float64]":
+    """Give the factor (units,) by which companies too small for some incidents must have more of them."""
+    import numpy as np
+
+    sizes = np.bincount(companies)
+    factor = {
+        n: truth.mean_size / truncated_mean_size(truth.mean_size, int(n)) for n in np.unique(sizes) if n
+    }
+    return np.array([factor[n] for n in sizes[companies]])
 
 
 def _expand(

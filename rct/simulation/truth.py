@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rct.errors import TrialError
@@ -170,6 +171,14 @@ def declared_truth(trial: "Trial", effects: Effects | None = None) -> Truth:
         injury_overlap=power.injury_overlap,
         mean_size=mean_incident_size(power.officers_per_incident),
     )
+
+
+@cache
+def truncated_mean_size(mean: float, largest: int) -> float:
+    """Give the mean of min(1 + Poisson(mean − 1), largest): no incident has more officers than a company."""
+    from scipy.stats import poisson
+
+    return 1 + sum(float(poisson.sf(k, mean - 1)) for k in range(largest - 1))
 
 
 def mean_incident_size(size_weighted: float) -> float:

@@ -71,6 +71,26 @@ def test_shared_incidents_keep_the_rate_and_have_the_declared_size_weighted_mean
     assert (draws[:, 2] <= draws[:, 0]).all()
 
 
+def test_squads_smaller_than_some_incidents_keep_the_declared_rate():
+    truth = replace(
+        TRUTH, rates=(0.4, 0.1, 0.05), counting=("every",) * 3, mean_size=2.0, trend=0.0,
+        heterogeneity=np.inf, cluster_sd=0.0, cluster_period_sd=0.0,
+    )  # fmt: skip
+    squads = np.repeat(np.arange(10), [2, 3] * 5)
+    draws = many(truth, squads, np.zeros((3, 25, 4)), lambda rng, t, c, e: draw_counts(rng, t, c, c, e))
+    assert draws.mean(axis=(0, 2, 3)) == pytest.approx([0.4, 0.1, 0.05], rel=0.02)
+
+
+def test_units_that_vary_from_period_to_period_vary_by_the_declared_amount():
+    truth = replace(TRUTH, cluster_sd=0.0, cluster_period_sd=0.8, heterogeneity=np.inf, rates=(1.0, 0.1, 0.1))
+    sizes, log_effects = np.array([50]), np.zeros((3, 1, 4))
+    draws = many(truth, sizes, log_effects, draw_totals)[:, 0, 0]
+    _, variance = implied(truth, sizes, log_effects)
+    assert draws.var(axis=0) == pytest.approx(variance[0, 0], rel=0.25)
+    between = np.corrcoef(draws.T)[~np.eye(4, dtype=bool)]
+    assert np.abs(between).max() < 0.1
+
+
 def test_shares_of_incidents_sum_to_incidents():
     truth = replace(TRUTH, counting=("share", "first", "first"), mean_size=2.0)
     clusters = np.zeros(30, dtype=np.int64)

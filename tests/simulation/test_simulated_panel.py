@@ -50,6 +50,28 @@ def test_what_is_written_is_read_back_equal(tmp_path):
     assert rct.Panel.read(tmp_path / "panel.parquet") == panel
 
 
+def test_officers_who_are_randomized_themselves_share_incidents_within_their_block():
+    """Counts of a block vary as a compound Poisson: by the size-weighted mean number of officers."""
+    text = TRIAL.to_toml().replace('randomize = "division"', 'randomize = "officer_id"\nblock = ["division"]')
+    wedge = text[text.index("[schedule]") : text.index("[[outcomes]]")]
+    text = text.replace(wedge, '[schedule]\nkind = "parallel"\nperiod = "month"\nperiods = 40\n\n')
+    for old, new in (
+        ('unit_of_count = "incident"', 'unit_of_count = "report"'),
+        ("officers_per_incident = 1.0", "officers_per_incident = 2.0"),
+        ("cluster_sd = 0.15\ncluster_period_sd = 0.10", ""),
+        ("force = 0.05", "force = 0.5"),
+        ("heterogeneity = 0.6", ""),
+    ):
+        text = text.replace(old, new)
+    trial = rct.Trial.parse(text)
+    allocation = rct.randomize(trial, synthetic_roster(TRIAL), seed=1)
+    panel = rct.simulate(trial, allocation, effects=dict.fromkeys(trial.power.rates, 1.0), seed=1)
+    cells = panel.frame.groupby(["block", "period"])["force"].sum()
+    per_officer = cells / panel.frame.groupby(["block", "period"]).size()
+    assert per_officer.mean() == pytest.approx(0.5, rel=0.03)
+    assert per_officer.var() / per_officer.mean() * (600 / 9) == pytest.approx(2.0, rel=0.25)
+
+
 def test_a_made_up_roster_is_as_even_as_can_be():
     sizes = synthetic_roster(TRIAL)["division"].value_counts()
     assert sorted(sizes) == [66] * 3 + [67] * 6
