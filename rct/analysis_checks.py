@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rct.trial_tables import AnalysisSpec
 
 FEW_CLUSTERS = 40
-BUILT_INFERENCE = ("randomization", "cluster-robust")
+BUILT_INFERENCE = ("randomization", "cluster-robust", "wild-bootstrap")
+# What a wild bootstrap knows of the options of poisson.
+BOOTSTRAP_OPTIONS = frozenset({"fixed_effects", "covariates", "cluster", "correction", "effect", "average"})
 
 
 def check(trial: "Trial") -> None:
@@ -32,8 +34,10 @@ def check(trial: "Trial") -> None:
         inference = spec.inference or analysis.inference
         if inference not in BUILT_INFERENCE:
             raise TrialError(
-                f"{place}: inference = {inference!r} is not available yet; use {' or '.join(BUILT_INFERENCE)}"
+                f"{place}: inference = {inference!r} is not available yet; use {', '.join(BUILT_INFERENCE)}"
             )
+        if inference == "wild-bootstrap":
+            _check_bootstrap(place, spec)
 
 
 def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
@@ -76,6 +80,19 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
             raise TrialError(f"{place}: {spec.estimator} has no option {name!r}{_nearest(name, known)}")
         if isinstance(value, str) and known[name] and value not in known[name]:
             raise TrialError(f"{place}: {name} = {value!r} is not known{_nearest(value, known[name])}")
+
+
+def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:
+    if spec.estimator != "poisson":
+        if spec.inference is not None:
+            raise TrialError(f'{place}: inference = "wild-bootstrap" is of poisson, not of {spec.estimator}')
+        return
+    unknown = sorted(set(spec.options) - BOOTSTRAP_OPTIONS)
+    if unknown:
+        raise TrialError(
+            f'{place}: {", ".join(unknown)} cannot be combined with inference = "wild-bootstrap";'
+            ' use "cluster-robust"'
+        )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -146,12 +146,13 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
         return _timing_promise(study, spec)
     by_exposure = spec.options.get("effect") == "exposure-time"
     plain = {"effect", "average"} >= set(spec.options) and (not by_exposure or "average" in spec.options)
-    if spec.estimator != "poisson" or not plain:
+    inference = spec.inference or study.trial.analysis.inference
+    if spec.estimator != "poisson" or not plain or inference == "wild-bootstrap":
         return None
     return PoissonPromise(
         name=analysis.label(spec),
         average=tuple(spec.options["average"]) if by_exposure else None,
-        rerandomizes=(spec.inference or study.trial.analysis.inference) == "randomization",
+        rerandomizes=inference == "randomization",
     )
 
 

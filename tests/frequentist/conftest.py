@@ -16,7 +16,8 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def references():
     """Values of other tools by name: value, se, tolerance, tool and version."""
-    return {item["id"]: item for item in json.loads((HERE / "reference_values.json").read_text())}
+    files = HERE.glob("*reference_values.json")
+    return {item["id"]: item for file in files for item in json.loads(file.read_text())}
 
 
 def data_file(name):
