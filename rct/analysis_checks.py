@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rct.analysis_runs import ESTIMATORS
+from rct.analysis_runs import ESTIMATORS, timing_permutations
 from rct.errors import TrialError
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def check(trial: "Trial") -> None:
             )
         if inference == "wild-bootstrap":
             _check_bootstrap(place, spec)
+    if analysis.multiplicity == "westfall-young":
+        _require_draws(trial)
 
 
 def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
@@ -92,6 +94,21 @@ def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:
         raise TrialError(
             f'{place}: {", ".join(unknown)} cannot be combined with inference = "wild-bootstrap";'
             ' use "cluster-robust"'
+        )
+
+
+def _require_draws(trial: "Trial") -> None:
+    spec = trial.analysis.primary
+    inference = spec.inference or trial.analysis.inference
+    keeps_draws = {
+        "poisson": inference in ("randomization", "wild-bootstrap"),
+        "randomization_test": True,
+        "staggered": timing_permutations(trial, spec) > 0,
+    }
+    if not keeps_draws.get(spec.estimator, False):
+        raise TrialError(
+            'analysis.multiplicity = "westfall-young" needs the null draws of the primary analysis, which'
+            f' {spec.estimator} with inference = "{inference}" does not make; use "holm"'
         )
 
 

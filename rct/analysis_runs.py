@@ -131,6 +131,7 @@ def _with_test(row: Estimate, tests: Sequence[Estimate], *, constant: bool) -> E
         null_draws=test.null_draws,
         draws_hash=test.draws_hash,
         warning=warnings,
+        notes={**test.notes, **row.notes},
         inference=f"p-value: {test.inference} of the sharp null; "
         f"standard error and interval: {row.inference}",
     )

@@ -69,6 +69,19 @@ def test_primary_p_values_are_adjusted_over_the_outcomes_and_secondary_ones_are_
     )
 
 
+def test_westfall_young_is_taken_from_the_draws_that_the_outcomes_share(results):
+    adjusted = rct.estimate(trial_with(holm="westfall-young"), PANEL, allocation=ALLOCATION)
+    expected = rct.frequentist.adjust(rct.Estimates(results.rows[:3]), method="westfall-young")
+    assert [row.p_adjusted for row in list(adjusted)[:3]] == [row.p_adjusted for row in expected]
+    assert all(row.p_value <= row.p_adjusted for row in list(adjusted)[:3])
+    bootstrapped = trial_with(a=("holm", "westfall-young"), b=('"randomization"', '"wild-bootstrap"'))
+    rows = list(rct.estimate(bootstrapped, PANEL))[:3]
+    assert all(row.p_value <= row.p_adjusted <= 1 for row in rows)
+    without = trial_with(a=("holm", "westfall-young"), b=('"randomization"', '"cluster-robust"'))
+    with pytest.raises(rct.TrialError, match="null draws of the primary"):
+        analysis.check(without)
+
+
 def test_outcomes_share_their_re_randomizations(results):
     assert len({row.draws_hash for row in results}) == 1
 

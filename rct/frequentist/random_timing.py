@@ -190,5 +190,12 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
         n_events=sample.n_events,
         warning=sample.warning,
         null_draws=null,
-        notes={"beta": fit.beta, "cohorts": len(sample.sizes), "p_normal": normal_p},
+        draws_hash="" if null is None else sample.permutations_hash(common.permutations, common.seed),
+        notes={
+            "beta": fit.beta,
+            "cohorts": len(sample.sizes),
+            "p_normal": normal_p,
+            "statistic": fit.estimate / fit.std_error,
+            "exact": False,
+        },
     )

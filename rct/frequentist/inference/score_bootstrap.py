@@ -207,6 +207,7 @@ def _estimate(about: _Description, term: Term, score: _ScoreOfContrast) -> Estim
         notes={
             "statistic": observed,
             "draws": len(null),
+            "exact": signs.exact,
             "dropped_units": sample.dropped_units,
             "dropped_single": sample.dropped_single,
             "dropped_levels": sample.dropped_levels,
