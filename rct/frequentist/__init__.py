@@ -3,8 +3,17 @@
 from rct.frequentist.inference.multiplicity import adjust
 from rct.frequentist.inference.rerandomization import randomization_test
 from rct.frequentist.inference.score_bootstrap import wild_bootstrap
+from rct.frequentist.linear_panel import linear
 from rct.frequentist.mean_differences import difference_in_means
 from rct.frequentist.poisson_fixed_effects import poisson
 from rct.frequentist.random_timing import staggered
 
-__all__ = ["adjust", "difference_in_means", "poisson", "randomization_test", "staggered", "wild_bootstrap"]
+__all__ = [
+    "adjust",
+    "difference_in_means",
+    "linear",
+    "poisson",
+    "randomization_test",
+    "staggered",
+    "wild_bootstrap",
+]

@@ -45,6 +45,22 @@ def chicago():
 
 
 @pytest.fixture(scope="session")
+def chicago_600():
+    """Give the 600 officers with the smallest numbers, and the year of each month."""
+    frame = pd.read_parquet(data_file("chicago_pj.parquet"))
+    frame = frame[frame["uid"] <= 102327].assign(year=lambda f: (f["period"] - 1) // 12)
+    assert frame["uid"].nunique() == 600
+    return Panel.from_frame(
+        frame.assign(cohort=frame["first_trained"]),
+        unit="uid",
+        period="period",
+        outcomes=["complaints", "sustained", "force"],
+        starts="first_trained",
+        covariates=["cohort", "year"],
+    )
+
+
+@pytest.fixture(scope="session")
 def chicago_36_months():
     frame = pd.read_parquet(data_file("chicago_pj.parquet"))
     return chicago_panel("chicago_pj.parquet", frame[frame["period"] <= 36])
