@@ -5,6 +5,7 @@ from rct.frequentist.inference.rerandomization import randomization_test
 from rct.frequentist.inference.score_bootstrap import wild_bootstrap
 from rct.frequentist.linear_panel import linear
 from rct.frequentist.mean_differences import difference_in_means
+from rct.frequentist.overdispersed_counts import negative_binomial
 from rct.frequentist.poisson_fixed_effects import poisson
 from rct.frequentist.random_timing import staggered
 
@@ -12,6 +13,7 @@ __all__ = [
     "adjust",
     "difference_in_means",
     "linear",
+    "negative_binomial",
     "poisson",
     "randomization_test",
     "staggered",
