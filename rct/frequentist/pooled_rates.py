@@ -118,8 +118,8 @@ def _design(sample: ModelSample, covariates: Sequence[str]) -> tuple[NDArray[np.
         names = [*(term.name for term in sample.terms), *covariates]
         raise EstimationError(
             f"{', '.join(names[i] for i in lost)}: explained by the fixed effects or the same in every row,"
-            " so not identified. If everyone crosses in the same period, period effects and treatment are one."
-            " Leave out the effects or the covariate at fault."
+            " so not identified. If everyone crosses in the same period, period effects and treatment are"
+            " one. Leave out the effects or the covariate at fault."
         )
     return np.hstack([wanted, np.delete(nuisance, dependent, axis=1)]), pattern
 
