@@ -100,7 +100,7 @@ def _check_panel(trial: "Trial", panel: "Panel", allocation: "Allocation | None"
             raise DataError("the panel was made with another allocation than the one given; give its own")
 
 
-def _adjusted(rows: list[Estimate], method: Literal["holm", "none"]) -> list[Estimate]:
+def _adjusted(rows: list[Estimate], method: Literal["holm", "westfall-young", "none"]) -> list[Estimate]:
     from rct.frequentist import adjust
 
     return rows if method == "none" else list(adjust(Estimates(tuple(rows)), method=method))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rct.analysis_runs import ESTIMATORS, Sample, label
+from rct.analysis_runs import ESTIMATORS, Sample, label, timing_permutations
 from rct.errors import RctError, TrialError
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rct.trial_tables import AnalysisSpec
 
 FEW_CLUSTERS = 40
-BUILT_INFERENCE = ("randomization", "cluster-robust")
+BUILT_INFERENCE = ("randomization", "cluster-robust", "wild-bootstrap")
+# What a wild bootstrap knows of the options of poisson.
+BOOTSTRAP_OPTIONS = frozenset({"fixed_effects", "covariates", "cluster", "correction", "effect", "average"})
 
 
 def check(trial: "Trial") -> None:
@@ -34,8 +36,12 @@ def check(trial: "Trial") -> None:
         inference = spec.inference or analysis.inference
         if inference not in BUILT_INFERENCE:
             raise TrialError(
-                f"{place}: inference = {inference!r} is not available yet; use {' or '.join(BUILT_INFERENCE)}"
+                f"{place}: inference = {inference!r} is not available yet; use {', '.join(BUILT_INFERENCE)}"
             )
+        if inference == "wild-bootstrap":
+            _check_bootstrap(place, spec)
+    if analysis.multiplicity == "westfall-young":
+        _require_draws(trial)
 
 
 def rehearse(trial: "Trial", allocation: "Allocation") -> None:
@@ -118,6 +124,34 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
             raise TrialError(f"{place}: {spec.estimator} has no option {name!r}{_nearest(name, known)}")
         if isinstance(value, str) and known[name] and value not in known[name]:
             raise TrialError(f"{place}: {name} = {value!r} is not known{_nearest(value, known[name])}")
+
+
+def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:
+    if spec.estimator != "poisson":
+        if spec.inference is not None:
+            raise TrialError(f'{place}: inference = "wild-bootstrap" is of poisson, not of {spec.estimator}')
+        return
+    unknown = sorted(set(spec.options) - BOOTSTRAP_OPTIONS)
+    if unknown:
+        raise TrialError(
+            f'{place}: {", ".join(unknown)} cannot be combined with inference = "wild-bootstrap";'
+            ' use "cluster-robust"'
+        )
+
+
+def _require_draws(trial: "Trial") -> None:
+    spec = trial.analysis.primary
+    inference = spec.inference or trial.analysis.inference
+    keeps_draws = {
+        "poisson": inference in ("randomization", "wild-bootstrap"),
+        "randomization_test": True,
+        "staggered": timing_permutations(trial, spec) > 0,
+    }
+    if not keeps_draws.get(spec.estimator, False):
+        raise TrialError(
+            'analysis.multiplicity = "westfall-young" needs the null draws of the primary analysis, which'
+            f' {spec.estimator} with inference = "{inference}" does not make; use "holm"'
+        )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

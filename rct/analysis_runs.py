@@ -68,7 +68,7 @@ def label(spec: "AnalysisSpec") -> str:
 def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
     from rct.frequentist import poisson
 
-    randomization = (spec.inference or sample.trial.analysis.inference) == "randomization"
+    inference = spec.inference or sample.trial.analysis.inference
     options = _with_covariates(sample, spec)
     if randomization and sample.panel.frame["block"].nunique() > 1:
         # The test holds periods within blocks; a fit beside it that did not would be another model.
@@ -81,19 +81,47 @@ def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
 
     def one(outcome: str) -> list[Estimate]:
         fitted = _rows(poisson(sample.panel, outcome, level=sample.level, **options))
-        if not randomization:
+        if inference == "wild-bootstrap":
+            return _bootstrapped(sample, outcome, options, fitted)
+        if inference != "randomization":
             return fitted
         tested = tests(outcome)
         return [_with_test(row, tested, constant=constant) for row in fitted]
 
     def without(outcome: str, reason: str) -> list[Estimate]:
         blank = _without_estimate(sample, spec, outcome, reason)
-        if not randomization:
+        if inference != "randomization":
             return blank
         tested = tests(outcome)
         return [_with_test(row, tested, constant=False) for row in blank]
 
     return Answer(_over_outcomes(sample, one, without))
+
+
+def _bootstrapped(
+    sample: Sample, outcome: str, options: dict[str, Any], fitted: Sequence[Estimate]
+) -> list[Estimate]:
+    """Give each row the bootstrap's p-value and interval; the standard error stays the fit's own."""
+    from rct.frequentist import wild_bootstrap
+
+    known = {name: value for name, value in options.items() if name != "correction"}
+    tested = wild_bootstrap(
+        sample.panel,
+        outcome,
+        draws=sample.trial.analysis.draws,
+        seed=sample.seed,
+        level=sample.level,
+        **known,
+    )
+    return [
+        replace(
+            test,
+            std_error=row.std_error,
+            inference=f"{test.inference}; interval by inversion; standard error: {row.inference}",
+            notes={**row.notes, **test.notes},
+        )
+        for row, test in zip(fitted, _rows(tested), strict=True)
+    ]
 
 
 def _with_test(row: Estimate, tests: Sequence[Estimate], *, constant: bool) -> Estimate:
@@ -110,6 +138,7 @@ def _with_test(row: Estimate, tests: Sequence[Estimate], *, constant: bool) -> E
         null_draws=test.null_draws,
         draws_hash=test.draws_hash,
         warning=warnings,
+        notes={**test.notes, **row.notes},
         inference=f"p-value: {test.inference} of the sharp null; "
         f"standard error and interval: {row.inference}",
     )

@@ -248,7 +248,7 @@ class Analysis(Table):
     draws: Count | Literal["exact"] = 9999
     covariates: tuple[Name, ...] = ()
     alpha: float = Field(default=0.05, gt=0, lt=1)
-    multiplicity: Literal["holm", "none"] = "holm"
+    multiplicity: Literal["holm", "westfall-young", "none"] = "holm"
     seed: int | str | None = None
     priors: Annotated[dict[str, Any], BeforeValidator(plain_number)] = {}
 

@@ -69,6 +69,19 @@ def test_primary_p_values_are_adjusted_over_the_outcomes_and_secondary_ones_are_
     )
 
 
+def test_westfall_young_is_taken_from_the_draws_that_the_outcomes_share(results):
+    adjusted = rct.estimate(trial_with(holm="westfall-young"), PANEL, allocation=ALLOCATION)
+    expected = rct.frequentist.adjust(rct.Estimates(results.rows[:3]), method="westfall-young")
+    assert [row.p_adjusted for row in list(adjusted)[:3]] == [row.p_adjusted for row in expected]
+    assert all(row.p_value <= row.p_adjusted for row in list(adjusted)[:3])
+    bootstrapped = trial_with(a=("holm", "westfall-young"), b=('"randomization"', '"wild-bootstrap"'))
+    rows = list(rct.estimate(bootstrapped, PANEL))[:3]
+    assert all(row.p_value <= row.p_adjusted <= 1 for row in rows)
+    without = trial_with(a=("holm", "westfall-young"), b=('"randomization"', '"cluster-robust"'))
+    with pytest.raises(rct.TrialError, match="null draws of the primary"):
+        analysis.check(without)
+
+
 def test_outcomes_share_their_re_randomizations(results):
     assert len({row.draws_hash for row in results}) == 1
 
@@ -115,6 +128,36 @@ def test_randomization_inference_needs_the_allocation():
     assert "randomization" not in " ".join(row.inference for row in robust)
 
 
+def test_a_wild_bootstrap_gives_the_p_value_and_the_interval_of_each_poisson_analysis():
+    trial = trial_with(inference=('"randomization"', '"wild-bootstrap"'))
+    rows = list(rct.estimate(trial, PANEL)["force"])
+    for row, options in zip(rows, ({"effect": "exposure-time", "average": (1, 12)}, {}), strict=True):
+        seed = TRIAL.analysis.seed
+        test = rct.frequentist.wild_bootstrap(PANEL, "force", draws=199, seed=seed, **options)
+        fitted = rct.frequentist.poisson(PANEL, "force", **options)
+        assert (row.p_value, row.conf_low, row.conf_high) == (test.p_value, test.conf_low, test.conf_high)
+        assert row.estimate == pytest.approx(fitted.estimate, abs=1e-8)
+        assert row.std_error == fitted.std_error
+        assert "wild cluster bootstrap" in row.inference
+        assert "CR2" in row.inference
+
+
+@pytest.mark.parametrize(
+    ("primary", "message"),
+    [
+        ('{ estimator = "poisson", trends = "unit" }', "trends cannot be combined"),
+        ('{ estimator = "staggered", inference = "wild-bootstrap" }', "is of poisson"),
+    ],
+)
+def test_a_wild_bootstrap_of_what_it_does_not_know_is_refused(primary, message):
+    text = '{ estimator = "poisson", effect = "exposure-time", average = [1, 12] }'
+    changed = trial_with(
+        a=('"randomization"', '"wild-bootstrap"'), b=(f"primary = {text}", f"primary = {primary}")
+    )
+    with pytest.raises(rct.TrialError, match=message):
+        analysis.check(changed)
+
+
 def test_a_panel_without_a_promised_outcome_is_refused():
     fewer = rct.Panel(
         PANEL.frame.drop(columns="officer_injury"), ("force", "citizen_injury"), meta=PANEL.meta
@@ -130,7 +173,7 @@ def test_a_panel_without_a_promised_outcome_is_refused():
         ("average = [1", "averge = [1", "poisson has no option 'averge'; did you mean 'average'"),
         ('"exposure-time"', '"exposure-tme"', "did you mean 'exposure-time'"),
         ('effect = "constant"', 'correction = "CR9"', r"secondary\[0\]: correction = 'CR9' is not"),
-        ('"randomization"', '"hc2"', "'hc2' is not available yet; use randomization or cluster-robust"),
+        ('"randomization"', '"hc2"', "'hc2' is not available yet; use randomization, cluster-robust, wild"),
         ('"poisson", effect = "exp', '"poisson", seed = 3, effect = "exp', "has no option 'seed'"),
     ],
 )  # fmt: skip

@@ -101,7 +101,7 @@ def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> N
     printer.table((*titles, *figures), rows, numeric=figures)
     adjusted = trial.analysis.multiplicity
     if any(_is_adjusted(row) for row in results):
-        printer.say(f"p in brackets: after {adjusted.capitalize()}'s adjustment over the outcomes.")
+        printer.say(f"p in brackets: after {adjusted.title()}'s adjustment over the outcomes.")
     for warning in dict.fromkeys(row.warning for row in results if row.warning):
         named = [words.label(row.outcome) for row in results if row.warning == warning]
         printer.say(f"warning ({', '.join(dict.fromkeys(named))}): {warning}", style="yellow")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 SHOWN_IN_FULL = 10**15
 MULTIPLICITY = {
     "holm": "Holm's adjustment over the outcomes",
+    "westfall-young": "Westfall and Young's adjustment over the outcomes",
     "none": "no adjustment over the outcomes",
 }
 

@@ -1,8 +1,23 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
+from rct.frequentist.estimating_equations import gee
 from rct.frequentist.inference.multiplicity import adjust
 from rct.frequentist.inference.rerandomization import randomization_test
+from rct.frequentist.inference.score_bootstrap import wild_bootstrap
+from rct.frequentist.linear_panel import linear
+from rct.frequentist.mean_differences import difference_in_means
+from rct.frequentist.overdispersed_counts import negative_binomial
 from rct.frequentist.poisson_fixed_effects import poisson
 from rct.frequentist.random_timing import staggered
 
-__all__ = ["adjust", "poisson", "randomization_test", "staggered"]
+__all__ = [
+    "adjust",
+    "difference_in_means",
+    "gee",
+    "linear",
+    "negative_binomial",
+    "poisson",
+    "randomization_test",
+    "staggered",
+    "wild_bootstrap",
+]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,23 +17,14 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
-from rct.frequentist.collapsed_cells import UnitRows
-from rct.frequentist.estimation_sample import Sample, likelihood_rows
+from rct.frequentist.estimation_sample import Sample
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.wald import wald
-from rct.frequentist.integer_codes import dense_codes
-from rct.frequentist.panel_columns import column_codes, covariate_columns
-from rct.frequentist.treatment_terms import (
-    Effect,
-    Term,
-    TreatmentTerms,
-    pool_without_events,
-    treatment_terms,
-)
+from rct.frequentist.model_sample import ModelSample, model_sample
+from rct.frequentist.treatment_terms import Effect, Term
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from rct.panel import Panel
@@ -102,36 +92,24 @@ def poisson(
     """
     _check_options(random_effects, quadrature, trends, effect, average, level)
     panel.require_counts(outcome, asked_by="a Poisson model")
-    rows = panel.rows(outcome)
-    covariate_values, complete = covariate_columns(rows, covariates)
-    if not complete.all():
-        rows, covariate_values = rows.loc[complete].reset_index(drop=True), covariate_values[complete]
-    treatment = treatment_terms(rows, effect)
-    if average is not None:
-        treatment = pool_without_events(treatment, rows["count"].to_numpy(dtype=float), average)
-    sample = likelihood_rows(_unit_rows(rows, treatment, fixed_effects, covariate_values))
-    _require_events(treatment, sample, average)
-    clusters = _clusters(rows, cluster or "cluster", sample)
-    fitted = fit_clustered(sample.rows, clusters, correction)
-    terms = [treatment.terms[i] for i in sample.terms]
+    model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
+    terms = model.terms
+    fitted = fit_clustered(model.sample.rows, model.clusters(cluster or "cluster"), correction)
     _require_identified(terms, list(covariates), fitted.fit)
     describe = _Description(
         outcome=outcome,
         reference=panel.control,
-        cluster=_cluster_name(rows, cluster),
+        cluster=model.cluster_name(cluster),
         method=_method(fixed_effects, covariates),
-        per_dose=bool(np.any((treatment.dose > 0) & (treatment.dose != 1))),
-        left_out=[t.name for i, t in enumerate(treatment.terms) if i not in sample.terms],
+        left_out=[t.name for i, t in enumerate(model.treatment.terms) if i not in model.sample.terms],
         pooled=[f"{time} (as {t.exposure_time})" for t in terms for time in t.also],
-        incomplete=int(np.count_nonzero(~complete)),
+        incomplete=model.incomplete,
         level=level,
     )
-    dress = partial(_estimate, describe, sample, fitted)
-    if average is not None:
-        means = [_mean_over_exposure(terms, arm, average) for arm in dict.fromkeys(t.arm for t in terms)]
-        return _one_or_several([dress(term, contrast, average) for term, contrast in means])
-    single = [dress(term, contrast) for term, contrast in zip(terms, np.eye(len(terms)), strict=True)]
-    return Estimates(tuple(single)) if effect == "exposure-time" else _one_or_several(single)
+    estimates = [_estimate(describe, model, fitted, term, contrast) for term, contrast in model.contrasts()]
+    if effect == "exposure-time" and average is None:
+        return Estimates(tuple(estimates))
+    return _one_or_several(estimates)
 
 
 def _check_options(
@@ -156,51 +134,6 @@ def _check_options(
         raise EstimationError(f"level must lie between 0 and 1, not {level}")
 
 
-def _unit_rows(
-    rows: pd.DataFrame,
-    treatment: TreatmentTerms,
-    fixed_effects: Sequence[str],
-    covariates: NDArray[np.float64],
-) -> UnitRows:
-    others = [name for name in fixed_effects if name != "unit"]
-    return UnitRows(
-        counts=rows["count"].to_numpy(dtype=float),
-        exposure=rows["exposure"].to_numpy(dtype=float),
-        unit=column_codes(rows, "unit"),
-        effects=tuple(column_codes(rows, name) for name in others),
-        term=treatment.term,
-        dose=treatment.dose,
-        n_terms=len(treatment.terms),
-        covariates=covariates,
-        unit_effects="unit" in fixed_effects,
-    )
-
-
-def _clusters(rows: pd.DataFrame, name: str, sample: Sample) -> NDArray[np.intp]:
-    return sample.rows.unit if name == "unit" else dense_codes(column_codes(rows, name)[sample.kept])
-
-
-def _require_events(treatment: TreatmentTerms, sample: Sample, average: tuple[int, int] | None) -> None:
-    lost = [term for i, term in enumerate(treatment.terms) if i not in sample.terms]
-    if not lost:
-        return
-    needed = [t for t in lost if t.exposure_time is None or _within(t, average)]
-    if needed:
-        raise EstimationError(
-            f"no event carries information on {', '.join(t.name for t in needed)}: its log rate ratio has no"
-            " finite estimate. Choose an outcome with more events, or average over exposure times that"
-            " have some; a randomization test needs none."
-        )
-
-
-def _within(term: Term, average: tuple[int, int] | None) -> bool:
-    return (
-        average is not None
-        and term.exposure_time is not None
-        and average[0] <= term.exposure_time <= average[1]
-    )
-
-
 def _require_identified(terms: list[Term], covariates: list[str], fit: FixedEffectsFit) -> None:
     if not fit.collinear:
         return
@@ -217,21 +150,6 @@ def _one_or_several(rows: list[Estimate]) -> Estimate | Estimates:
     return rows[0] if len(rows) == 1 else Estimates(tuple(rows))
 
 
-def _mean_over_exposure(
-    terms: list[Term], arm: str, average: tuple[int, int]
-) -> tuple[Term, NDArray[np.float64]]:
-    first, last = average
-    own = [t for t in terms if t.arm == arm]
-    reached = sorted(time for t in own for time in (t.exposure_time, *t.also) if time is not None)
-    if first < 1 or last < first or not set(range(first, last + 1)) <= set(reached):
-        raise EstimationError(
-            f"average=({first}, {last}): the exposure times of {arm} with data are"
-            f" {', '.join(map(str, reached))}; give a first and a last one of these"
-        )
-    weights = [1 + len(t.also) if t.arm == arm and _within(t, average) else 0 for t in terms]
-    return Term(arm), np.array(weights) / (last - first + 1)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Description:
     """What the estimates of one call have in common."""
@@ -240,7 +158,6 @@ class _Description:
     reference: str
     cluster: str
     method: str
-    per_dose: bool
     left_out: list[str]
     pooled: list[str]
     incomplete: int
@@ -249,13 +166,12 @@ class _Description:
 
 def _estimate(
     describe: _Description,
-    sample: Sample,
+    model: ModelSample,
     fitted: ClusteredFit,
     term: Term,
     contrast: NDArray[np.float64],
-    average: tuple[int, int] | None = None,
 ) -> Estimate:
-    variance = fitted.variance
+    variance, sample = fitted.variance, model.sample
     assert variance is not None  # collinear fits were refused
     contrast = np.r_[contrast, np.zeros(len(fitted.fit.coefficients) - len(contrast))]
     value, std_error, df = (
@@ -266,11 +182,11 @@ def _estimate(
     low, high, p_value = wald(value, std_error, df, describe.level)
     return Estimate(
         outcome=describe.outcome,
-        term=term.name if average is None else f"{term.arm}, mean over exposure times {_span(average)}",
+        term=model.name(term),
         arm=term.arm,
         reference=describe.reference,
         exposure_time=float("nan") if term.exposure_time is None else float(term.exposure_time),
-        estimand=_estimand(term, average, describe.per_dose),
+        estimand=model.estimand(term),
         method=describe.method,
         inference=_inference(fitted.correction, variance, describe.cluster),
         scale="log",
@@ -296,25 +212,6 @@ def _estimate(
             "incomplete_rows": describe.incomplete,
         },
     )
-
-
-def _span(average: tuple[int, int]) -> str:
-    return f"{average[0]}–{average[1]}"
-
-
-def _estimand(term: Term, average: tuple[int, int] | None, per_dose: bool) -> str:
-    ratio = "ITT incidence rate ratio" + (" per unit of dose" if per_dose else "")
-    if average is not None:
-        return f"{ratio}, mean over exposure times {_span(average)}"
-    return f"{ratio}, " + (
-        "constant effect" if term.exposure_time is None else f"exposure time {term.exposure_time}"
-    )
-
-
-def _cluster_name(rows: pd.DataFrame, cluster: str | None) -> str:
-    if cluster not in (None, "cluster"):
-        return str(cluster)
-    return "randomized units" if rows["cluster"].equals(rows["randomized"]) else "cluster"
 
 
 def _method(fixed_effects: Sequence[str], covariates: Sequence[str]) -> str:

@@ -64,7 +64,8 @@ def staggered(
         "simple": by cohort size over all treated cohort-periods; "cohort", "calendar": over cohorts or
         periods; "event": one estimate for each of `event_times` (0 = first treated period).
     event_times : sequence of int, optional
-        Zero and above; all that are identified where absent.
+        0 is the first treated period; all from there on that are identified where absent. Negative times
+        are placebos: nobody is treated yet, so they are zero but for chance if timing was random.
     baseline : (int, int), optional
         First and last period whose mean the percent change is a share of; all periods before anyone is
         treated where absent.
@@ -112,8 +113,10 @@ def _check(
         raise EstimationError(f"aggregate must be simple, cohort, calendar or event, not {aggregate!r}")
     if event_times is not None and aggregate != "event":
         raise EstimationError('event_times belong to aggregate="event"')
-    if event_times is not None and any(time < 0 for time in event_times):
-        raise EstimationError("event times before treatment are not built yet; give times of zero and above")
+    if event_times is not None and -1 in event_times and BETA[estimator] == 1.0:
+        raise EstimationError(
+            f"event time -1 is the period that {estimator} compares with, so zero by construction"
+        )
     if permutations and seed is None:
         raise EstimationError("permutations are random: give a seed with them")
     if not 0 < level < 1:
@@ -173,7 +176,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
         arm=sample.arm,
         reference=panel.control,
         event_time=float("nan") if event_time is None else float(event_time),
-        estimand=f"average effect of assigned timing, events per unit-period ({common.aggregate})",
+        estimand=_estimand(common.aggregate, event_time),
         method=f"randomized timing, {common.estimator}",
         inference=inference,
         scale="difference",
@@ -190,5 +193,18 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
         n_events=sample.n_events,
         warning=sample.warning,
         null_draws=null,
-        notes={"beta": fit.beta, "cohorts": len(sample.sizes), "p_normal": normal_p},
+        draws_hash="" if null is None else sample.permutations_hash(common.permutations, common.seed),
+        notes={
+            "beta": fit.beta,
+            "cohorts": len(sample.sizes),
+            "p_normal": normal_p,
+            "statistic": fit.estimate / fit.std_error,
+            "exact": False,
+        },
     )
+
+
+def _estimand(aggregate: Aggregate, event_time: int | None) -> str:
+    if event_time is not None and event_time < 0:
+        return f"placebo: difference {-event_time} periods before treatment, zero if timing was random"
+    return f"average effect of assigned timing, events per unit-period ({aggregate})"

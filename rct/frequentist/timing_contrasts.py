@@ -35,7 +35,7 @@ def effect_weights(
     aggregate : str
         simple: by cohort size over all effects; cohort: mean over periods, then by size over cohorts;
         calendar: by size over cohorts, then mean over periods; event: by size, `event_time` periods after
-        the first treated one.
+        the first treated one (before it where negative: nobody is treated yet, the effect is zero).
 
     Raises
     ------
@@ -43,13 +43,20 @@ def effect_weights(
         No cohort is treated while another is not yet.
     """
     period = np.arange(1, periods + 1)
-    identified = (period >= starts[:, None]) & (period < starts[-1])
+    identified = period < starts[-1]
     if aggregate == "event":
-        identified &= period == starts[:, None] + event_time
+        identified = identified & (period == starts[:, None] + event_time)
+        identified[starts > periods] = False
+    else:
+        identified = identified & (period >= starts[:, None])
     if not identified.any():
-        where = f" {event_time} periods after its first treated one" if aggregate == "event" else ""
+        if aggregate == "event":
+            raise EstimationError(
+                f"event time {event_time}: no cohort is observed then while another is still untreated:"
+                " nothing to compare with"
+            )
         raise EstimationError(
-            f"no cohort{where} is treated while another is still untreated: nothing to compare with"
+            "no cohort is treated while another is still untreated: nothing to compare with"
         )
     by_size = identified * sizes[:, None].astype(float)
     if aggregate == "cohort":

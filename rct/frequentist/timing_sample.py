@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class TimingSample:
     """What an estimator of randomized timing works on.
 
+    units : names of the randomized units
     outcomes : (units, periods) events per measured unit, sorted by cohort
     sizes, starts : (cohorts,) randomized units and first treated period; beyond `periods` = never
     block : (units,) codes
@@ -28,6 +30,7 @@ class TimingSample:
     """
 
     arm: str
+    units: list[str]
     outcomes: NDArray[np.float64]
     sizes: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -41,6 +44,13 @@ class TimingSample:
     def periods(self) -> int:
         """Number of periods."""
         return int(self.outcomes.shape[1])
+
+    def permutations_hash(self, permutations: int, seed: int | None) -> str:
+        """Hash of the re-assignments of timing: equal where two outcomes share them."""
+        digest = hashlib.sha256("\0".join((*self.units, str(permutations), str(seed))).encode())
+        for codes in (self.block, self.sizes, self.starts):
+            digest.update(np.ascontiguousarray(codes, dtype="<i8").tobytes())
+        return digest.hexdigest()
 
 
 def timing_sample(panel: Panel, outcome: str, arm: str, baseline: tuple[int, int] | None) -> TimingSample:
@@ -70,7 +80,7 @@ def timing_sample(panel: Panel, outcome: str, arm: str, baseline: tuple[int, int
     rows = rows.loc[~early]
     if rows.empty:
         raise EstimationError("every unit is treated from the first period on: there is no untreated outcome")
-    codes, _names = pd.factorize(rows["randomized"])
+    codes, names = pd.factorize(rows["randomized"])
     units = pd.DataFrame({"starts": rows["starts"], "block": rows["block"]}).groupby(codes).first()
     n_measured = int(rows["unit"].nunique())
     totals = _totals(rows, codes, panel.periods)
@@ -82,6 +92,7 @@ def timing_sample(panel: Panel, outcome: str, arm: str, baseline: tuple[int, int
     outcomes = totals[order] * (len(units) / n_measured)
     return TimingSample(
         arm=arm,
+        units=[str(names[i]) for i in order],
         outcomes=outcomes,
         sizes=sizes,
         starts=distinct,

@@ -148,9 +148,11 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
     by_exposure = spec.options.get("effect") == "exposure-time"
     blocked = len(study.allocation.blocks) > 1
     plain = {"effect", "average"} >= set(spec.options) and (not by_exposure or "average" in spec.options)
+    inference = spec.inference or study.trial.analysis.inference
     if (
         spec.estimator != "poisson"
         or not plain
+        or inference == "wild-bootstrap"
         or study.trial.schedule.transition
         or (by_exposure and blocked)
     ):
@@ -158,7 +160,7 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
     return PoissonPromise(
         name=analysis.label(spec),
         average=tuple(spec.options["average"]) if by_exposure else None,
-        rerandomizes=(spec.inference or study.trial.analysis.inference) == "randomization",
+        rerandomizes=inference == "randomization",
     )
 
 

@@ -119,7 +119,7 @@ def _analyses(trial: "Trial", results: "Estimates") -> str:
     several = len({row.outcome for row in results}) > 1
     adjusted = (
         " p-values of the primary analysis are adjusted over the outcomes "
-        f"({analysis.multiplicity.capitalize()})."
+        f"({analysis.multiplicity.title()})."
         if several and analysis.multiplicity != "none"
         else ""
     )

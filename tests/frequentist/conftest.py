@@ -16,7 +16,8 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def references():
     """Values of other tools by name: value, se, tolerance, tool and version."""
-    return {item["id"]: item for item in json.loads((HERE / "reference_values.json").read_text())}
+    files = HERE.glob("*reference_values.json")
+    return {item["id"]: item for file in files for item in json.loads(file.read_text())}
 
 
 def data_file(name):
@@ -41,6 +42,22 @@ def chicago_panel(name, frame=None):
 @pytest.fixture(scope="session")
 def chicago():
     return chicago_panel("chicago_pj.parquet")
+
+
+@pytest.fixture(scope="session")
+def chicago_600():
+    """Give the 600 officers with the smallest numbers, and the year of each month."""
+    frame = pd.read_parquet(data_file("chicago_pj.parquet"))
+    frame = frame[frame["uid"] <= 102327].assign(year=lambda f: (f["period"] - 1) // 12)
+    assert frame["uid"].nunique() == 600
+    return Panel.from_frame(
+        frame.assign(cohort=frame["first_trained"]),
+        unit="uid",
+        period="period",
+        outcomes=["complaints", "sustained", "force"],
+        starts="first_trained",
+        covariates=["cohort", "year"],
+    )
 
 
 @pytest.fixture(scope="session")

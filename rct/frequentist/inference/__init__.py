@@ -1,1 +1,1 @@
-"""Where the uncertainty comes from: cluster-robust variances and re-randomization."""
+"""Where the uncertainty comes from: cluster-robust variances, score bootstrap and re-randomization."""

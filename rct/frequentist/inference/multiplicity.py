@@ -1,12 +1,21 @@
 """Adjustment of p-values for several outcomes."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.inference.score_randomization import TIE_TOLERANCE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-def adjust(estimates: Estimates, *, method: Literal["holm"] = "holm") -> Estimates:
+def adjust(estimates: Estimates, *, method: Literal["holm", "westfall-young"] = "holm") -> Estimates:
     """Adjust p-values over the outcomes, effect by effect.
 
     Rows of the same term, arm, event time and exposure time form a family, one row an outcome. Rows without
@@ -15,14 +24,21 @@ def adjust(estimates: Estimates, *, method: Literal["holm"] = "holm") -> Estimat
     Parameters
     ----------
     estimates : Estimates
-    method : {"holm"}
-        Holm 1979: the i-th smallest of m p-values times m − i + 1, made monotone and at most one. Valid
-        whatever the dependence between the outcomes.
+    method : {"holm", "westfall-young"}
+        "holm" (Holm 1979): the i-th smallest of m p-values times m − i + 1, made monotone and at most one.
+        Valid whatever the dependence between the outcomes. "westfall-young" (Westfall & Young 1993, algorithm
+        2.8): step-down with the smallest p-value of every draw, which uses that outcomes move together; the
+        rows must have kept the statistics of the same draws.
 
     Returns
     -------
     Estimates
         The same rows with `p_adjusted`.
+
+    Raises
+    ------
+    EstimationError
+        "westfall-young" with rows that kept no draws, or not the same ones.
     """
     families: dict[tuple[str, str, str, str], list[int]] = {}
     for number, row in enumerate(estimates):
@@ -30,7 +46,8 @@ def adjust(estimates: Estimates, *, method: Literal["holm"] = "holm") -> Estimat
             families.setdefault(_family(row), []).append(number)
     rows = list(estimates)
     for members in families.values():
-        adjusted = METHODS[method]([rows[number].p_value for number in members])
+        own = [rows[number] for number in members]
+        adjusted = holm([row.p_value for row in own]) if method == "holm" else westfall_young(own)
         for number, p in zip(members, adjusted, strict=True):
             rows[number] = replace(rows[number], p_adjusted=p)
     return replace(estimates, rows=tuple(rows))
@@ -47,7 +64,45 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
-METHODS = {"holm": holm}
+def westfall_young(rows: list[Estimate]) -> list[float]:
+    """Give the step-down smallest-p adjusted p-values, in the order given."""
+    _require_common_draws(rows)
+    p_values = np.stack([_p_of_every_draw(row) for row in rows])
+    observed = np.array([row.p_value for row in rows])
+    order = np.argsort(observed, kind="stable")
+    # The smallest p-value of each draw among this outcome and those with larger observed ones.
+    smallest = np.minimum.accumulate(p_values[order][::-1], axis=0)[::-1]
+    share = np.mean(smallest <= observed[order][:, None] * (1 + TIE_TOLERANCE), axis=1)
+    adjusted = np.empty(len(rows))
+    adjusted[order] = np.maximum.accumulate(share)
+    return [float(p) for p in adjusted]
+
+
+def _require_common_draws(rows: list[Estimate]) -> None:
+    without = [row.outcome for row in rows if row.null_draws is None or "statistic" not in row.notes]
+    if without:
+        raise EstimationError(
+            f"westfall-young needs the statistic of every draw, which {', '.join(without)} did not keep:"
+            ' use a randomization test or a wild bootstrap, or method="holm"'
+        )
+    if len({row.draws_hash for row in rows}) > 1 or not rows[0].draws_hash:
+        raise EstimationError(
+            f"westfall-young needs the same draws for every outcome, but those of"
+            f" {', '.join(row.outcome for row in rows)} differ (draws_hash): test all of them with one"
+            " allocation and one seed"
+        )
+
+
+def _p_of_every_draw(row: Estimate) -> NDArray[np.float64]:
+    """p-value of each draw among the draws; a sample counts the observed statistic among them."""
+    assert row.null_draws is not None  # refused by _require_common_draws
+    size = np.abs(row.null_draws)
+    if not row.notes["exact"]:
+        size = np.r_[abs(float(row.notes["statistic"])), size]
+    ranked = np.sort(size)
+    finite = size[np.isfinite(size)]
+    tolerance = TIE_TOLERANCE * finite.max(initial=0.0)
+    return np.asarray((len(size) - np.searchsorted(ranked, size - tolerance)) / len(size))
 
 
 def _family(row: Estimate) -> tuple[str, str, str, str]:

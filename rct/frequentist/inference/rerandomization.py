@@ -265,6 +265,7 @@ def _dressed(
         notes={
             "statistic": observed,
             "draws": len(null),
+            "exact": redrawn.exact,
             "dropped_units": about.model.sample.dropped_units,
             "smallest_p": redrawn.smallest_p,
         },

@@ -1,0 +1,212 @@
+"""Differences in means against R on a real trial, statsmodels, and cases worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rct.errors import DataError, EstimationError
+from rct.frequentist import difference_in_means, poisson, randomization_test
+from rct.panel import Panel
+
+from .conftest import data_file
+
+DISTRICT_OUTCOMES = ["use_of_force", "all_complaints", "traffic_arrest"]
+
+
+def trial_frame(n=40):
+    """Forty officers in ten blocks, half of the blocks treated with probability 1/4, half with 1/2."""
+    i = np.arange(n)
+    block = i // 4
+    share = np.where(block % 2 == 0, 0.25, 0.5)
+    treated = (i % 4 == 0) | ((block % 2 == 1) & (i % 4 == 2))
+    return pd.DataFrame(
+        {
+            "officer": [f"{k:02d}" for k in i],
+            "block": [f"b{b}" for b in block],
+            "treated": treated.astype(int),
+            "probability": np.where(treated, share, 1 - share),
+            "force": (i * i * 7 + 3 * i) % 11 + block % 2,
+            "before": (i * 5 + block) % 9,
+        }
+    )
+
+
+def trial_panel(frame, **options):
+    options = {"treated": "treated", "probability": "probability", **options}
+    return Panel.from_frame(
+        frame,
+        unit="officer",
+        period=None,
+        outcomes=["force"],
+        block="block",
+        covariates=["before"],
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def district():
+    """The officers of a district of Washington DC: counts, and rates for a thousand officer-years."""
+    frame = pd.read_csv(data_file("washington_dc/bwc_district_1d.csv"))
+    rates = [f"{name}_1000_rate_post" for name in DISTRICT_OUTCOMES]
+    return Panel.from_frame(
+        frame.assign(own=frame["prob_1"].where(frame["Z"] == 1, 1 - frame["prob_1"])),
+        unit="ID_anon",
+        period=None,
+        outcomes=[*rates, *[f"{name}_post" for name in DISTRICT_OUTCOMES]],
+        treated="Z",
+        block="block_id",
+        probability="own",
+        covariates=[f"{name}_1000_rate_pre" for name in DISTRICT_OUTCOMES],
+        fractional=rates,
+    )
+
+
+@pytest.mark.parametrize("outcome", DISTRICT_OUTCOMES)
+def test_r_s_fits_of_a_district_of_washington_are_found_again(district, references, outcome):
+    rate, before = f"{outcome}_1000_rate_post", f"{outcome}_1000_rate_pre"
+    for name, ours in (
+        ("ipw_hc2", difference_in_means(district, rate)),
+        ("pairs_hc2", difference_in_means(district, rate, block_effects=True)),
+        ("lin_hc2", difference_in_means(district, rate, covariates=[before], adjust="lin")),
+        ("poisson_hc0", poisson(district, f"{outcome}_post", fixed_effects=(), correction="CR0")),
+    ):
+        reference = references[f"dc/{outcome}/{name}"]
+        assert ours.estimate == pytest.approx(reference["value"], rel=reference["tolerance"]["rel"])
+        assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
+
+
+def test_officers_without_a_partner_have_leverage_one_and_are_counted(district):
+    ours = difference_in_means(district, "use_of_force_1000_rate_post", block_effects=True)
+    assert (ours.notes["leverage_one"], ours.n_units, ours.df) == (2, 282, pytest.approx(140))
+    assert "2 units of leverage one" in ours.warning
+
+
+@pytest.mark.parametrize("outcome", DISTRICT_OUTCOMES)
+def test_flipping_the_pairs_of_the_district_gives_r_s_p_value(district, references, outcome):
+    rows = district.frame.drop_duplicates("unit").sort_values("unit", ignore_index=True)
+    pair = rows.groupby("block")["unit"].transform("size") == 2
+    code = pd.factorize(rows["block"])[0]
+    flips = np.random.default_rng(5).integers(0, 2, (50_000, code.max() + 1), dtype=np.int8)
+    draws = np.where(pair, np.abs(flips[:, code] - rows["treated"].to_numpy(dtype=np.int8)), rows["treated"])
+
+    rate = rows[f"{outcome}_1000_rate_post"].to_numpy()[pair]
+    observed = abs((2 * rows["treated"].to_numpy()[pair] - 1) @ rate)
+
+    def within_pairs(counts, exposure, doses, arms, null):
+        # Rates are rounded in the file, so draws that tie in counts are apart in the tenth digit, and R takes
+        # them so. A steep increasing function sets them apart by more than the tolerance for ties.
+        ratio = ((2 * doses[:, pair, 0] - 1) @ counts[pair, 0]) / observed
+        return np.sign(ratio) * (2 + np.tanh(1e4 * (abs(ratio) - 1)))
+
+    test = randomization_test(
+        district,
+        f"{outcome}_1000_rate_post",
+        allocation=draws.astype(np.int64),
+        statistic=within_pairs,
+        seed=1,
+    )
+    reference = references[f"dc/{outcome}/pair_flip_p"]
+    assert test.p_value == pytest.approx(reference["value"], abs=reference["tolerance"]["abs"])
+
+
+def test_unequal_probabilities_of_blocks_are_weighted_away():
+    frame = trial_frame()
+    # The blocks differ by 100, treatment does nothing: only weights or block effects see it.
+    frame["force"] = 100.0 * (frame["block"].str[1].astype(int) % 2) + frame.groupby("treated").cumcount() % 2
+    panel = trial_panel(frame)
+    weighted, plain = (difference_in_means(panel, "force", weights=w) for w in ("probability", None))
+    blocked = difference_in_means(panel, "force", weights=None, block_effects=True)
+    assert abs(weighted.estimate) < 1
+    assert abs(blocked.estimate) < 1
+    assert plain.estimate > 20
+
+
+@pytest.mark.parametrize("block_effects", [False, True])
+def test_weights_covariates_and_blocks_equal_statsmodels(block_effects):
+    import statsmodels.formula.api as smf
+
+    frame = trial_frame()
+    formula = "force ~ treated + before" + (" + C(block)" if block_effects else "")
+    theirs = smf.wls(formula, frame, weights=1 / frame["probability"]).fit(cov_type="HC2")
+    ours = difference_in_means(
+        trial_panel(frame), "force", covariates=["before"], block_effects=block_effects
+    )
+    assert ours.estimate == pytest.approx(theirs.params["treated"], rel=1e-10)
+    assert ours.std_error == pytest.approx(theirs.bse["treated"], rel=1e-10)
+
+
+def test_two_groups_of_equal_size_have_neyman_s_variance_and_n_minus_two_degrees():
+    frame = trial_frame().assign(treated=[0, 1] * 20, probability=0.5)
+    ours = difference_in_means(trial_panel(frame), "force")
+    groups = [own["force"] for _, own in frame.groupby("treated")]
+    assert ours.estimate == pytest.approx(groups[1].mean() - groups[0].mean())
+    assert ours.std_error**2 == pytest.approx(sum(g.var() / len(g) for g in groups))
+    assert ours.df == pytest.approx(38)
+    assert ours.baseline == pytest.approx(groups[0].mean())
+
+
+def test_several_arms_are_each_compared_with_control():
+    frame = trial_frame().assign(
+        arm=["A", "B", "usual", "usual"] * 10, probability=[0.25, 0.25, 0.5, 0.5] * 10
+    )
+    frame["treated"] = (frame["arm"] != "usual").astype(int)
+    rows = difference_in_means(trial_panel(frame, arm="arm"), "force")
+    control = frame.loc[frame["arm"] == "usual", "force"].mean()
+    assert [row.arm for row in rows] == ["A", "B"]
+    for row in rows:
+        assert row.estimate == pytest.approx(frame.loc[frame["arm"] == row.arm, "force"].mean() - control)
+
+
+def test_officers_are_added_up_to_the_units_that_were_randomized():
+    frame = trial_frame().assign(squad=lambda f: "s" + (f["officer"].astype(int) // 2).astype(str))
+    frame["treated"] = frame["officer"].astype(int) // 2 % 2
+    ours = difference_in_means(trial_panel(frame, randomized="squad"), "force", weights=None)
+    squads = frame.groupby("squad").agg(rate=("force", "mean"), treated=("treated", "first"))
+    means = squads.groupby("treated")["rate"].mean()
+    assert ours.estimate == pytest.approx(means[1] - means[0])
+    assert (ours.n_clusters, ours.n_units) == (20, 40)
+
+
+def test_periods_before_treatment_are_left_out():
+    frame = trial_frame()
+    long = pd.concat(
+        [frame.assign(month=m, force=frame["force"] * (10 if m < 3 else 1)) for m in (1, 2, 3, 4)]
+    )
+    long["start"] = np.where(long["treated"] == 1, 3, 0)
+    panel = Panel.from_frame(
+        long, unit="officer", period="month", outcomes=["force"], starts="start", probability="probability"
+    )
+    assert difference_in_means(panel, "force").estimate == pytest.approx(
+        difference_in_means(trial_panel(frame), "force").estimate
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda f: f.assign(treated=0), {}, "no row of the panel is treated"),
+        (lambda f: f.assign(treated=1), {}, "nothing to compare with"),
+        (lambda f: f.assign(treated=[1] + [0] * 39), {}, "treated has fewer than two"),
+        (lambda f: f.assign(treated=[0] + [1] * 39), {}, "control has fewer than two"),
+        (lambda f: f.assign(force=0), {}, "all zeros"),
+        (lambda f: f.assign(before=3), {"covariates": ["before"]}, "covariate before is the same"),
+        (lambda f: f.assign(before=f["treated"]), {"covariates": ["before"]}, "before: explained by"),
+        (lambda f: f.assign(probability=np.nan), {}, "probability of the assignment is not known"),
+        (lambda f: f, {"adjust": "lin"}, "name them"),
+        (lambda f: f, {"level": 95}, "level"),
+    ],
+)
+def test_a_design_without_an_answer_is_refused(change, options, message):
+    with pytest.raises(EstimationError, match=message):
+        difference_in_means(trial_panel(change(trial_frame())), "force", **options)
+
+
+def test_a_staggered_trial_is_refused(equal_exposure):
+    with pytest.raises(EstimationError, match="does not begin for all in one period"):
+        difference_in_means(equal_exposure, "force", weights=None)
+
+
+def test_unknown_covariates_are_named():
+    with pytest.raises(DataError, match="age"):
+        difference_in_means(trial_panel(trial_frame()), "force", covariates=["age"])

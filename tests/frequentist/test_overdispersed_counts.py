@@ -1,0 +1,101 @@
+"""Negative binomial regression against statsmodels."""
+
+import numpy as np
+import pytest
+
+from rct.errors import DataError, EstimationError
+from rct.frequentist import negative_binomial, poisson
+from rct.panel import Panel
+
+from .conftest import officer_panel
+
+
+def test_the_joint_fit_of_six_hundred_chicago_officers_is_found_again(chicago_600, references):
+    reference = references["nb2_pooled/sub600/complaints/observed_info"]
+    ours = negative_binomial(chicago_600, "complaints")
+    assert ours.estimate == pytest.approx(reference["value"], rel=reference["tolerance"]["rel"])
+    assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
+    assert ours.notes["dispersion"] == pytest.approx(reference["alpha"], rel=1e-6)
+    assert ours.notes["log_likelihood"] == pytest.approx(reference["llf"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cluster_CR0", "model"])
+def test_the_pooled_poisson_fit_of_the_same_officers_is_found_again(chicago_600, references, name):
+    reference = references[f"poisson_pooled/sub600/complaints/{name}"]
+    options = {"correction": "model"} if name == "model" else {"cluster": "unit", "correction": "CR0"}
+    ours = poisson(chicago_600, "complaints", fixed_effects=("period",), **options)
+    assert ours.estimate == pytest.approx(reference["value"], rel=reference["tolerance"]["rel"])
+    assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
+
+
+def test_the_fixed_effects_fit_of_the_same_officers_is_found_again(chicago_600, references):
+    for name, correction in (("fepois_raw", "CR0"), ("fepois_ssc", "CR1N")):
+        reference = references[f"{name}/sub600/complaints"]
+        ours = poisson(chicago_600, "complaints", cluster="unit", correction=correction)
+        assert ours.estimate == pytest.approx(reference["value"], rel=reference["tolerance"]["rel"])
+        assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
+
+
+def test_exposure_and_covariates_equal_statsmodels(officers, unequal_exposure):
+    import statsmodels.discrete.discrete_model as discrete
+    import statsmodels.formula.api as smf
+
+    frame = officers.assign(hours=officers["hours"])
+    theirs = smf.negativebinomial(
+        "force ~ treated + tenure + C(month)", frame, exposure=frame["hours"].to_numpy()
+    ).fit(method="newton", tol=1e-12, disp=0, maxiter=200)
+    assert isinstance(theirs.model, discrete.NegativeBinomial)
+    ours = negative_binomial(unequal_exposure, "force", covariates=["tenure"])
+    assert ours.notes["dispersion"] == pytest.approx(theirs.params["alpha"], rel=1e-6)
+    assert ours.estimate == pytest.approx(theirs.params["treated"], rel=1e-6)
+    assert ours.std_error == pytest.approx(theirs.bse["treated"], rel=1e-5)
+    assert "rows of a unit as independent" in ours.warning
+
+
+def test_counts_that_vary_less_than_poisson_counts_have_no_dispersion(officers):
+    frame = officers.assign(hours=1.0, force=(officers["officer"].astype(int) + officers["month"]) % 2)
+    panel = officer_panel(frame)
+    ours = negative_binomial(panel, "force")
+    same = poisson(panel, "force", fixed_effects=("period",), correction="model")
+    assert ours.notes["dispersion"] == 0
+    assert (ours.estimate, ours.std_error) == pytest.approx((same.estimate, same.std_error), rel=1e-8)
+
+
+def test_several_arms_have_a_ratio_each(officers):
+    frame = officers.assign(arm=np.where(officers["squad"].isin(["squad 1", "squad 4"]), "A", "B"))
+    frame.loc[frame["start"] == 0, "arm"] = "usual"
+    panel = Panel.from_frame(
+        frame, unit="officer", period="month", outcomes=["force"], starts="start", arm="arm"
+    )
+    assert [(row.arm, row.reference) for row in negative_binomial(panel, "force")] == [
+        ("A", "usual"),
+        ("B", "usual"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda f: f.assign(start=0), {}, "no row of the panel is treated"),
+        (lambda f: f.assign(start=6), {}, "treated: explained by the fixed effects"),
+        (lambda f: f.assign(force=0), {}, "no event in any row"),
+        (lambda f: f.assign(force=f["force"] * (1 - f["treated"])), {}, "no event carries information on"),
+        (lambda f: f.assign(tenure=3), {"covariates": ["tenure"]}, "tenure: explained by"),
+        (lambda f: f, {"fixed_effects": ("unit", "period")}, "takes no unit effects"),
+        (lambda f: f, {"level": 95}, "level"),
+        (
+            lambda f: f.assign(tenure=np.where(f["force"] > 0, 0, 1 + f["month"] % 2)),
+            {"covariates": ["tenure"]},
+            "separation",
+        ),
+    ],
+)
+def test_a_design_without_an_answer_is_refused(officers, change, options, message):
+    with pytest.raises(EstimationError, match=message):
+        negative_binomial(officer_panel(change(officers)), "force", **options)
+
+
+def test_fractions_are_refused(officers):
+    panel = officer_panel(officers.assign(force=officers["force"] / 2))
+    with pytest.raises(DataError, match="fractional values"):
+        negative_binomial(panel, "force")
