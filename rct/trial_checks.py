@@ -26,6 +26,7 @@ def contradictions(trial: "Trial") -> list[tuple[Place, str]]:
     return [
         *_units(trial),
         *_arms(trial),
+        *_scheme(trial),
         *_probabilities(trial),
         *_calendar(trial),
         *_crossings(trial),
@@ -56,6 +57,20 @@ def _arms(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("arms", "probabilities"),
             f"arms.probabilities belong to a parallel trial; a {trial.schedule.kind} one declares who "
             "crosses when under [schedule]",
+        )
+
+
+def _scheme(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    kind = trial.schedule.kind
+    if trial.arms.factors and kind != "parallel":
+        yield ("arms", "factors"), f"arms.factors belong to a parallel trial, not to a {kind} one"
+    if trial.randomization.scheme == "simple" and (
+        kind not in ("parallel", "crossover") or trial.arms.factors
+    ):
+        yield (
+            ("randomization", "scheme"),
+            "simple randomization draws every unit by itself; it belongs to a parallel or crossover trial "
+            "without factors, where no numbers are fixed",
         )
 
 

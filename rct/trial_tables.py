@@ -21,6 +21,8 @@ from pydantic import (
 from rct.schedule import PeriodUnit
 
 LARGEST_DENOMINATOR = 10**9
+MOST_FACTORS = 5
+SCHEMES_BUILT = ("keyed-order", "simple")
 
 
 def exact_share(value: object) -> Fraction:
@@ -77,12 +79,31 @@ def _ratio(value: object) -> object:
 
 
 def _built(value: object) -> object:
-    if value != "keyed-order":
+    if value not in SCHEMES_BUILT:
         raise ValueError(
-            f'scheme "{value}" is not built yet; without [randomization] a trial is randomized by the keyed '
-            "order: completely, within blocks, or by cluster"
+            f'scheme "{value}" is not built yet; built are {", ".join(SCHEMES_BUILT)}. Without '
+            "[randomization] a trial is randomized by the keyed order: completely, within blocks, or by "
+            "cluster"
         )
     return value
+
+
+def _cells(value: object) -> object:
+    """Turn two-level factors into the arms that are their combinations, the first factor varying fastest."""
+    if not isinstance(value, Mapping) or "factors" not in value:
+        return value
+    factors = value["factors"]
+    if "treatments" in value or "probabilities" in value:
+        raise ValueError(
+            "factors make the treatments, in equal shares; leave treatments and probabilities out"
+        )
+    if not isinstance(factors, list | tuple) or not 2 <= len(factors) <= MOST_FACTORS:
+        raise ValueError(f"factors are 2 to {MOST_FACTORS} names of trainings that can be combined")
+    cells = range(1, 2 ** len(factors))
+    return {
+        **value,
+        "treatments": [" + ".join(str(f) for i, f in enumerate(factors) if cell >> i & 1) for cell in cells],
+    }
 
 
 Name = Annotated[str, BeforeValidator(_text)]
@@ -134,11 +155,21 @@ class Arms(Table):
     control: Name
     treatments: tuple[
         Annotated[Treatment, BeforeValidator(_named, json_schema_input_type=str | Treatment)], ...
-    ] = Field(min_length=1)
+    ] = Field(default=(), min_length=1, description="Names, or tables of name, dose and label")
+    factors: tuple[Name, ...] = Field(
+        default=(), description="Instead of treatments: trainings given or not in every combination"
+    )
     probabilities: Annotated[
         Probabilities,
         BeforeValidator(_by_arm_and_block, json_schema_input_type=dict[str, Any]),
     ] = Probabilities()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _combinations(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and not {"treatments", "factors"} & value.keys():
+            raise ValueError("treatments is missing: name the treatments, or factors to combine")
+        return _cells(value)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -178,7 +209,7 @@ class Schedule(Table):
 class Randomization(Table):
     """The scheme, where it is not the plain keyed order."""
 
-    scheme: Annotated[Literal["keyed-order"], BeforeValidator(_built)] = "keyed-order"
+    scheme: Annotated[Literal["keyed-order", "simple"], BeforeValidator(_built)] = "keyed-order"
 
 
 class Outcome(Table):

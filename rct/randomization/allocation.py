@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -19,32 +19,28 @@ from rct.randomization.certificate import (
     make_certificate,
     read_certificate,
 )
+from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text
-from rct.randomization.keyed_order import Block, keyed_assignment, seed_text
+from rct.randomization.keyed_order import Block, seed_text
+from rct.randomization.mechanisms import MECHANISMS, drawn
 from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
-from rct.randomization.random_draws import (
-    BlockOfUnits,
-    Draws,
-    all_draws,
-    permutations,
-    random_draws,
-    smallest_probability,
-    space_size,
-)
+from rct.randomization.random_draws import BlockOfUnits, Draws
 from rct.randomization.rosters import Roster, checked_roster, read_roster
+from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
 from rct.randomization.stepped_wedge_order import stepped_wedge_plan
 from rct.schedule import sequence_table
 from rct.trial import Trial, load
 from rct.trial_tables import Design
 
+    "crossover": crossover_plan,
 SCHEMES: dict[str, Scheme] = {
     "parallel": parallel_plan,
     "stepped-wedge": stepped_wedge_plan,
     "staggered": staggered_plan,
 }
-"""How each ``schedule.kind`` is laid down; all are drawn by the keyed order."""
+"""How each ``schedule.kind`` is laid down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,32 +107,12 @@ class Allocation:
     @cached_property
     def space(self) -> int:
         """Number of distinct allocations that the mechanism can give."""
-        return space_size(self.blocks)
+        return MECHANISMS[self.plan.drawn].space(self.blocks)
 
     @cached_property
     def smallest_p(self) -> float:
-        """Smallest two-sided randomization p-value that can come out.
-
-        The probability of the least probable allocation, doubled where every allocation has a mirror
-        image (two sequences of equal share); with several treatment arms the worst of the comparisons of
-        one arm with the control, the other arms' units held fixed.
-        """
-        arms = [treatment.name for treatment in self.trial.arms.treatments]
-        if len(arms) == 1:
-            shares = {share for _, block in self.blocks for share in block}
-            mirrored = len(self.plan.sequences) == 2 and len(shares) == 1
-            return min(1.0, (2 if mirrored else 1) * smallest_probability(self.blocks))
-        return max(self._pairwise_p(arm) for arm in arms)
-
-    def _pairwise_p(self, arm: str) -> float:
-        compared = [s for s, one in enumerate(self.plan.sequences) if one.arm in (arm, self.control)]
-        orders, mirrored = 1, len(compared) == 2
-        given = self.frame["sequence"].to_numpy()
-        for columns, _ in self.blocks:
-            counts = tuple(int((given[columns] == sequence).sum()) for sequence in compared)
-            orders *= permutations(counts)
-            mirrored = mirrored and len(set(counts)) == 1
-        return min(1.0, (2 if mirrored else 1) / orders)
+        """Smallest two-sided randomization p-value that can come out."""
+        return smallest_p_value(self)
 
     def draws(self, n: int | Literal["exact"], *, seed: int | np.random.SeedSequence | None = None) -> Draws:
         """Draw further allocations under the very same mechanism.
@@ -160,12 +136,12 @@ class Allocation:
             Without a seed, or when the whole space is too large to be enumerated.
         """
         if n == "exact":
-            return all_draws(self.blocks)
+            return MECHANISMS[self.plan.drawn].every(self.blocks)
         if seed is None:
             raise AllocationError("draws need a seed, so that they can be made again: draws(9999, seed=1)")
         if n < 1:
             raise AllocationError(f"{n} draws cannot be made; give 1 or more")
-        return random_draws(self.blocks, n=n, seed=seed)
+        return MECHANISMS[self.plan.drawn].random(self.blocks, n=n, seed=seed)
 
     def starts(self, draws: Draws) -> npt.NDArray[np.int64]:
         """Give the first treated period of each unit in each draw; 0 = never.
@@ -305,7 +281,7 @@ def planned(design: Design, blocks: BlockSizes) -> Plan:
     names = [block_name(block) for block in blocks]
     if len(set(names)) < len(names):
         raise AllocationError("two blocks read the same when their values are joined by a stroke; rename one")
-    return SCHEMES[kind](design, blocks)
+    return replace(SCHEMES[kind](design, blocks), drawn=drawn(design))
 
 
 def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) -> dict[str, int]:
@@ -316,7 +292,7 @@ def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) 
     assigned: dict[str, int] = {}
     for block, units in members.items():
         shares = plan.shares[block]
-        assigned |= keyed_assignment(key, design_hash, block, units=units, shares=shares)
+        assigned |= MECHANISMS[plan.drawn].assignment(key, design_hash, block, units=units, shares=shares)
     return assigned
 
 

@@ -3,25 +3,28 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from rct.errors import AllocationError
 from rct.randomization.keyed_order import Block, Shares
 from rct.schedule import Sequence
 from rct.trial_tables import Design
 
+Drawn = Literal["by order", "by unit", "by cell"]
 BlockSizes = Mapping[Block, int]
 Scheme = Callable[[Design, BlockSizes], "Plan"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sequences in their order, and for each block the exact share of its units in each.
+    """Sequences in their order, for each block the exact share of its units in each, and how it is drawn.
 
-    Declared sizes are shares that leave no remainder, so one rule serves all schemes.
+    Declared sizes are shares that leave no remainder, so one rule serves all schedules.
     """
 
     sequences: tuple[Sequence, ...]
     shares: Mapping[Block, Shares]
+    drawn: Drawn = "by order"
 
 
 def block_name(block: Block) -> str:
@@ -50,7 +53,7 @@ def for_block(design: Design, tables: tuple[Mapping[str, object], ...], block: B
     """Give the keys that a ``by_block`` table holds for this block; none where no table names it."""
     columns = design.units.block
     for table in tables:
-        if tuple(str(table[column]) for column in columns) == block:
+        if tuple(str(table[column]) for column in columns) == block[: len(columns)]:
             return {key: value for key, value in table.items() if key not in columns}
     return {}
 
@@ -65,9 +68,10 @@ def unnamed_blocks(
     AllocationError
         Naming the block, for a misspelt one would otherwise get the general rule.
     """
+    columns = design.units.block
     for table in tables:
-        named = tuple(str(table[column]) for column in design.units.block)
-        if named not in blocks:
+        named = tuple(str(table[column]) for column in columns)
+        if named not in {block[: len(columns)] for block in blocks}:
             raise AllocationError(
                 f"[[{key}]] describes the block {block_name(named)}, which no unit of the roster is in; "
                 f"the blocks are {', '.join(sorted(map(block_name, blocks)))}"
