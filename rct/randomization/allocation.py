@@ -26,7 +26,7 @@ from rct.randomization.mechanisms import MECHANISMS, drawn
 from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws
-from rct.randomization.rosters import Roster, checked_roster, read_roster
+from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
 from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
 from rct.randomization.stepped_wedge_order import stepped_wedge_plan
@@ -34,11 +34,11 @@ from rct.schedule import sequence_table
 from rct.trial import Trial, load
 from rct.trial_tables import Design
 
-    "crossover": crossover_plan,
 SCHEMES: dict[str, Scheme] = {
     "parallel": parallel_plan,
     "stepped-wedge": stepped_wedge_plan,
     "staggered": staggered_plan,
+    "crossover": crossover_plan,
 }
 """How each ``schedule.kind`` is laid down."""
 
