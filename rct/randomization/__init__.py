@@ -3,15 +3,19 @@
 from rct.randomization.allocation import Allocation, randomize
 from rct.randomization.balance import balance_table, block_counts
 from rct.randomization.certificate import LEVELS
+from rct.randomization.commitment import Commitment
+from rct.randomization.committing import commit
 from rct.randomization.rosters import read_roster
 from rct.randomization.verification import Verification, verify
 
 __all__ = [
     "LEVELS",
     "Allocation",
+    "Commitment",
     "Verification",
     "balance_table",
     "block_counts",
+    "commit",
     "randomize",
     "read_roster",
     "verify",

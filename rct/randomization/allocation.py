@@ -17,8 +17,10 @@ from rct.errors import AllocationError
 from rct.randomization.certificate import (
     Certificate,
     make_certificate,
+    pre_committed,
     read_certificate,
 )
+from rct.randomization.commitment import Commitment
 from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text
 from rct.randomization.keyed_order import Block, seed_text
@@ -226,7 +228,7 @@ def randomize(
     roster: pd.DataFrame,
     *,
     seed: str | int | bytes | None = None,
-    commitment: Mapping[str, Any] | str | PathLike[str] | None = None,
+    commitment: Commitment | Mapping[str, Any] | str | PathLike[str] | None = None,
     value: str | None = None,
 ) -> Allocation:
     """Randomize the units of a roster as the trial declares.
@@ -240,24 +242,49 @@ def randomize(
     seed
         Text, integer or bytes; the whole allocation follows from it, the trial's design and the ids.
     commitment, value
-        For pre-committed randomization, which this version does not have yet.
+        Instead of a seed: what was committed to before a public draw (see :func:`rct.commit`), itself or its
+        file, and what was drawn.
 
     Raises
     ------
     DataError
         When the roster cannot be read as declared.
     AllocationError
-        When the design cannot be carried out on this roster.
+        When the design cannot be carried out on this roster, or trial and roster are not those that were
+        committed to.
     """
-    if commitment is not None or value is not None:
-        raise AllocationError("pre-committed randomization is not available yet; give seed= alone")
-    if seed is None:
-        raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
-    key = seed_text(seed)
     checked = checked_roster(roster, trial.units)
     plan = planned(trial, checked.block_sizes)
-    assigned = assign(key, trial.design_hash, checked.blocks, plan)
-    return assembled(trial, checked, make_certificate(trial, checked, plan=plan, assigned=assigned, seed=key))
+    if commitment is None and value is None:
+        if seed is None:
+            raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
+        return assembled(trial, checked, _certified(trial, checked, plan, seed_text(seed)))
+    if seed is not None or commitment is None or value is None:
+        raise AllocationError(
+            "give either a seed, or a commitment together with the value of its round: these make the seed"
+        )
+    promised = Commitment.read(commitment)
+    _require_promised(promised, trial, checked)
+    certificate = _certified(trial, checked, plan, promised.seed(value))
+    return assembled(trial, checked, pre_committed(certificate, promised, value=value))
+
+
+def _certified(trial: Trial, roster: Roster, plan: Plan, key: str) -> Certificate:
+    assigned = assign(key, trial.design_hash, roster.blocks, plan)
+    return make_certificate(trial, roster, plan=plan, assigned=assigned, seed=key)
+
+
+def _require_promised(promised: Commitment, trial: Trial, roster: Roster) -> None:
+    if promised.design_hash != trial.design_hash:
+        raise AllocationError(
+            "the commitment is of another design than this trial's: [units], [arms], [schedule] or "
+            "[randomization] of the trial file were changed after it. Restore them"
+        )
+    if promised.roster_hash != roster.hash:
+        raise AllocationError(
+            f"the commitment is of another roster: a value in the columns that the randomization reads "
+            f"({', '.join(columns_read(trial.units))}), or the rows, were changed after it. Restore them"
+        )
 
 
 def planned(design: Design, blocks: BlockSizes) -> Plan:

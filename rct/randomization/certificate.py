@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -16,12 +16,13 @@ from typing_extensions import TypedDict
 from rct import __version__
 from rct.errors import AllocationError
 from rct.identifiers import listed
+from rct.randomization.commitment import Commitment, CommitmentRecord, beacon_value
 from rct.randomization.keyed_order import Block
 from rct.randomization.plan import Plan, block_name
 from rct.randomization.rosters import Roster
 from rct.trial import Trial
 
-Level = Literal["reproducible"]
+Level = Literal["reproducible", "pre-committed"]
 
 LEVELS: dict[Level, tuple[str, str]] = {
     "reproducible": (
@@ -31,6 +32,13 @@ LEVELS: dict[Level, tuple[str, str]] = {
         "allocation they liked (a wished-for order of nine divisions takes seconds to find), or have made "
         "the whole folder again with another seed. Only a seed that was still unknown when trial and roster "
         "were fixed, and a copy of the commitment held by a third party, rule that out.",
+    ),
+    "pre-committed": (
+        "Trial and roster were fixed before the public draw that gave the seed, so that nobody could have "
+        "chosen the allocation: provided that a third party received the commitment before the draw, that "
+        "its copy agrees with this certificate, and that the value is the one that the source published.",
+        "That there was only one commitment (somebody could deposit several and show the one they liked), "
+        "that the source itself was fair, or that training followed the allocation.",
     ),
 }
 """For each level, what it proves and what it does not."""
@@ -71,6 +79,8 @@ class Certificate(TypedDict):
     proves: str
     does_not_prove: str
     seed: str
+    commitment: NotRequired[CommitmentRecord]
+    value: NotRequired[str]
     design: str
     design_hash: str
     roster_hash: str
@@ -101,6 +111,19 @@ def make_certificate(
         "units": unit_records(roster.blocks, assigned),
         "trial": {"name": trial.name, "hash": trial.hash, "tables": trial.table_hashes},
         "software": {"rct": __version__, "python": platform.python_version()},
+    }
+
+
+def pre_committed(certificate: Certificate, commitment: Commitment, *, value: str) -> Certificate:
+    """Raise a certificate to the level of the commitment and the value that its seed was made from."""
+    proves, does_not_prove = LEVELS["pre-committed"]
+    return {
+        **certificate,
+        "level": "pre-committed",
+        "proves": proves,
+        "does_not_prove": does_not_prove,
+        "commitment": commitment.record,
+        "value": beacon_value(value),
     }
 
 

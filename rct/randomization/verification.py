@@ -23,6 +23,8 @@ from rct.randomization.certificate import (
     read_certificate,
     unit_records,
 )
+from rct.randomization.commitment import Commitment
+from rct.randomization.commitment_check import commitment_problems, held_copy, what_is_open
 from rct.randomization.folder_text import table_text
 from rct.randomization.plan import Plan, block_name
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
@@ -39,13 +41,14 @@ class Verification:
     """What a verification found.
 
     ``ok`` when nothing differs; ``problems`` name each cause; ``level`` says what an honest certificate can
-    prove; ``amendments`` are the tables of the kept trial that were edited afterwards without touching what
-    the randomization rests on.
+    prove, ``does_not_prove`` what this verification leaves open; ``amendments`` are the tables of the kept
+    trial that were edited afterwards without touching what the randomization rests on.
     """
 
     ok: bool
     problems: tuple[str, ...]
     level: str
+    does_not_prove: str
     amendments: tuple[str, ...] = ()
 
 
@@ -53,7 +56,8 @@ def verify(
     certificate_or_folder: Mapping[str, Any] | str | PathLike[str],
     roster: pd.DataFrame,
     *,
-    commitment: Mapping[str, Any] | str | PathLike[str] | None = None,
+    commitment: Commitment | Mapping[str, Any] | str | PathLike[str] | None = None,
+    value: str | None = None,
 ) -> Verification:
     """Make an allocation again from its certificate and a roster, and say what differs.
 
@@ -64,33 +68,44 @@ def verify(
     roster
         The roster as the verifier holds it.
     commitment
-        For pre-committed randomization, which this version does not have yet.
+        The copy of the commitment that a third party received before the draw, or its file. Only with it is
+        a folder found out that was made again as a whole.
+    value
+        What the public source published for the round, as the verifier found it there.
 
     Raises
     ------
     AllocationError
-        When there is no readable certificate.
+        When there is no readable certificate, or the copy is no commitment.
     DataError
         When the roster cannot be read as the certificate's design declares.
     """
-    if commitment is not None:
-        raise AllocationError("pre-committed randomization is not available yet; verify without a commitment")
     folder, certificate = _opened(certificate_or_folder)
+    copy = None if commitment is None else held_copy(commitment)
+    left_open = what_is_open(certificate, copy is not None, value)
     if sha256(certificate["design"]) != certificate["design_hash"]:
         changed = "the certificate's design was edited: it no longer has the certificate's design hash"
-        return Verification(ok=False, problems=(changed,), level=certificate["level"])
+        return Verification(
+            ok=False, problems=(changed,), level=certificate["level"], does_not_prove=left_open
+        )
     design = _certified_design(certificate)
     checked = checked_roster(roster, design.units)
     problems = [*_roster_problems(certificate, checked, design, folder)]
-    if not problems:
+    promised = [*commitment_problems(certificate, copy, value)]
+    if not problems and not promised:
         problems += _assignment_problems(certificate, checked, design)
     amendments: tuple[str, ...] = ()
     if folder is not None:
         problems += [*_kept_tables(folder, certificate, design)]
         trial_problems, amendments = _kept_trial(folder, certificate)
         problems += trial_problems
+    problems = [*promised, *problems]
     return Verification(
-        ok=not problems, problems=tuple(problems), level=certificate["level"], amendments=amendments
+        ok=not problems,
+        problems=tuple(problems),
+        level=certificate["level"],
+        does_not_prove=left_open,
+        amendments=amendments,
     )
 
 
