@@ -64,6 +64,16 @@ def _scheme(trial: "Trial") -> Iterator[tuple[Place, str]]:
     kind = trial.schedule.kind
     if trial.arms.factors and kind != "parallel":
         yield ("arms", "factors"), f"arms.factors belong to a parallel trial, not to a {kind} one"
+    matched = trial.randomization.scheme == "matched"
+    if matched and not trial.randomization.covariates:
+        yield (
+            ("randomization", "covariates"),
+            "matched groups need covariates: the roster columns to match on",
+        )
+    if not matched and trial.randomization.group_size:
+        yield ("randomization", "group_size"), 'group_size belongs to scheme = "matched"'
+    for column in _repeated(trial.randomization.covariates):
+        yield ("randomization", "covariates"), f'randomization.covariates names "{column}" twice'
     if trial.randomization.scheme == "simple" and (
         kind not in ("parallel", "crossover") or trial.arms.factors
     ):

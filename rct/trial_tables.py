@@ -22,7 +22,7 @@ from rct.schedule import PeriodUnit
 
 LARGEST_DENOMINATOR = 10**9
 MOST_FACTORS = 5
-SCHEMES_BUILT = ("keyed-order", "simple")
+SCHEMES_BUILT = ("keyed-order", "simple", "matched")
 
 
 def exact_share(value: object) -> Fraction:
@@ -209,7 +209,11 @@ class Schedule(Table):
 class Randomization(Table):
     """The scheme, where it is not the plain keyed order."""
 
-    scheme: Annotated[Literal["keyed-order", "simple"], BeforeValidator(_built)] = "keyed-order"
+    scheme: Annotated[Literal["keyed-order", "simple", "matched"], BeforeValidator(_built)] = "keyed-order"
+    covariates: tuple[Name, ...] = Field(default=(), description="Roster columns of numbers to match on")
+    group_size: Annotated[int, Strict(), Field(ge=2)] | None = Field(
+        default=None, description="Units in a matched group; absent: as many as there are arms"
+    )
 
 
 class Outcome(Table):
@@ -317,3 +321,8 @@ class Design(Table):
     arms: Arms
     schedule: Schedule
     randomization: Randomization = Randomization()
+
+    @property
+    def further_columns(self) -> tuple[str, ...]:
+        """Roster columns that the scheme reads besides those of ``[units]``."""
+        return self.randomization.covariates

@@ -16,6 +16,7 @@ import pandas as pd
 from rct.errors import AllocationError
 from rct.randomization.certificate import (
     Certificate,
+    certified_blocks,
     make_certificate,
     pre_committed,
     read_certificate,
@@ -24,6 +25,7 @@ from rct.randomization.commitment import Commitment
 from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text
 from rct.randomization.keyed_order import Block, seed_text
+from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
 from rct.randomization.mechanisms import MECHANISMS, drawn
 from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
@@ -208,7 +210,10 @@ class Allocation:
             if not (place / name).is_file():
                 raise AllocationError(f"{place}: {name} is missing from the folder of this allocation")
         trial = load(place / "trial.toml")
-        roster = checked_roster(read_roster(place / "roster.csv"), trial.units)
+        roster = checked_roster(
+            read_roster(place / "roster.csv"), trial.units, covariates=trial.further_columns
+        )
+        roster = in_certified_groups(roster, trial, units=certified_blocks(certificate))
         if trial.design_hash != certificate["design_hash"] or roster.hash != certificate["roster_hash"]:
             raise AllocationError(
                 f"{place}: the trial or roster kept here is not the one in the certificate; rct verify says "
@@ -253,7 +258,8 @@ def randomize(
         When the design cannot be carried out on this roster, or trial and roster are not those that were
         committed to.
     """
-    checked = checked_roster(roster, trial.units)
+    checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
+    checked = in_matched_groups(checked, trial)
     plan = planned(trial, checked.block_sizes)
     if commitment is None and value is None:
         if seed is None:
@@ -283,7 +289,8 @@ def _require_promised(promised: Commitment, trial: Trial, roster: Roster) -> Non
     if promised.roster_hash != roster.hash:
         raise AllocationError(
             f"the commitment is of another roster: a value in the columns that the randomization reads "
-            f"({', '.join(columns_read(trial.units))}), or the rows, were changed after it. Restore them"
+            f"({', '.join(columns_read(trial.units, trial.further_columns))}), or the rows, were changed after "
+            "it. Restore them"
         )
 
 

@@ -127,6 +127,11 @@ def pre_committed(certificate: Certificate, commitment: Commitment, *, value: st
     }
 
 
+def certified_blocks(certificate: Certificate) -> dict[str, list[str]]:
+    """Give the block of every unit, the name of its matched group included."""
+    return {unit["unit"]: unit["block"] for unit in certificate["units"]}
+
+
 def unit_records(blocks: Mapping[str, Block], assigned: Mapping[str, int]) -> list[UnitRecord]:
     """Give every randomized unit with its block and sequence, in byte order."""
     return [

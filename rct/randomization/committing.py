@@ -44,7 +44,7 @@ def commit(
     AllocationError
         When the design cannot be carried out on this roster, or source, round or nonce are not such texts.
     """
-    checked = checked_roster(roster, trial.units)
+    checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
     planned(trial, checked.block_sizes)  # a design that does not fit must be refused before the round
     bits = secrets.token_hex(16) if nonce is None else nonce
     if not NONCE.fullmatch(bits):

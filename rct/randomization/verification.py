@@ -19,6 +19,7 @@ from rct.randomization.certificate import (
     Certificate,
     UnitRecord,
     block_records,
+    certified_blocks,
     known_certificate,
     read_certificate,
     unit_records,
@@ -26,6 +27,7 @@ from rct.randomization.certificate import (
 from rct.randomization.commitment import Commitment
 from rct.randomization.commitment_check import commitment_problems, held_copy, what_is_open
 from rct.randomization.folder_text import table_text
+from rct.randomization.matched_groups import group_problems, in_certified_groups
 from rct.randomization.plan import Plan, block_name
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
 from rct.schedule import sequence_table
@@ -89,10 +91,13 @@ def verify(
             ok=False, problems=(changed,), level=certificate["level"], does_not_prove=left_open
         )
     design = _certified_design(certificate)
-    checked = checked_roster(roster, design.units)
+    checked = checked_roster(roster, design.units, covariates=design.further_columns)
+    checked = in_certified_groups(checked, design, units=certified_blocks(certificate))
     problems = [*_roster_problems(certificate, checked, design, folder)]
     promised = [*commitment_problems(certificate, copy, value)]
     if not problems and not promised:
+        problems += group_problems(checked, design)
+    if not problems:
         problems += _assignment_problems(certificate, checked, design)
     amendments: tuple[str, ...] = ()
     if folder is not None:
@@ -134,7 +139,7 @@ def _roster_problems(
         found += _row_problems(kept, certificate, roster, design)
     yield from found or [
         f"the roster is not the one that was randomized: in the columns "
-        f"{', '.join(columns_read(design.units))} at least one row differs, of "
+        f"{', '.join(columns_read(design.units, design.further_columns))} at least one row differs, of "
         f"{certificate['measured_units']} then and {len(roster.frame)} now"
     ]
 
@@ -153,12 +158,12 @@ def _unit_problems(certificate: Certificate, roster: Roster, design: Design) -> 
 def _row_problems(kept: Path, certificate: Certificate, roster: Roster, design: Design) -> Iterator[str]:
     """Compare row by row with the roster in the folder, when that is still the one in the certificate."""
     try:
-        before = checked_roster(read_roster(kept), design.units)
+        before = checked_roster(read_roster(kept), design.units, covariates=design.further_columns)
     except RctError:
         return
     if before.hash != certificate["roster_hash"]:
         return
-    key, columns = design.units.id, list(columns_read(design.units)[1:])
+    key, columns = design.units.id, list(columns_read(design.units, design.further_columns)[1:])
     old, new = (one.frame.set_index(key)[columns] for one in (before, roster))
     if key != design.units.randomize:
         yield from _changed_ids(set(old.index), set(new.index), key)
@@ -263,7 +268,7 @@ def _row_as_written(unit: UnitRecord, plan: Plan) -> dict[str, str]:
 
 def _kept_roster(path: Path, certificate: Certificate, design: Design) -> Iterator[str]:
     try:
-        kept = checked_roster(read_roster(path), design.units)
+        kept = checked_roster(read_roster(path), design.units, covariates=design.further_columns)
     except RctError as error:
         yield f"the roster kept in the folder cannot be read any more: {error}"
         return
