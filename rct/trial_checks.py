@@ -152,12 +152,17 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
 
 
 def _wedge(trial: "Trial") -> Iterator[tuple[Place, str]]:
-    schedule = trial.schedule
-    steps, rest = divmod(trial.power.clusters or schedule.per_step, schedule.per_step)
+    schedule, units = trial.schedule, trial.power.clusters
+    if isinstance(schedule.per_step, tuple):
+        steps, groups = len(schedule.per_step), ", ".join(map(str, schedule.per_step))
+        rest = units is not None and units != sum(schedule.per_step)
+    else:
+        steps, groups = (units or schedule.per_step) // schedule.per_step, str(schedule.per_step)
+        rest = units is not None and units % schedule.per_step > 0
     if rest:
         yield (
             ("power", "clusters"),
-            f"power.clusters: {trial.power.clusters} units do not cross in groups of {schedule.per_step}",
+            f"power.clusters: {units} units do not cross in groups of {groups}",
         )
     last = schedule.baseline + 1 + schedule.step * (max(steps, 1) - 1) + schedule.transition
     if last > schedule.periods:

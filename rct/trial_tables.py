@@ -191,7 +191,9 @@ class Schedule(Table):
     periods: Count
     baseline: Whole = Field(default=0, description="Periods before the first crossover")
     step: Count = Field(default=1, description="Periods between crossovers")
-    per_step: Count = Field(default=1, description="Randomized units that cross together")
+    per_step: Count | Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+        default=1, description="Randomized units that cross together, or the number of each crossing"
+    )
     starts: tuple[Count, ...] = Field(default=(), description="First treated period of each class")
     sizes: tuple[Whole, ...] = Field(default=(), description="Randomized units in each class")
     never: bool = Field(default=False, description="Whether the rest of a block is never treated")

@@ -32,7 +32,7 @@ def block_name(block: Block) -> str:
     return "/".join(block)
 
 
-def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int) -> Shares:
+def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int, key: str = "schedule.sizes") -> Shares:
     """Turn declared sizes into shares of a block.
 
     Raises
@@ -44,7 +44,7 @@ def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int) -> Shares:
         where = f"block {block_name(block)}" if block else "the roster"
         raise AllocationError(
             f"the sizes {', '.join(map(str, sizes))} sum to {sum(sizes)}, but {where} has {units} units to "
-            "randomize; change schedule.sizes, or say what differs in [[schedule.by_block]]"
+            f"randomize; change {key}, or say what differs in [[schedule.by_block]]"
         )
     return tuple(Fraction(size, units) for size in sizes)
 
