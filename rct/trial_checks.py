@@ -138,6 +138,10 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("schedule", "starts"),
             f"starts, sizes and never belong to a staggered schedule, not to {schedule.kind}",
         )
+    if (schedule.cap is None) != (schedule.cap_by is None):
+        yield ("schedule", "cap"), "cap and cap_by go together: a number, and the roster column it holds for"
+    if schedule.cap and (schedule.kind != "staggered" or trial.randomization.scheme != "keyed-order"):
+        yield ("schedule", "cap"), "cap belongs to a staggered schedule without another scheme"
     if schedule.kind == "crossover":
         yield from _stretches(trial)
     elif schedule.sequences:

@@ -200,6 +200,10 @@ class Schedule(Table):
     by_block: tuple[dict[str, Any], ...] = Field(
         default=(), description="For one block, named by its block columns: starts, sizes, never, per_step"
     )
+    cap: Count | None = Field(
+        default=None, description="Staggered: most units that one squad sends into the class of one start"
+    )
+    cap_by: Name | None = Field(default=None, description="Roster column of the squads that are capped")
     transition: Whole = Field(
         default=0, description="Periods left out between crossing and the first treated period"
     )
@@ -327,4 +331,5 @@ class Design(Table):
     @property
     def further_columns(self) -> tuple[str, ...]:
         """Roster columns that the scheme reads besides those of ``[units]``."""
-        return self.randomization.covariates
+        capped = () if self.schedule.cap_by is None else (self.schedule.cap_by,)
+        return (*self.randomization.covariates, *capped)

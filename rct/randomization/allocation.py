@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from rct.errors import AllocationError
+from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     Certificate,
     certified_blocks,
@@ -26,7 +27,7 @@ from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text
 from rct.randomization.keyed_order import Block, seed_text
 from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
-from rct.randomization.mechanisms import MECHANISMS, drawn
+from rct.randomization.mechanisms import drawn, mechanism
 from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws
@@ -111,7 +112,7 @@ class Allocation:
     @cached_property
     def space(self) -> int:
         """Number of distinct allocations that the mechanism can give."""
-        return MECHANISMS[self.plan.drawn].space(self.blocks)
+        return mechanism(self.plan).space(self.blocks)
 
     @cached_property
     def smallest_p(self) -> float:
@@ -140,12 +141,12 @@ class Allocation:
             Without a seed, or when the whole space is too large to be enumerated.
         """
         if n == "exact":
-            return MECHANISMS[self.plan.drawn].every(self.blocks)
+            return mechanism(self.plan).every(self.blocks)
         if seed is None:
             raise AllocationError("draws need a seed, so that they can be made again: draws(9999, seed=1)")
         if n < 1:
             raise AllocationError(f"{n} draws cannot be made; give 1 or more")
-        return MECHANISMS[self.plan.drawn].random(self.blocks, n=n, seed=seed)
+        return mechanism(self.plan).random(self.blocks, n=n, seed=seed)
 
     def starts(self, draws: Draws) -> npt.NDArray[np.int64]:
         """Give the first treated period of each unit in each draw; 0 = never.
@@ -260,7 +261,7 @@ def randomize(
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
     checked = in_matched_groups(checked, trial)
-    plan = planned(trial, checked.block_sizes)
+    plan = capped(planned(trial, checked.block_sizes), checked, trial)
     if commitment is None and value is None:
         if seed is None:
             raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
@@ -326,13 +327,13 @@ def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) 
     assigned: dict[str, int] = {}
     for block, units in members.items():
         shares = plan.shares[block]
-        assigned |= MECHANISMS[plan.drawn].assignment(key, design_hash, block, units=units, shares=shares)
+        assigned |= mechanism(plan).assignment(key, design_hash, block, units=units, shares=shares)
     return assigned
 
 
 def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocation:
     """Make the tables of an allocation from its certificate."""
-    plan = planned(trial, roster.block_sizes)
+    plan = capped(planned(trial, roster.block_sizes), roster, trial)
     units = certificate["units"]
     given = [plan.sequences[unit["sequence"]] for unit in units]
     shares = [plan.shares[tuple(unit["block"])] for unit in units]

@@ -8,6 +8,7 @@ import pandas as pd
 from rct.errors import AllocationError, DataError
 from rct.identifiers import canonical_text
 from rct.randomization.allocation import planned
+from rct.randomization.capped_classes import capped
 from rct.randomization.commitment import Commitment
 from rct.randomization.rosters import checked_roster
 from rct.trial import Trial
@@ -45,7 +46,9 @@ def commit(
         When the design cannot be carried out on this roster, or source, round or nonce are not such texts.
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
-    planned(trial, checked.block_sizes)  # a design that does not fit must be refused before the round
+    capped(
+        planned(trial, checked.block_sizes), checked, trial
+    )  # a design that does not fit must be refused before the round
     bits = secrets.token_hex(16) if nonce is None else nonce
     if not NONCE.fullmatch(bits):
         raise AllocationError(f"the nonce {bits!r} is not 32 hexadecimal digits in lower case")

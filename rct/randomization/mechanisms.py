@@ -4,6 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from rct.randomization.capped_classes import (
+    circle_assignment,
+    circle_draws,
+    circle_space,
+    every_circle_draw,
+    least_of_circle,
+)
 from rct.randomization.factorial_cells import factorial_assignment, factorial_counts
 from rct.randomization.independent_order import (
     every_independent_draw,
@@ -13,7 +20,7 @@ from rct.randomization.independent_order import (
     least_independent,
 )
 from rct.randomization.keyed_order import keyed_assignment
-from rct.randomization.plan import Drawn
+from rct.randomization.plan import Drawn, Plan
 from rct.randomization.random_draws import (
     Draws,
     all_draws,
@@ -52,6 +59,19 @@ MECHANISMS: dict[Drawn, Mechanism] = {
         partial(smallest_probability, law=factorial_counts),
     ),
 }
+
+
+def mechanism(plan: Plan) -> Mechanism:
+    """Give the mechanism by which the blocks of a plan are drawn."""
+    if plan.drawn != "by circle":
+        return MECHANISMS[plan.drawn]
+    return Mechanism(
+        partial(circle_assignment, groups=plan.groups),
+        partial(circle_draws, groups=plan.groups),
+        partial(every_circle_draw, groups=plan.groups),
+        partial(circle_space, groups=plan.groups),
+        partial(least_of_circle, groups=plan.groups),
+    )
 
 
 def drawn(design: Design) -> Drawn:

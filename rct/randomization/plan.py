@@ -1,7 +1,7 @@
 """What a scheme lays down before anything is drawn: the sequences, and each block's share of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
@@ -10,7 +10,7 @@ from rct.randomization.keyed_order import Block, Shares
 from rct.schedule import Sequence
 from rct.trial_tables import Design
 
-Drawn = Literal["by order", "by unit", "by cell"]
+Drawn = Literal["by order", "by unit", "by cell", "by circle"]
 BlockSizes = Mapping[Block, int]
 Scheme = Callable[[Design, BlockSizes], "Plan"]
 
@@ -19,12 +19,14 @@ Scheme = Callable[[Design, BlockSizes], "Plan"]
 class Plan:
     """Sequences in their order, for each block the exact share of its units in each, and how it is drawn.
 
-    Declared sizes are shares that leave no remainder, so one rule serves all schedules.
+    Declared sizes are shares that leave no remainder, so one rule serves all schedules. ``groups`` gives
+    the squad of each unit where classes are capped.
     """
 
     sequences: tuple[Sequence, ...]
     shares: Mapping[Block, Shares]
     drawn: Drawn = "by order"
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def block_name(block: Block) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rct.randomization.mechanisms import MECHANISMS
+from rct.randomization.mechanisms import mechanism
 from rct.randomization.random_draws import permutations
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ def smallest_p_value(allocation: "Allocation") -> float:
     one arm with the control, the other arms' units held fixed.
     """
     plan, arms = allocation.plan, [treatment.name for treatment in allocation.trial.arms.treatments]
-    if len(arms) == 1 or any(sequence.switches for sequence in plan.sequences):
+    switching = any(sequence.switches for sequence in plan.sequences)
+    if len(arms) == 1 or switching or plan.drawn == "by circle":
         shares = {share for _, block in allocation.blocks for share in block}
         mirrored = len(plan.sequences) == 2 and len(shares) == 1
-        return min(1.0, (2 if mirrored else 1) * MECHANISMS[plan.drawn].least(allocation.blocks))
+        return min(1.0, (2 if mirrored else 1) * mechanism(plan).least(allocation.blocks))
     compared = [
         [s for s, one in enumerate(plan.sequences) if one.arm in (arm, allocation.control)] for arm in arms
     ]

@@ -14,6 +14,7 @@ import pandas as pd
 from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
 from rct.randomization.allocation import assign, planned
+from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
     Certificate,
@@ -196,7 +197,7 @@ def _bare(unit: str) -> str:
 
 
 def _assignment_problems(certificate: Certificate, roster: Roster, design: Design) -> list[str]:
-    plan = planned(design, roster.block_sizes)
+    plan = capped(planned(design, roster.block_sizes), roster, design)
     again = assign(certificate["seed"], certificate["design_hash"], roster.blocks, plan)
     claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
     differing = [unit for unit in {**again, **claimed} if again.get(unit) != claimed.get(unit)]
