@@ -20,6 +20,22 @@ RESERVED = frozenset(
 )
 PER_BLOCK = frozenset({"starts", "sizes", "never", "per_step"})
 
+RESTRICTED = ("constrained", "rerandomized")
+KEYS_OF_SCHEMES = {
+    "covariates": (*RESTRICTED, "matched"),
+    "categorical": RESTRICTED,
+    "decimals": RESTRICTED,
+    "candidates": RESTRICTED,
+    "metric": ("constrained",),
+    "weights": ("constrained",),
+    "keep": ("constrained",),
+    "threshold": ("rerandomized",),
+}
+MEANING = {
+    "keep": "how many of the best candidates are accepted (1000), or which share of them (0.1)",
+    "threshold": "the largest Mahalanobis distance that is accepted",
+}
+
 
 def contradictions(trial: "Trial") -> list[tuple[Place, str]]:
     """Give every contradiction with the place of the key to change."""
@@ -27,6 +43,7 @@ def contradictions(trial: "Trial") -> list[tuple[Place, str]]:
         *_units(trial),
         *_arms(trial),
         *_scheme(trial),
+        *_restriction(trial),
         *_probabilities(trial),
         *_calendar(trial),
         *_crossings(trial),
@@ -81,6 +98,33 @@ def _scheme(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("randomization", "scheme"),
             "simple randomization draws every unit by itself; it belongs to a parallel or crossover trial "
             "without factors, where no numbers are fixed",
+        )
+
+
+def _restriction(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    rule = trial.randomization
+    for key, schemes in KEYS_OF_SCHEMES.items():
+        if key in rule.model_fields_set and rule.scheme not in schemes:
+            yield ("randomization", key), f'{key} belongs to scheme = "{schemes[0]}", not "{rule.scheme}"'
+    if not rule.restricted:
+        return
+    if trial.arms.factors:
+        yield ("randomization", "scheme"), f"factors cannot be randomized by scheme = {rule.scheme} yet"
+    if not rule.covariates:
+        yield (
+            ("randomization", "covariates"),
+            f"scheme = {rule.scheme} needs covariates: the roster columns in which the arms are to be alike",
+        )
+    needed = "keep" if rule.scheme == "constrained" else "threshold"
+    if getattr(rule, needed) is None:
+        yield ("randomization", needed), f"scheme = {rule.scheme} needs {needed}: {MEANING[needed]}"
+    for key, named in (("categorical", rule.categorical), ("weights", tuple(rule.weights))):
+        for column in sorted(set(named) - set(rule.covariates)):
+            yield ("randomization", key), f"randomization.{key}: {column} is not one of the covariates"
+    if rule.metric == "points" and rule.categorical:
+        yield (
+            ("randomization", "categorical"),
+            'metric = "points" takes whole numbers, so nothing categorical',
         )
 
 

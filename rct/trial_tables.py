@@ -22,7 +22,9 @@ from rct.schedule import PeriodUnit
 
 LARGEST_DENOMINATOR = 10**9
 MOST_FACTORS = 5
-SCHEMES_BUILT = ("keyed-order", "simple", "matched")
+MOST_DECIMALS = 12
+MOST_CANDIDATES = 1_000_000
+SCHEMES_BUILT = ("keyed-order", "simple", "matched", "constrained", "rerandomized")
 
 
 def exact_share(value: object) -> Fraction:
@@ -38,6 +40,29 @@ def exact_share(value: object) -> Fraction:
     if share.denominator > LARGEST_DENOMINATOR:
         raise ValueError(f'{value} has too many digits; write a fraction such as "1/3"')
     return share
+
+
+def _kept(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"{value} is no number of candidates to keep; write 1 or more, or a share: 0.1")
+        return value
+    share = exact_share(value)
+    if share == 0:
+        raise ValueError('nothing would be kept; write a share such as 0.1 or "1/10", or a whole number')
+    return share
+
+
+def _positive(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
+        raise ValueError(f"{value!r} is not a number; write 0.446")
+    try:
+        number = Fraction(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError(f"{value!r} is not a number; write 0.446") from None
+    if number <= 0:
+        raise ValueError(f"{value} is not above 0")
+    return number
 
 
 def _text(value: object) -> object:
@@ -109,6 +134,16 @@ def _cells(value: object) -> object:
 Name = Annotated[str, BeforeValidator(_text)]
 Share = Annotated[
     Fraction, BeforeValidator(exact_share), WithJsonSchema({"type": ["number", "string"], "title": "Share"})
+]
+Keep = Annotated[
+    int | Fraction,
+    BeforeValidator(_kept),
+    WithJsonSchema({"type": ["integer", "number", "string"], "title": "Keep"}),
+]
+Threshold = Annotated[
+    Fraction,
+    BeforeValidator(_positive),
+    WithJsonSchema({"type": ["number", "string"], "title": "Threshold"}),
 ]
 Effect = Annotated[float | dict[str, float], BeforeValidator(_ratio)]
 Count = Annotated[int, Strict(), Field(ge=1)]
@@ -215,11 +250,41 @@ class Schedule(Table):
 class Randomization(Table):
     """The scheme, where it is not the plain keyed order."""
 
-    scheme: Annotated[Literal["keyed-order", "simple", "matched"], BeforeValidator(_built)] = "keyed-order"
-    covariates: tuple[Name, ...] = Field(default=(), description="Roster columns of numbers to match on")
+    scheme: Annotated[
+        Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"], BeforeValidator(_built)
+    ] = "keyed-order"
+    covariates: tuple[Name, ...] = Field(
+        default=(), description="Roster columns of numbers to match on, or in which the arms are to be alike"
+    )
     group_size: Annotated[int, Strict(), Field(ge=2)] | None = Field(
         default=None, description="Units in a matched group; absent: as many as there are arms"
     )
+    categorical: tuple[Name, ...] = Field(
+        default=(), description="Those of the covariates that are levels, not numbers"
+    )
+    decimals: Annotated[int, Strict(), Field(ge=0, le=MOST_DECIMALS)] = Field(
+        default=4, description="Decimals to which standardized covariates are rounded before they are scored"
+    )
+    metric: Literal["l2", "l1", "points"] = Field(
+        default="l2",
+        description="Constrained: squared or absolute imbalances, or those of whole numbers as they are",
+    )
+    weights: dict[str, Count] = Field(default={}, description="Constrained: whole weight of a covariate")
+    keep: Keep | None = Field(
+        default=None, description="Constrained: how many of the best candidates, or which share, are accepted"
+    )
+    candidates: Annotated[int, Strict(), Field(ge=2, le=MOST_CANDIDATES)] | None = Field(
+        default=None,
+        description="Candidates that are drawn where the space is larger; absent: the whole space",
+    )
+    threshold: Threshold | None = Field(
+        default=None, description="Rerandomized: largest Mahalanobis distance that is accepted"
+    )
+
+    @property
+    def restricted(self) -> bool:
+        """Whether only balanced allocations are accepted."""
+        return self.scheme in ("constrained", "rerandomized")
 
 
 class Outcome(Table):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from rct.errors import AllocationError
+from rct.randomization.accepted_set import assignment_shares, number_of_distinct
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     Certificate,
@@ -30,7 +31,8 @@ from rct.randomization.matched_groups import in_certified_groups, in_matched_gro
 from rct.randomization.mechanisms import drawn, mechanism
 from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
-from rct.randomization.random_draws import BlockOfUnits, Draws
+from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
+from rct.randomization.restricted_order import restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
 from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
@@ -68,7 +70,9 @@ class Allocation:
     sequences
         One row per sequence and period: sequence, period, arm, dose.
     probabilities
-        Randomized units × sequences.
+        Randomized units × sequences; under a restriction the shares of the allocations that it accepts.
+    accepted
+        Under a restriction, the allocations it accepts (each row equally probable); else None.
     """
 
     trial: Trial
@@ -78,6 +82,7 @@ class Allocation:
     frame: pd.DataFrame
     sequences: pd.DataFrame
     probabilities: pd.DataFrame
+    accepted: Draws | None = None
 
     def __eq__(self, other: object) -> bool:
         """Say whether trial, roster, certificate and every table are the same."""
@@ -101,17 +106,14 @@ class Allocation:
     @cached_property
     def blocks(self) -> list[BlockOfUnits]:
         """For each block in byte order: the positions of its units in :attr:`frame`, and its shares."""
-        members: dict[Block, list[int]] = {}
-        for position, unit in enumerate(self.certificate["units"]):
-            members.setdefault(tuple(unit["block"]), []).append(position)
-        return [
-            (np.array(columns, dtype=np.intp), self.plan.shares[block])
-            for block, columns in sorted(members.items())
-        ]
+        blocks = {unit["unit"]: tuple(unit["block"]) for unit in self.certificate["units"]}
+        return block_columns(blocks, self.plan.shares)
 
     @cached_property
     def space(self) -> int:
         """Number of distinct allocations that the mechanism can give."""
+        if self.accepted is not None:
+            return number_of_distinct(self.accepted)
         return mechanism(self.plan).space(self.blocks)
 
     @cached_property
@@ -141,11 +143,15 @@ class Allocation:
             Without a seed, or when the whole space is too large to be enumerated.
         """
         if n == "exact":
+            if self.accepted is not None:
+                return self.accepted
             return mechanism(self.plan).every(self.blocks)
         if seed is None:
             raise AllocationError("draws need a seed, so that they can be made again: draws(9999, seed=1)")
         if n < 1:
             raise AllocationError(f"{n} draws cannot be made; give 1 or more")
+        if self.accepted is not None:
+            return self.accepted[np.random.default_rng(seed).integers(len(self.accepted), size=n)]
         return mechanism(self.plan).random(self.blocks, n=n, seed=seed)
 
     def starts(self, draws: Draws) -> npt.NDArray[np.int64]:
@@ -265,20 +271,26 @@ def randomize(
     if commitment is None and value is None:
         if seed is None:
             raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
-        return assembled(trial, checked, _certified(trial, checked, plan, seed_text(seed)))
+        return assembled(trial, checked, *_certified(trial, checked, plan, seed_text(seed)))
     if seed is not None or commitment is None or value is None:
         raise AllocationError(
             "give either a seed, or a commitment together with the value of its round: these make the seed"
         )
     promised = Commitment.read(commitment)
     _require_promised(promised, trial, checked)
-    certificate = _certified(trial, checked, plan, promised.seed(value))
-    return assembled(trial, checked, pre_committed(certificate, promised, value=value))
+    certificate, accepted = _certified(trial, checked, plan, promised.seed(value))
+    return assembled(trial, checked, pre_committed(certificate, promised, value=value), accepted)
 
 
-def _certified(trial: Trial, roster: Roster, plan: Plan, key: str) -> Certificate:
-    assigned = assign(key, trial.design_hash, roster.blocks, plan)
-    return make_certificate(trial, roster, plan=plan, assigned=assigned, seed=key)
+def _certified(trial: Trial, roster: Roster, plan: Plan, key: str) -> tuple[Certificate, Draws | None]:
+    if not trial.randomization.restricted:
+        assigned = assign(key, trial.design_hash, roster.blocks, plan)
+        return make_certificate(trial, roster, plan=plan, assigned=assigned, seed=key), None
+    found = restrict(key, trial, trial.design_hash, roster=roster, plan=plan)
+    certificate = make_certificate(
+        trial, roster, plan=plan, assigned=found.assigned(roster), seed=key, restriction=found.record
+    )
+    return certificate, found.accepted
 
 
 def _require_promised(promised: Commitment, trial: Trial, roster: Roster) -> None:
@@ -290,8 +302,8 @@ def _require_promised(promised: Commitment, trial: Trial, roster: Roster) -> Non
     if promised.roster_hash != roster.hash:
         raise AllocationError(
             f"the commitment is of another roster: a value in the columns that the randomization reads "
-            f"({', '.join(columns_read(trial.units, trial.further_columns))}), or the rows, were changed after "
-            "it. Restore them"
+            f"({', '.join(columns_read(trial.units, trial.further_columns))}), or the rows, were changed "
+            "after it. Restore them"
         )
 
 
@@ -331,24 +343,35 @@ def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) 
     return assigned
 
 
-def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocation:
+def assembled(
+    trial: Trial, roster: Roster, certificate: Certificate, accepted: Draws | None = None
+) -> Allocation:
     """Make the tables of an allocation from its certificate."""
     plan = capped(planned(trial, roster.block_sizes), roster, trial)
     units = certificate["units"]
-    given = [plan.sequences[unit["sequence"]] for unit in units]
-    shares = [plan.shares[tuple(unit["block"])] for unit in units]
+    shares = {block: [float(share) for share in own] for block, own in plan.shares.items()}
+    names = {block: block_name(block) for block in plan.shares}
+    blocks = [tuple(unit["block"]) for unit in units]
+    probability = np.array([shares[block] for block in blocks])
+    if trial.randomization.restricted and accepted is None:
+        key, design_hash = certificate["seed"], trial.design_hash
+        accepted = restrict(key, trial, design_hash, roster=roster, plan=plan).accepted
+    if accepted is not None:
+        probability = assignment_shares(accepted, len(plan.sequences))
+    sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
+    arms = [each.arm for each in plan.sequences]
     frame = pd.DataFrame(
         {
             "unit": pd.Series([unit["unit"] for unit in units], dtype="str"),
-            "block": pd.Series([block_name(tuple(unit["block"])) for unit in units], dtype="str"),
-            "sequence": np.array([unit["sequence"] for unit in units], dtype=np.int64),
-            "arm": pd.Series([sequence.arm for sequence in given], dtype="str"),
-            "starts": np.array([sequence.starts for sequence in given], dtype=np.int64),
-            "probability": [float(row[unit["sequence"]]) for unit, row in zip(units, shares, strict=True)],
+            "block": pd.Series([names[block] for block in blocks], dtype="str"),
+            "sequence": sequence,
+            "arm": pd.Series([arms[number] for number in sequence.tolist()], dtype="str"),
+            "starts": np.array([each.starts for each in plan.sequences], dtype=np.int64)[sequence],
+            "probability": probability[np.arange(len(units)), sequence],
         }
     )
     probabilities = pd.DataFrame(
-        [[float(share) for share in row] for row in shares],
+        probability,
         index=pd.Index(frame["unit"], name="unit"),
         columns=pd.RangeIndex(len(plan.sequences), name="sequence"),
     )
@@ -360,6 +383,7 @@ def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocat
         frame=frame,
         sequences=sequence_table(plan.sequences),
         probabilities=probabilities,
+        accepted=accepted,
     )
 
 

@@ -19,10 +19,12 @@ from rct.identifiers import listed
 from rct.randomization.commitment import Commitment, CommitmentRecord, beacon_value
 from rct.randomization.keyed_order import Block
 from rct.randomization.plan import Plan, block_name
+from rct.randomization.restricted_order import RestrictionRecord
 from rct.randomization.rosters import Roster
 from rct.trial import Trial
 
 Level = Literal["reproducible", "pre-committed"]
+Mechanism = Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"]
 
 LEVELS: dict[Level, tuple[str, str]] = {
     "reproducible": (
@@ -74,7 +76,7 @@ class Certificate(TypedDict):
     """The JSON object; ``design`` is canonical JSON as text, so that a stranger need not parse TOML."""
 
     format: Literal[1]
-    mechanism: Literal["keyed-order"]
+    mechanism: Mechanism
     level: Level
     proves: str
     does_not_prove: str
@@ -87,18 +89,25 @@ class Certificate(TypedDict):
     measured_units: int
     blocks: list[BlockRecord]
     units: list[UnitRecord]
+    restriction: NotRequired[RestrictionRecord]
     trial: TrialRecord
     software: dict[str, str]
 
 
 def make_certificate(
-    trial: Trial, roster: Roster, *, plan: Plan, assigned: Mapping[str, int], seed: str
+    trial: Trial,
+    roster: Roster,
+    *,
+    plan: Plan,
+    assigned: Mapping[str, int],
+    seed: str,
+    restriction: RestrictionRecord | None = None,
 ) -> Certificate:
-    """Write down a keyed-order randomization; equal inputs and versions give an equal object."""
+    """Write down a randomization; equal inputs and versions give an equal object."""
     proves, does_not_prove = LEVELS["reproducible"]
-    return {
+    certificate: Certificate = {
         "format": 1,
-        "mechanism": "keyed-order",
+        "mechanism": trial.randomization.scheme,
         "level": "reproducible",
         "proves": proves,
         "does_not_prove": does_not_prove,
@@ -112,6 +121,7 @@ def make_certificate(
         "trial": {"name": trial.name, "hash": trial.hash, "tables": trial.table_hashes},
         "software": {"rct": __version__, "python": platform.python_version()},
     }
+    return certificate if restriction is None else {**certificate, "restriction": restriction}
 
 
 def pre_committed(certificate: Certificate, commitment: Commitment, *, value: str) -> Certificate:
@@ -134,8 +144,9 @@ def certified_blocks(certificate: Certificate) -> dict[str, list[str]]:
 
 def unit_records(blocks: Mapping[str, Block], assigned: Mapping[str, int]) -> list[UnitRecord]:
     """Give every randomized unit with its block and sequence, in byte order."""
+    values = {block: list(block) for block in set(blocks.values())}
     return [
-        {"unit": unit, "block": list(block), "sequence": assigned[unit]} for unit, block in blocks.items()
+        {"unit": unit, "block": values[block], "sequence": assigned[unit]} for unit, block in blocks.items()
     ]
 
 
@@ -158,8 +169,10 @@ def block_records(
 
 
 def certificate_text(certificate: Certificate) -> str:
-    """Write a certificate as JSON that people can read."""
-    return json.dumps(certificate, indent=2, ensure_ascii=False) + "\n"
+    """Write a certificate as JSON that people can read, each unit on a line of its own."""
+    frame = json.dumps({**certificate, "units": []}, indent=2, ensure_ascii=False)
+    units = ",\n    ".join(json.dumps(unit, ensure_ascii=False) for unit in certificate["units"])
+    return frame.replace('\n  "units": []', f'\n  "units": [\n    {units}\n  ]', 1) + "\n"
 
 
 def read_certificate(path: str | PathLike[str]) -> Certificate:

@@ -4,7 +4,7 @@ The law is that of the keyed order (systematic sampling of left-over places, the
 block), drawn from a NumPy generator.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import comb, gcd, lcm, log10, prod
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rct.errors import AllocationError
-from rct.randomization.keyed_order import Shares, systematic_counts
+from rct.randomization.keyed_order import Block, Shares, systematic_counts
 
 Draws = npt.NDArray[np.int16]
 Counts = tuple[int, ...]
@@ -27,6 +27,14 @@ are equally probable."""
 
 LARGEST_SPACE = 2_000_000
 CHUNK = 1_000
+
+
+def block_columns(blocks: Mapping[str, Block], shares: Mapping[Block, Shares]) -> list[BlockOfUnits]:
+    """Give for each block, in byte order, the places of its units among all units, and its shares."""
+    members: dict[Block, list[int]] = {}
+    for place, block in enumerate(blocks.values()):
+        members.setdefault(block, []).append(place)
+    return [(np.array(places, dtype=np.intp), shares[block]) for block, places in sorted(members.items())]
 
 
 def count_law(units: int, shares: Shares) -> list[tuple[Counts, Fraction]]:
@@ -80,7 +88,7 @@ def all_draws(blocks: Sequence[BlockOfUnits], *, law: CountLaw = count_law) -> D
     AllocationError
         When there would be more than two million rows; the message names their number.
     """
-    laws = [_equal_rows(law(len(columns), shares)) for columns, shares in blocks]
+    laws = [equal_rows(law(len(columns), shares)) for columns, shares in blocks]
     sizes = [sum(times * permutations(counts) for counts, times in each) for each in laws]
     rows = prod(sizes)
     if rows > LARGEST_SPACE:
@@ -148,7 +156,7 @@ def multiset_permutations(counts: Counts) -> Draws:
     return prefixes
 
 
-def _equal_rows(law: Sequence[tuple[Counts, Fraction]]) -> list[tuple[Counts, int]]:
+def equal_rows(law: Sequence[tuple[Counts, Fraction]]) -> list[tuple[Counts, int]]:
     """Give how often each allocation with given counts must stand so that all rows are equally probable."""
     single = [weight / permutations(counts) for counts, weight in law]
     scale = lcm(*(probability.denominator for probability in single))

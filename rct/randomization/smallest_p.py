@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rct.randomization.accepted_set import compatible, smallest_share
 from rct.randomization.mechanisms import mechanism
 from rct.randomization.random_draws import permutations
 
@@ -21,13 +22,18 @@ def smallest_p_value(allocation: "Allocation") -> float:
     """
     plan, arms = allocation.plan, [treatment.name for treatment in allocation.trial.arms.treatments]
     switching = any(sequence.switches for sequence in plan.sequences)
-    if len(arms) == 1 or switching or plan.drawn == "by circle":
+    single = len(arms) == 1 or switching or plan.drawn == "by circle"
+    if single and allocation.accepted is not None:
+        return smallest_share(allocation.accepted, range(len(plan.sequences)))
+    if single:
         shares = {share for _, block in allocation.blocks for share in block}
         mirrored = len(plan.sequences) == 2 and len(shares) == 1
         return min(1.0, (2 if mirrored else 1) * mechanism(plan).least(allocation.blocks))
     compared = [
         [s for s, one in enumerate(plan.sequences) if one.arm in (arm, allocation.control)] for arm in arms
     ]
+    if allocation.accepted is not None:
+        return max(_of_accepted(allocation, sequences) for sequences in compared)
     pairwise = _of_units if plan.drawn == "by unit" else _of_orders
     return max(pairwise(allocation, sequences) for sequences in compared)
 
@@ -40,6 +46,13 @@ def _of_orders(allocation: "Allocation", compared: list[int]) -> float:
         orders *= permutations(counts)
         mirrored = mirrored and len(set(counts)) == 1
     return min(1.0, (2 if mirrored else 1) / orders)
+
+
+def _of_accepted(allocation: "Allocation", compared: list[int]) -> float:
+    assert allocation.accepted is not None
+    given = allocation.frame["sequence"].to_numpy()
+    rows = allocation.accepted[compatible(allocation.accepted, given, compared)]
+    return smallest_share(rows, compared)
 
 
 def _of_units(allocation: "Allocation", compared: list[int]) -> float:

@@ -30,6 +30,7 @@ from rct.randomization.commitment_check import commitment_problems, held_copy, w
 from rct.randomization.folder_text import table_text
 from rct.randomization.matched_groups import group_problems, in_certified_groups
 from rct.randomization.plan import Plan, block_name
+from rct.randomization.restricted_order import restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
 from rct.schedule import sequence_table
 from rct.trial import Trial, differing_tables
@@ -198,7 +199,12 @@ def _bare(unit: str) -> str:
 
 def _assignment_problems(certificate: Certificate, roster: Roster, design: Design) -> list[str]:
     plan = capped(planned(design, roster.block_sizes), roster, design)
-    again = assign(certificate["seed"], certificate["design_hash"], roster.blocks, plan)
+    key, design_hash, record = certificate["seed"], certificate["design_hash"], None
+    if design.randomization.restricted:
+        restriction = restrict(key, design, design_hash, roster=roster, plan=plan)
+        again, record = restriction.assigned(roster), restriction.record
+    else:
+        again = assign(key, design_hash, roster.blocks, plan)
     claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
     differing = [unit for unit in {**again, **claimed} if again.get(unit) != claimed.get(unit)]
     problems = []
@@ -212,6 +218,8 @@ def _assignment_problems(certificate: Certificate, roster: Roster, design: Desig
         problems.append("the certificate's counts or shares by block were edited")
     elif certificate["units"] != unit_records(roster.blocks, again):
         problems.append("the certificate's units were put in another order, or their blocks edited")
+    elif certificate.get("restriction") != record:
+        problems.append("the certificate's covariates, scores or candidates were edited")
     if (certificate["proves"], certificate["does_not_prove"]) != LEVELS[certificate["level"]]:
         problems.append("the certificate's words on what it proves were edited")
     return problems
