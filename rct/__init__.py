@@ -1,7 +1,7 @@
 """Randomized controlled trials of police training, from one declaration to the report.
 
 The nouns (`Trial`, `Allocation`, `Panel`, `Estimate`, `Estimates`, `Posterior`) and the verbs that
-join them (`load`, `randomize`, `verify`, `simulate`, `build_panel`, `estimate`, `report`) are
+join them (`load`, `commit`, `randomize`, `verify`, `simulate`, `build_panel`, `estimate`, `report`) are
 imported when first used.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rct.estimates import Estimate, Estimates
     from rct.panel import Panel
     from rct.posterior import Posterior
-    from rct.randomization import Allocation, randomize, read_roster, verify
+    from rct.randomization import Allocation, Commitment, commit, randomize, read_roster, verify
     from rct.records import build_panel
     from rct.reporting import report
     from rct.simulation import simulate
@@ -33,6 +33,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Allocation": "rct.randomization",
     "AllocationError": "rct.errors",
+    "Commitment": "rct.randomization",
     "ConvergenceError": "rct.errors",
     "DataError": "rct.errors",
     "Estimate": "rct.estimates",
@@ -44,6 +45,7 @@ _HOME = {
     "Trial": "rct.trial",
     "TrialError": "rct.errors",
     "build_panel": "rct.records",
+    "commit": "rct.randomization",
     "designs": "rct.trial",
     "estimate": "rct.analysis",
     "load": "rct.trial",
@@ -58,6 +60,7 @@ _ROOMS = ("bayesian", "errors", "frequentist", "power")
 __all__ = [
     "Allocation",
     "AllocationError",
+    "Commitment",
     "ConvergenceError",
     "DataError",
     "Estimate",
@@ -70,6 +73,7 @@ __all__ = [
     "TrialError",
     "bayesian",
     "build_panel",
+    "commit",
     "designs",
     "errors",
     "estimate",

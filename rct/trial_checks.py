@@ -20,12 +20,30 @@ RESERVED = frozenset(
 )
 PER_BLOCK = frozenset({"starts", "sizes", "never", "per_step"})
 
+RESTRICTED = ("constrained", "rerandomized")
+KEYS_OF_SCHEMES = {
+    "covariates": (*RESTRICTED, "matched"),
+    "categorical": RESTRICTED,
+    "decimals": RESTRICTED,
+    "candidates": RESTRICTED,
+    "metric": ("constrained",),
+    "weights": ("constrained",),
+    "keep": ("constrained",),
+    "threshold": ("rerandomized",),
+}
+MEANING = {
+    "keep": "how many of the best candidates are accepted (1000), or which share of them (0.1)",
+    "threshold": "the largest Mahalanobis distance that is accepted",
+}
+
 
 def contradictions(trial: "Trial") -> list[tuple[Place, str]]:
     """Give every contradiction with the place of the key to change."""
     return [
         *_units(trial),
         *_arms(trial),
+        *_scheme(trial),
+        *_restriction(trial),
         *_probabilities(trial),
         *_calendar(trial),
         *_crossings(trial),
@@ -56,6 +74,57 @@ def _arms(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("arms", "probabilities"),
             f"arms.probabilities belong to a parallel trial; a {trial.schedule.kind} one declares who "
             "crosses when under [schedule]",
+        )
+
+
+def _scheme(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    kind = trial.schedule.kind
+    if trial.arms.factors and kind != "parallel":
+        yield ("arms", "factors"), f"arms.factors belong to a parallel trial, not to a {kind} one"
+    matched = trial.randomization.scheme == "matched"
+    if matched and not trial.randomization.covariates:
+        yield (
+            ("randomization", "covariates"),
+            "matched groups need covariates: the roster columns to match on",
+        )
+    if not matched and trial.randomization.group_size:
+        yield ("randomization", "group_size"), 'group_size belongs to scheme = "matched"'
+    for column in _repeated(trial.randomization.covariates):
+        yield ("randomization", "covariates"), f'randomization.covariates names "{column}" twice'
+    if trial.randomization.scheme == "simple" and (
+        kind not in ("parallel", "crossover") or trial.arms.factors
+    ):
+        yield (
+            ("randomization", "scheme"),
+            "simple randomization draws every unit by itself; it belongs to a parallel or crossover trial "
+            "without factors, where no numbers are fixed",
+        )
+
+
+def _restriction(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    rule = trial.randomization
+    for key, schemes in KEYS_OF_SCHEMES.items():
+        if key in rule.model_fields_set and rule.scheme not in schemes:
+            yield ("randomization", key), f'{key} belongs to scheme = "{schemes[0]}", not "{rule.scheme}"'
+    if not rule.restricted:
+        return
+    if trial.arms.factors:
+        yield ("randomization", "scheme"), f"factors cannot be randomized by scheme = {rule.scheme} yet"
+    if not rule.covariates:
+        yield (
+            ("randomization", "covariates"),
+            f"scheme = {rule.scheme} needs covariates: the roster columns in which the arms are to be alike",
+        )
+    needed = "keep" if rule.scheme == "constrained" else "threshold"
+    if getattr(rule, needed) is None:
+        yield ("randomization", needed), f"scheme = {rule.scheme} needs {needed}: {MEANING[needed]}"
+    for key, named in (("categorical", rule.categorical), ("weights", tuple(rule.weights))):
+        for column in sorted(set(named) - set(rule.covariates)):
+            yield ("randomization", key), f"randomization.{key}: {column} is not one of the covariates"
+    if rule.metric == "points" and rule.categorical:
+        yield (
+            ("randomization", "categorical"),
+            'metric = "points" takes whole numbers, so nothing categorical',
         )
 
 
@@ -113,6 +182,10 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("schedule", "starts"),
             f"starts, sizes and never belong to a staggered schedule, not to {schedule.kind}",
         )
+    if (schedule.cap is None) != (schedule.cap_by is None):
+        yield ("schedule", "cap"), "cap and cap_by go together: a number, and the roster column it holds for"
+    if schedule.cap and (schedule.kind != "staggered" or trial.randomization.scheme != "keyed-order"):
+        yield ("schedule", "cap"), "cap belongs to a staggered schedule without another scheme"
     if schedule.kind == "crossover":
         yield from _stretches(trial)
     elif schedule.sequences:
@@ -127,12 +200,17 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
 
 
 def _wedge(trial: "Trial") -> Iterator[tuple[Place, str]]:
-    schedule = trial.schedule
-    steps, rest = divmod(trial.power.clusters or schedule.per_step, schedule.per_step)
+    schedule, units = trial.schedule, trial.power.clusters
+    if isinstance(schedule.per_step, tuple):
+        steps, groups = len(schedule.per_step), ", ".join(map(str, schedule.per_step))
+        rest = units is not None and units != sum(schedule.per_step)
+    else:
+        steps, groups = (units or schedule.per_step) // schedule.per_step, str(schedule.per_step)
+        rest = units is not None and units % schedule.per_step > 0
     if rest:
         yield (
             ("power", "clusters"),
-            f"power.clusters: {trial.power.clusters} units do not cross in groups of {schedule.per_step}",
+            f"power.clusters: {units} units do not cross in groups of {groups}",
         )
     last = schedule.baseline + 1 + schedule.step * (max(steps, 1) - 1) + schedule.transition
     if last > schedule.periods:

@@ -21,6 +21,10 @@ from pydantic import (
 from rct.schedule import PeriodUnit
 
 LARGEST_DENOMINATOR = 10**9
+MOST_FACTORS = 5
+MOST_DECIMALS = 12
+MOST_CANDIDATES = 1_000_000
+SCHEMES_BUILT = ("keyed-order", "simple", "matched", "constrained", "rerandomized")
 
 
 def exact_share(value: object) -> Fraction:
@@ -36,6 +40,29 @@ def exact_share(value: object) -> Fraction:
     if share.denominator > LARGEST_DENOMINATOR:
         raise ValueError(f'{value} has too many digits; write a fraction such as "1/3"')
     return share
+
+
+def _kept(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"{value} is no number of candidates to keep; write 1 or more, or a share: 0.1")
+        return value
+    share = exact_share(value)
+    if share == 0:
+        raise ValueError('nothing would be kept; write a share such as 0.1 or "1/10", or a whole number')
+    return share
+
+
+def _positive(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
+        raise ValueError(f"{value!r} is not a number; write 0.446")
+    try:
+        number = Fraction(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError(f"{value!r} is not a number; write 0.446") from None
+    if number <= 0:
+        raise ValueError(f"{value} is not above 0")
+    return number
 
 
 def _text(value: object) -> object:
@@ -77,17 +104,46 @@ def _ratio(value: object) -> object:
 
 
 def _built(value: object) -> object:
-    if value != "keyed-order":
+    if value not in SCHEMES_BUILT:
         raise ValueError(
-            f'scheme "{value}" is not built yet; without [randomization] a trial is randomized by the keyed '
-            "order: completely, within blocks, or by cluster"
+            f'scheme "{value}" is not built yet; built are {", ".join(SCHEMES_BUILT)}. Without '
+            "[randomization] a trial is randomized by the keyed order: completely, within blocks, or by "
+            "cluster"
         )
     return value
+
+
+def _cells(value: object) -> object:
+    """Turn two-level factors into the arms that are their combinations, the first factor varying fastest."""
+    if not isinstance(value, Mapping) or "factors" not in value:
+        return value
+    factors = value["factors"]
+    if "treatments" in value or "probabilities" in value:
+        raise ValueError(
+            "factors make the treatments, in equal shares; leave treatments and probabilities out"
+        )
+    if not isinstance(factors, list | tuple) or not 2 <= len(factors) <= MOST_FACTORS:
+        raise ValueError(f"factors are 2 to {MOST_FACTORS} names of trainings that can be combined")
+    cells = range(1, 2 ** len(factors))
+    return {
+        **value,
+        "treatments": [" + ".join(str(f) for i, f in enumerate(factors) if cell >> i & 1) for cell in cells],
+    }
 
 
 Name = Annotated[str, BeforeValidator(_text)]
 Share = Annotated[
     Fraction, BeforeValidator(exact_share), WithJsonSchema({"type": ["number", "string"], "title": "Share"})
+]
+Keep = Annotated[
+    int | Fraction,
+    BeforeValidator(_kept),
+    WithJsonSchema({"type": ["integer", "number", "string"], "title": "Keep"}),
+]
+Threshold = Annotated[
+    Fraction,
+    BeforeValidator(_positive),
+    WithJsonSchema({"type": ["number", "string"], "title": "Threshold"}),
 ]
 Effect = Annotated[float | dict[str, float], BeforeValidator(_ratio)]
 Count = Annotated[int, Strict(), Field(ge=1)]
@@ -134,11 +190,21 @@ class Arms(Table):
     control: Name
     treatments: tuple[
         Annotated[Treatment, BeforeValidator(_named, json_schema_input_type=str | Treatment)], ...
-    ] = Field(min_length=1)
+    ] = Field(default=(), min_length=1, description="Names, or tables of name, dose and label")
+    factors: tuple[Name, ...] = Field(
+        default=(), description="Instead of treatments: trainings given or not in every combination"
+    )
     probabilities: Annotated[
         Probabilities,
         BeforeValidator(_by_arm_and_block, json_schema_input_type=dict[str, Any]),
     ] = Probabilities()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _combinations(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and not {"treatments", "factors"} & value.keys():
+            raise ValueError("treatments is missing: name the treatments, or factors to combine")
+        return _cells(value)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -160,13 +226,19 @@ class Schedule(Table):
     periods: Count
     baseline: Whole = Field(default=0, description="Periods before the first crossover")
     step: Count = Field(default=1, description="Periods between crossovers")
-    per_step: Count = Field(default=1, description="Randomized units that cross together")
+    per_step: Count | Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+        default=1, description="Randomized units that cross together, or the number of each crossing"
+    )
     starts: tuple[Count, ...] = Field(default=(), description="First treated period of each class")
     sizes: tuple[Whole, ...] = Field(default=(), description="Randomized units in each class")
     never: bool = Field(default=False, description="Whether the rest of a block is never treated")
     by_block: tuple[dict[str, Any], ...] = Field(
         default=(), description="For one block, named by its block columns: starts, sizes, never, per_step"
     )
+    cap: Count | None = Field(
+        default=None, description="Staggered: most units that one squad sends into the class of one start"
+    )
+    cap_by: Name | None = Field(default=None, description="Roster column of the squads that are capped")
     transition: Whole = Field(
         default=0, description="Periods left out between crossing and the first treated period"
     )
@@ -178,7 +250,41 @@ class Schedule(Table):
 class Randomization(Table):
     """The scheme, where it is not the plain keyed order."""
 
-    scheme: Annotated[Literal["keyed-order"], BeforeValidator(_built)] = "keyed-order"
+    scheme: Annotated[
+        Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"], BeforeValidator(_built)
+    ] = "keyed-order"
+    covariates: tuple[Name, ...] = Field(
+        default=(), description="Roster columns of numbers to match on, or in which the arms are to be alike"
+    )
+    group_size: Annotated[int, Strict(), Field(ge=2)] | None = Field(
+        default=None, description="Units in a matched group; absent: as many as there are arms"
+    )
+    categorical: tuple[Name, ...] = Field(
+        default=(), description="Those of the covariates that are levels, not numbers"
+    )
+    decimals: Annotated[int, Strict(), Field(ge=0, le=MOST_DECIMALS)] = Field(
+        default=4, description="Decimals to which standardized covariates are rounded before they are scored"
+    )
+    metric: Literal["l2", "l1", "points"] = Field(
+        default="l2",
+        description="Constrained: squared or absolute imbalances, or those of whole numbers as they are",
+    )
+    weights: dict[str, Count] = Field(default={}, description="Constrained: whole weight of a covariate")
+    keep: Keep | None = Field(
+        default=None, description="Constrained: how many of the best candidates, or which share, are accepted"
+    )
+    candidates: Annotated[int, Strict(), Field(ge=2, le=MOST_CANDIDATES)] | None = Field(
+        default=None,
+        description="Candidates that are drawn where the space is larger; absent: the whole space",
+    )
+    threshold: Threshold | None = Field(
+        default=None, description="Rerandomized: largest Mahalanobis distance that is accepted"
+    )
+
+    @property
+    def restricted(self) -> bool:
+        """Whether only balanced allocations are accepted."""
+        return self.scheme in ("constrained", "rerandomized")
 
 
 class Outcome(Table):
@@ -286,3 +392,9 @@ class Design(Table):
     arms: Arms
     schedule: Schedule
     randomization: Randomization = Randomization()
+
+    @property
+    def further_columns(self) -> tuple[str, ...]:
+        """Roster columns that the scheme reads besides those of ``[units]``."""
+        capped = () if self.schedule.cap_by is None else (self.schedule.cap_by,)
+        return (*self.randomization.covariates, *capped)

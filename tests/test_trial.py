@@ -203,7 +203,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
         ("average = [1, 12]", "average = [12, 1]", "is no window of periods"),
         ("periods = 24", "periods = true", "periods: should be a valid integer, not True"),
         ('kind = "parallel"', 'kind = "waitlist"', "'stepped-wedge'"),
-        ("[power]", '[randomization]\nscheme = "matched"\n[power]', 'scheme "matched" is not built yet'),
+        ("[power]", '[randomization]\nscheme = "urn"\n[power]', 'scheme "urn" is not built yet'),
         ("format = 1", "format = 2", "format"),
         ("format = 1", "format = ", "not readable as TOML"),
         ("secondary = [", "seed = 99999999999999999999\nsecondary = [", "small.toml: analysis.seed"),

@@ -1,4 +1,4 @@
-"""Verbs about the randomization: randomize, verify."""
+"""Verbs about the randomization: commit, randomize, verify."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,30 +16,85 @@ CHECK_FAILED = 1
 UNITS_NAMED = 60
 
 
+def commit(
+    trial: TrialName,
+    *,
+    roster: RosterFile,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            metavar="TEXT",
+            help="The public source of the seed, and how its value is written: "
+            '"state lottery, evening draw, numbers in rising order".',
+        ),
+    ],
+    round_: Annotated[
+        str, typer.Option("--round", metavar="TEXT", help="Which draw of it; it must still be to come.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="JSON file to write; it must not exist.")
+    ],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fix a trial and a roster before a public draw, so that nobody can choose the allocation.
+
+    Give the file to a third party before the draw; after it, randomize with the file and the value drawn.
+    """
+    import rct
+    from rct import analysis
+
+    declared = rct.load(trial)
+    analysis.check(declared)
+    commitment = rct.commit(declared, read_units(roster, declared), source=source, round=round_)
+    commitment.write(out)
+    printer = Printer(as_json=as_json, quiet=quiet)
+    printer.say(f"Wrote {out}. Commitment: {commitment.hash}")
+    printer.say(
+        f"Give it, now, to somebody who keeps it and notes the day. Once {source}, {round_}, is known:"
+    )
+    printer.say(f'rct randomize {trial} --roster {roster} --commitment {out} --value "…" --out allocation')
+    printer.result({"file": str(out), **commitment.record})
+
+
 def randomize(
     trial: TrialName,
     *,
     roster: RosterFile,
     seed: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--seed", metavar="TEXT", help="Any text; the allocation follows from it, the design and the ids."
         ),
-    ],
+    ] = None,
+    commitment: Annotated[
+        Path | None,
+        typer.Option(
+            "--commitment", metavar="FILE", help="Instead of --seed: what rct commit wrote, with --value."
+        ),
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option("--value", metavar="TEXT", help="What was drawn in the committed round.")
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder to write; it must be empty or not exist.")
     ],
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Randomize a roster as the trial declares, and write the allocation with its certificate."""
+    """Randomize a roster as the trial declares, and write the allocation with its certificate.
+
+    The seed is typed (--seed), or comes from a public draw that was committed to (--commitment, --value).
+    """
     import rct
     from rct import analysis
     from rct.randomization import block_counts
 
     declared = rct.load(trial)
     analysis.check(declared)
-    allocation = rct.randomize(declared, read_units(roster, declared), seed=seed)
+    units = read_units(roster, declared)
+    allocation = rct.randomize(declared, units, seed=seed, commitment=commitment, value=value)
     analysis.rehearse(declared, allocation)
     allocation.write(out)
     printer = Printer(as_json=as_json, quiet=quiet)
@@ -48,7 +103,8 @@ def randomize(
     printer.say(f"Wrote {out}: who follows which sequence, and the certificate.")
     printer.say(f"Level: {certificate['level']}. {certificate['proves']}")
     printer.say(f"What it does not prove: {certificate['does_not_prove']}", style="yellow")
-    printer.say(f"Check it: rct verify {out} --roster {roster}")
+    copy = " --commitment THEIR_COPY" if commitment else ""
+    printer.say(f"Check it: rct verify {out} --roster {roster}{copy}")
     printer.result(
         {
             "folder": str(out),
@@ -96,6 +152,14 @@ def verify(
     ],
     *,
     roster: RosterFile,
+    commitment: Annotated[
+        Path | None,
+        typer.Option("--commitment", metavar="FILE", help="The third party's copy of what rct commit wrote."),
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option("--value", metavar="TEXT", help="What the public source published, looked up there."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -104,9 +168,8 @@ def verify(
     Exits with 1 when something differs, and names it.
     """
     import rct
-    from rct.randomization import LEVELS
 
-    found = rct.verify(folder, rct.read_roster(roster))
+    found = rct.verify(folder, rct.read_roster(roster), commitment=commitment, value=value)
     printer = Printer(as_json=as_json, quiet=quiet)
     for problem in found.problems:
         printer.say(f"problem: {problem}", style="red")
@@ -121,13 +184,12 @@ def verify(
         printer.say(
             f"Amended in the kept trial, without touching the randomization: {tables}.", style="yellow"
         )
-    limits = LEVELS["reproducible"][1]
-    printer.say(f"Level: {found.level}. What it does not prove: {limits}")
+    printer.say(f"Level: {found.level}. What it does not prove: {found.does_not_prove}")
     printer.result(
         {
             "ok": found.ok,
             "level": found.level,
-            "does_not_prove": limits,
+            "does_not_prove": found.does_not_prove,
             "problems": found.problems,
             "amendments": found.amendments,
         }

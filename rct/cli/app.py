@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rct.cli.allocation_verbs import randomize, verify
+from rct.cli.allocation_verbs import commit, randomize, verify
 from rct.cli.demo import demo
 from rct.cli.design_verbs import check, designs, new, schema
 from rct.cli.panel_verbs import panel, simulate
@@ -30,6 +30,12 @@ VERBS = (
     (schema, PLAN, "rct schema > trial.schema.json"),
     (check, PLAN, "rct check my_trial.toml --roster roster.csv"),
     (power, PLAN, "rct power louisville_icat --sims 1000 --workers 2 --out power"),
+    (
+        commit,
+        RUN,
+        'rct commit my_trial.toml --roster roster.csv --source "state lottery, evening draw" '
+        "--round 2026-12-24 --out commitment.json",
+    ),
     (
         randomize,
         RUN,

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -14,25 +14,27 @@ import numpy.typing as npt
 import pandas as pd
 
 from rct.errors import AllocationError
+from rct.randomization.accepted_set import assignment_shares, number_of_distinct
+from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     Certificate,
+    certified_blocks,
     make_certificate,
+    pre_committed,
     read_certificate,
 )
+from rct.randomization.commitment import Commitment
+from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text
-from rct.randomization.keyed_order import Block, keyed_assignment, seed_text
+from rct.randomization.keyed_order import Block, seed_text
+from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
+from rct.randomization.mechanisms import drawn, mechanism
 from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
-from rct.randomization.random_draws import (
-    BlockOfUnits,
-    Draws,
-    all_draws,
-    permutations,
-    random_draws,
-    smallest_probability,
-    space_size,
-)
-from rct.randomization.rosters import Roster, checked_roster, read_roster
+from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
+from rct.randomization.restricted_order import restrict
+from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
+from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
 from rct.randomization.stepped_wedge_order import stepped_wedge_plan
 from rct.schedule import sequence_table
@@ -43,8 +45,9 @@ SCHEMES: dict[str, Scheme] = {
     "parallel": parallel_plan,
     "stepped-wedge": stepped_wedge_plan,
     "staggered": staggered_plan,
+    "crossover": crossover_plan,
 }
-"""How each ``schedule.kind`` is laid down; all are drawn by the keyed order."""
+"""How each ``schedule.kind`` is laid down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,9 @@ class Allocation:
     sequences
         One row per sequence and period: sequence, period, arm, dose.
     probabilities
-        Randomized units × sequences.
+        Randomized units × sequences; under a restriction the shares of the allocations that it accepts.
+    accepted
+        Under a restriction, the allocations it accepts (each row equally probable); else None.
     """
 
     trial: Trial
@@ -77,6 +82,7 @@ class Allocation:
     frame: pd.DataFrame
     sequences: pd.DataFrame
     probabilities: pd.DataFrame
+    accepted: Draws | None = None
 
     def __eq__(self, other: object) -> bool:
         """Say whether trial, roster, certificate and every table are the same."""
@@ -100,43 +106,20 @@ class Allocation:
     @cached_property
     def blocks(self) -> list[BlockOfUnits]:
         """For each block in byte order: the positions of its units in :attr:`frame`, and its shares."""
-        members: dict[Block, list[int]] = {}
-        for position, unit in enumerate(self.certificate["units"]):
-            members.setdefault(tuple(unit["block"]), []).append(position)
-        return [
-            (np.array(columns, dtype=np.intp), self.plan.shares[block])
-            for block, columns in sorted(members.items())
-        ]
+        blocks = {unit["unit"]: tuple(unit["block"]) for unit in self.certificate["units"]}
+        return block_columns(blocks, self.plan.shares)
 
     @cached_property
     def space(self) -> int:
         """Number of distinct allocations that the mechanism can give."""
-        return space_size(self.blocks)
+        if self.accepted is not None:
+            return number_of_distinct(self.accepted)
+        return mechanism(self.plan).space(self.blocks)
 
     @cached_property
     def smallest_p(self) -> float:
-        """Smallest two-sided randomization p-value that can come out.
-
-        The probability of the least probable allocation, doubled where every allocation has a mirror
-        image (two sequences of equal share); with several treatment arms the worst of the comparisons of
-        one arm with the control, the other arms' units held fixed.
-        """
-        arms = [treatment.name for treatment in self.trial.arms.treatments]
-        if len(arms) == 1:
-            shares = {share for _, block in self.blocks for share in block}
-            mirrored = len(self.plan.sequences) == 2 and len(shares) == 1
-            return min(1.0, (2 if mirrored else 1) * smallest_probability(self.blocks))
-        return max(self._pairwise_p(arm) for arm in arms)
-
-    def _pairwise_p(self, arm: str) -> float:
-        compared = [s for s, one in enumerate(self.plan.sequences) if one.arm in (arm, self.control)]
-        orders, mirrored = 1, len(compared) == 2
-        given = self.frame["sequence"].to_numpy()
-        for columns, _ in self.blocks:
-            counts = tuple(int((given[columns] == sequence).sum()) for sequence in compared)
-            orders *= permutations(counts)
-            mirrored = mirrored and len(set(counts)) == 1
-        return min(1.0, (2 if mirrored else 1) / orders)
+        """Smallest two-sided randomization p-value that can come out."""
+        return smallest_p_value(self)
 
     def draws(self, n: int | Literal["exact"], *, seed: int | np.random.SeedSequence | None = None) -> Draws:
         """Draw further allocations under the very same mechanism.
@@ -160,12 +143,16 @@ class Allocation:
             Without a seed, or when the whole space is too large to be enumerated.
         """
         if n == "exact":
-            return all_draws(self.blocks)
+            if self.accepted is not None:
+                return self.accepted
+            return mechanism(self.plan).every(self.blocks)
         if seed is None:
             raise AllocationError("draws need a seed, so that they can be made again: draws(9999, seed=1)")
         if n < 1:
             raise AllocationError(f"{n} draws cannot be made; give 1 or more")
-        return random_draws(self.blocks, n=n, seed=seed)
+        if self.accepted is not None:
+            return self.accepted[np.random.default_rng(seed).integers(len(self.accepted), size=n)]
+        return mechanism(self.plan).random(self.blocks, n=n, seed=seed)
 
     def starts(self, draws: Draws) -> npt.NDArray[np.int64]:
         """Give the first treated period of each unit in each draw; 0 = never.
@@ -230,7 +217,10 @@ class Allocation:
             if not (place / name).is_file():
                 raise AllocationError(f"{place}: {name} is missing from the folder of this allocation")
         trial = load(place / "trial.toml")
-        roster = checked_roster(read_roster(place / "roster.csv"), trial.units)
+        roster = checked_roster(
+            read_roster(place / "roster.csv"), trial.units, covariates=trial.further_columns
+        )
+        roster = in_certified_groups(roster, trial, units=certified_blocks(certificate))
         if trial.design_hash != certificate["design_hash"] or roster.hash != certificate["roster_hash"]:
             raise AllocationError(
                 f"{place}: the trial or roster kept here is not the one in the certificate; rct verify says "
@@ -250,7 +240,7 @@ def randomize(
     roster: pd.DataFrame,
     *,
     seed: str | int | bytes | None = None,
-    commitment: Mapping[str, Any] | str | PathLike[str] | None = None,
+    commitment: Commitment | Mapping[str, Any] | str | PathLike[str] | None = None,
     value: str | None = None,
 ) -> Allocation:
     """Randomize the units of a roster as the trial declares.
@@ -264,24 +254,57 @@ def randomize(
     seed
         Text, integer or bytes; the whole allocation follows from it, the trial's design and the ids.
     commitment, value
-        For pre-committed randomization, which this version does not have yet.
+        Instead of a seed: what was committed to before a public draw (see :func:`rct.commit`), itself or its
+        file, and what was drawn.
 
     Raises
     ------
     DataError
         When the roster cannot be read as declared.
     AllocationError
-        When the design cannot be carried out on this roster.
+        When the design cannot be carried out on this roster, or trial and roster are not those that were
+        committed to.
     """
-    if commitment is not None or value is not None:
-        raise AllocationError("pre-committed randomization is not available yet; give seed= alone")
-    if seed is None:
-        raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
-    key = seed_text(seed)
-    checked = checked_roster(roster, trial.units)
-    plan = planned(trial, checked.block_sizes)
-    assigned = assign(key, trial.design_hash, checked.blocks, plan)
-    return assembled(trial, checked, make_certificate(trial, checked, plan=plan, assigned=assigned, seed=key))
+    checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
+    checked = in_matched_groups(checked, trial)
+    plan = capped(planned(trial, checked.block_sizes), checked, trial)
+    if commitment is None and value is None:
+        if seed is None:
+            raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
+        return assembled(trial, checked, *_certified(trial, checked, plan, seed_text(seed)))
+    if seed is not None or commitment is None or value is None:
+        raise AllocationError(
+            "give either a seed, or a commitment together with the value of its round: these make the seed"
+        )
+    promised = Commitment.read(commitment)
+    _require_promised(promised, trial, checked)
+    certificate, accepted = _certified(trial, checked, plan, promised.seed(value))
+    return assembled(trial, checked, pre_committed(certificate, promised, value=value), accepted)
+
+
+def _certified(trial: Trial, roster: Roster, plan: Plan, key: str) -> tuple[Certificate, Draws | None]:
+    if not trial.randomization.restricted:
+        assigned = assign(key, trial.design_hash, roster.blocks, plan)
+        return make_certificate(trial, roster, plan=plan, assigned=assigned, seed=key), None
+    found = restrict(key, trial, trial.design_hash, roster=roster, plan=plan)
+    certificate = make_certificate(
+        trial, roster, plan=plan, assigned=found.assigned(roster), seed=key, restriction=found.record
+    )
+    return certificate, found.accepted
+
+
+def _require_promised(promised: Commitment, trial: Trial, roster: Roster) -> None:
+    if promised.design_hash != trial.design_hash:
+        raise AllocationError(
+            "the commitment is of another design than this trial's: [units], [arms], [schedule] or "
+            "[randomization] of the trial file were changed after it. Restore them"
+        )
+    if promised.roster_hash != roster.hash:
+        raise AllocationError(
+            f"the commitment is of another roster: a value in the columns that the randomization reads "
+            f"({', '.join(columns_read(trial.units, trial.further_columns))}), or the rows, were changed "
+            "after it. Restore them"
+        )
 
 
 def planned(design: Design, blocks: BlockSizes) -> Plan:
@@ -305,7 +328,7 @@ def planned(design: Design, blocks: BlockSizes) -> Plan:
     names = [block_name(block) for block in blocks]
     if len(set(names)) < len(names):
         raise AllocationError("two blocks read the same when their values are joined by a stroke; rename one")
-    return SCHEMES[kind](design, blocks)
+    return replace(SCHEMES[kind](design, blocks), drawn=drawn(design))
 
 
 def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) -> dict[str, int]:
@@ -316,28 +339,39 @@ def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) 
     assigned: dict[str, int] = {}
     for block, units in members.items():
         shares = plan.shares[block]
-        assigned |= keyed_assignment(key, design_hash, block, units=units, shares=shares)
+        assigned |= mechanism(plan).assignment(key, design_hash, block, units=units, shares=shares)
     return assigned
 
 
-def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocation:
+def assembled(
+    trial: Trial, roster: Roster, certificate: Certificate, accepted: Draws | None = None
+) -> Allocation:
     """Make the tables of an allocation from its certificate."""
-    plan = planned(trial, roster.block_sizes)
+    plan = capped(planned(trial, roster.block_sizes), roster, trial)
     units = certificate["units"]
-    given = [plan.sequences[unit["sequence"]] for unit in units]
-    shares = [plan.shares[tuple(unit["block"])] for unit in units]
+    shares = {block: [float(share) for share in own] for block, own in plan.shares.items()}
+    names = {block: block_name(block) for block in plan.shares}
+    blocks = [tuple(unit["block"]) for unit in units]
+    probability = np.array([shares[block] for block in blocks])
+    if trial.randomization.restricted and accepted is None:
+        key, design_hash = certificate["seed"], trial.design_hash
+        accepted = restrict(key, trial, design_hash, roster=roster, plan=plan).accepted
+    if accepted is not None:
+        probability = assignment_shares(accepted, len(plan.sequences))
+    sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
+    arms = [each.arm for each in plan.sequences]
     frame = pd.DataFrame(
         {
             "unit": pd.Series([unit["unit"] for unit in units], dtype="str"),
-            "block": pd.Series([block_name(tuple(unit["block"])) for unit in units], dtype="str"),
-            "sequence": np.array([unit["sequence"] for unit in units], dtype=np.int64),
-            "arm": pd.Series([sequence.arm for sequence in given], dtype="str"),
-            "starts": np.array([sequence.starts for sequence in given], dtype=np.int64),
-            "probability": [float(row[unit["sequence"]]) for unit, row in zip(units, shares, strict=True)],
+            "block": pd.Series([names[block] for block in blocks], dtype="str"),
+            "sequence": sequence,
+            "arm": pd.Series([arms[number] for number in sequence.tolist()], dtype="str"),
+            "starts": np.array([each.starts for each in plan.sequences], dtype=np.int64)[sequence],
+            "probability": probability[np.arange(len(units)), sequence],
         }
     )
     probabilities = pd.DataFrame(
-        [[float(share) for share in row] for row in shares],
+        probability,
         index=pd.Index(frame["unit"], name="unit"),
         columns=pd.RangeIndex(len(plan.sequences), name="sequence"),
     )
@@ -349,6 +383,7 @@ def assembled(trial: Trial, roster: Roster, certificate: Certificate) -> Allocat
         frame=frame,
         sequences=sequence_table(plan.sequences),
         probabilities=probabilities,
+        accepted=accepted,
     )
 
 

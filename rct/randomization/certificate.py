@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -16,12 +16,15 @@ from typing_extensions import TypedDict
 from rct import __version__
 from rct.errors import AllocationError
 from rct.identifiers import listed
+from rct.randomization.commitment import Commitment, CommitmentRecord, beacon_value
 from rct.randomization.keyed_order import Block
 from rct.randomization.plan import Plan, block_name
+from rct.randomization.restricted_order import RestrictionRecord
 from rct.randomization.rosters import Roster
 from rct.trial import Trial
 
-Level = Literal["reproducible"]
+Level = Literal["reproducible", "pre-committed"]
+Mechanism = Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"]
 
 LEVELS: dict[Level, tuple[str, str]] = {
     "reproducible": (
@@ -31,6 +34,13 @@ LEVELS: dict[Level, tuple[str, str]] = {
         "allocation they liked (a wished-for order of nine divisions takes seconds to find), or have made "
         "the whole folder again with another seed. Only a seed that was still unknown when trial and roster "
         "were fixed, and a copy of the commitment held by a third party, rule that out.",
+    ),
+    "pre-committed": (
+        "Trial and roster were fixed before the public draw that gave the seed, so that nobody could have "
+        "chosen the allocation: provided that a third party received the commitment before the draw, that "
+        "its copy agrees with this certificate, and that the value is the one that the source published.",
+        "That there was only one commitment (somebody could deposit several and show the one they liked), "
+        "that the source itself was fair, or that training followed the allocation.",
     ),
 }
 """For each level, what it proves and what it does not."""
@@ -66,29 +76,38 @@ class Certificate(TypedDict):
     """The JSON object; ``design`` is canonical JSON as text, so that a stranger need not parse TOML."""
 
     format: Literal[1]
-    mechanism: Literal["keyed-order"]
+    mechanism: Mechanism
     level: Level
     proves: str
     does_not_prove: str
     seed: str
+    commitment: NotRequired[CommitmentRecord]
+    value: NotRequired[str]
     design: str
     design_hash: str
     roster_hash: str
     measured_units: int
     blocks: list[BlockRecord]
     units: list[UnitRecord]
+    restriction: NotRequired[RestrictionRecord]
     trial: TrialRecord
     software: dict[str, str]
 
 
 def make_certificate(
-    trial: Trial, roster: Roster, *, plan: Plan, assigned: Mapping[str, int], seed: str
+    trial: Trial,
+    roster: Roster,
+    *,
+    plan: Plan,
+    assigned: Mapping[str, int],
+    seed: str,
+    restriction: RestrictionRecord | None = None,
 ) -> Certificate:
-    """Write down a keyed-order randomization; equal inputs and versions give an equal object."""
+    """Write down a randomization; equal inputs and versions give an equal object."""
     proves, does_not_prove = LEVELS["reproducible"]
-    return {
+    certificate: Certificate = {
         "format": 1,
-        "mechanism": "keyed-order",
+        "mechanism": trial.randomization.scheme,
         "level": "reproducible",
         "proves": proves,
         "does_not_prove": does_not_prove,
@@ -102,12 +121,32 @@ def make_certificate(
         "trial": {"name": trial.name, "hash": trial.hash, "tables": trial.table_hashes},
         "software": {"rct": __version__, "python": platform.python_version()},
     }
+    return certificate if restriction is None else {**certificate, "restriction": restriction}
+
+
+def pre_committed(certificate: Certificate, commitment: Commitment, *, value: str) -> Certificate:
+    """Raise a certificate to the level of the commitment and the value that its seed was made from."""
+    proves, does_not_prove = LEVELS["pre-committed"]
+    return {
+        **certificate,
+        "level": "pre-committed",
+        "proves": proves,
+        "does_not_prove": does_not_prove,
+        "commitment": commitment.record,
+        "value": beacon_value(value),
+    }
+
+
+def certified_blocks(certificate: Certificate) -> dict[str, list[str]]:
+    """Give the block of every unit, the name of its matched group included."""
+    return {unit["unit"]: unit["block"] for unit in certificate["units"]}
 
 
 def unit_records(blocks: Mapping[str, Block], assigned: Mapping[str, int]) -> list[UnitRecord]:
     """Give every randomized unit with its block and sequence, in byte order."""
+    values = {block: list(block) for block in set(blocks.values())}
     return [
-        {"unit": unit, "block": list(block), "sequence": assigned[unit]} for unit, block in blocks.items()
+        {"unit": unit, "block": values[block], "sequence": assigned[unit]} for unit, block in blocks.items()
     ]
 
 
@@ -130,8 +169,10 @@ def block_records(
 
 
 def certificate_text(certificate: Certificate) -> str:
-    """Write a certificate as JSON that people can read."""
-    return json.dumps(certificate, indent=2, ensure_ascii=False) + "\n"
+    """Write a certificate as JSON that people can read, each unit on a line of its own."""
+    frame = json.dumps({**certificate, "units": []}, indent=2, ensure_ascii=False)
+    units = ",\n    ".join(json.dumps(unit, ensure_ascii=False) for unit in certificate["units"])
+    return frame.replace('\n  "units": []', f'\n  "units": [\n    {units}\n  ]', 1) + "\n"
 
 
 def read_certificate(path: str | PathLike[str]) -> Certificate:

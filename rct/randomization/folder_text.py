@@ -24,7 +24,7 @@ Level: {level}
 What this proves: {proves}
 What it does not prove: {does_not_prove}
 
-To check it: rct verify FOLDER --roster ROSTER.csv
+To check it: rct verify FOLDER --roster ROSTER.csv{copy}
 The rules, byte by byte, are in rct's documentation, "The bytes of an allocation".
 """
 
@@ -44,6 +44,7 @@ def folder_text(allocation: "Allocation") -> dict[str, str]:
             level=certificate["level"],
             proves=proves,
             does_not_prove=does_not_prove,
+            copy=" --commitment THEIR_COPY.json" if "commitment" in certificate else "",
         ),
         "certificate.json": certificate_text(certificate),
     }

@@ -43,7 +43,7 @@ def seed_text(seed: str | int | bytes) -> str:
 
 def score(seed: str, design_hash: str, block: Block, unit: str) -> bytes:
     """Give the keyed hash by which a unit is ordered within its block."""
-    return _keyed(seed, design_hash, DRAW, block, unit)
+    return keyed(seed, design_hash, DRAW, block, unit)
 
 
 def keyed_counts(seed: str, design_hash: str, block: Block, *, units: int, shares: Shares) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ def keyed_counts(seed: str, design_hash: str, block: Block, *, units: int, share
     expected = [units * share for share in shares]
     if all(number.denominator == 1 for number in expected):
         return tuple(int(number) for number in expected)
-    u = Fraction(int.from_bytes(_keyed(seed, design_hash, "places", block, "")[:8], "big"), 2**64)
+    u = Fraction(int.from_bytes(keyed(seed, design_hash, "places", block, "")[:8], "big"), 2**64)
     return systematic_counts(expected, u)
 
 
@@ -77,6 +77,13 @@ def keyed_assignment(
 ) -> dict[str, int]:
     """Assign each unit of one block its sequence: the block in keyed order, cut at the counts."""
     counts = keyed_counts(seed, design_hash, block, units=len(units), shares=shares)
+    return in_keyed_order(seed, design_hash, block, units=units, counts=counts)
+
+
+def in_keyed_order(
+    seed: str, design_hash: str, block: Block, *, units: Sequence[str], counts: Sequence[int]
+) -> dict[str, int]:
+    """Sort a block's units by score, then id, and give the first n₀ sequence 0, the next n₁ sequence 1, …."""
     ordered = sorted(units, key=lambda unit: (score(seed, design_hash, block, unit), unit.encode()))
     places = [sequence for sequence, count in enumerate(counts) for _ in range(count)]
     return dict(zip(ordered, places, strict=True))
@@ -87,6 +94,7 @@ def _whole_points(low: Fraction, high: Fraction, u: Fraction) -> int:
     return -floor(u - high) + floor(u - low)
 
 
-def _keyed(seed: str, design_hash: str, draw: str, block: Block, unit: str) -> bytes:
+def keyed(seed: str, design_hash: str, draw: str, block: Block, unit: str) -> bytes:
+    """Give the keyed hash of one item of one draw (``docs/allocation-bytes.md``, sections 5 and 7)."""
     message = join(FORMAT, design_hash, draw, join(*block), unit)
     return hmac.digest(seed.encode(), message, "sha256")

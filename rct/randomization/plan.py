@@ -1,27 +1,32 @@
 """What a scheme lays down before anything is drawn: the sequences, and each block's share of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from rct.errors import AllocationError
 from rct.randomization.keyed_order import Block, Shares
 from rct.schedule import Sequence
 from rct.trial_tables import Design
 
+Drawn = Literal["by order", "by unit", "by cell", "by circle"]
 BlockSizes = Mapping[Block, int]
 Scheme = Callable[[Design, BlockSizes], "Plan"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sequences in their order, and for each block the exact share of its units in each.
+    """Sequences in their order, for each block the exact share of its units in each, and how it is drawn.
 
-    Declared sizes are shares that leave no remainder, so one rule serves all schemes.
+    Declared sizes are shares that leave no remainder, so one rule serves all schedules. ``groups`` gives
+    the squad of each unit where classes are capped.
     """
 
     sequences: tuple[Sequence, ...]
     shares: Mapping[Block, Shares]
+    drawn: Drawn = "by order"
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def block_name(block: Block) -> str:
@@ -29,7 +34,7 @@ def block_name(block: Block) -> str:
     return "/".join(block)
 
 
-def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int) -> Shares:
+def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int, key: str = "schedule.sizes") -> Shares:
     """Turn declared sizes into shares of a block.
 
     Raises
@@ -41,7 +46,7 @@ def sized_shares(sizes: tuple[int, ...], *, block: Block, units: int) -> Shares:
         where = f"block {block_name(block)}" if block else "the roster"
         raise AllocationError(
             f"the sizes {', '.join(map(str, sizes))} sum to {sum(sizes)}, but {where} has {units} units to "
-            "randomize; change schedule.sizes, or say what differs in [[schedule.by_block]]"
+            f"randomize; change {key}, or say what differs in [[schedule.by_block]]"
         )
     return tuple(Fraction(size, units) for size in sizes)
 
@@ -50,7 +55,7 @@ def for_block(design: Design, tables: tuple[Mapping[str, object], ...], block: B
     """Give the keys that a ``by_block`` table holds for this block; none where no table names it."""
     columns = design.units.block
     for table in tables:
-        if tuple(str(table[column]) for column in columns) == block:
+        if tuple(str(table[column]) for column in columns) == block[: len(columns)]:
             return {key: value for key, value in table.items() if key not in columns}
     return {}
 
@@ -65,9 +70,10 @@ def unnamed_blocks(
     AllocationError
         Naming the block, for a misspelt one would otherwise get the general rule.
     """
+    columns = design.units.block
     for table in tables:
-        named = tuple(str(table[column]) for column in design.units.block)
-        if named not in blocks:
+        named = tuple(str(table[column]) for column in columns)
+        if named not in {block[: len(columns)] for block in blocks}:
             raise AllocationError(
                 f"[[{key}]] describes the block {block_name(named)}, which no unit of the roster is in; "
                 f"the blocks are {', '.join(sorted(map(block_name, blocks)))}"

@@ -4,74 +4,37 @@ The law is that of the keyed order (systematic sampling of left-over places, the
 block), drawn from a NumPy generator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import comb, gcd, lcm, log10, prod
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from rct.errors import AllocationError
-from rct.randomization.keyed_order import Shares, systematic_counts
+from rct.randomization.keyed_order import Block, Shares, systematic_counts
 
 Draws = npt.NDArray[np.int16]
 Counts = tuple[int, ...]
 BlockOfUnits = tuple[npt.NDArray[np.intp], Shares]
 """Columns of a block's units among all units, and the shares of the sequences there."""
 
+CountLaw = Callable[[int, Shares], list[tuple[Counts, Fraction]]]
+"""From a block's units and shares to every vector of counts with its probability; given counts, all orders
+are equally probable."""
+
 LARGEST_SPACE = 2_000_000
 CHUNK = 1_000
 
 
-def random_draws(blocks: Sequence[BlockOfUnits], *, n: int, seed: int | np.random.SeedSequence) -> Draws:
-    """Draw n allocations, independently.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n, units) sequence numbers; the unit columns as in ``blocks``.
-    """
-    generator = np.random.default_rng(seed)
-    draws = np.empty((n, sum(len(columns) for columns, _ in blocks)), dtype=np.int16)
-    for columns, shares in blocks:
-        laws = count_law(len(columns), shares)
-        weights = [weight for _, weight in laws]
-        chosen = _choose(generator, weights, n)
-        sequences = np.arange(len(shares), dtype=np.int16)
-        layouts = np.array([np.repeat(sequences, counts) for counts, _ in laws])
-        for first in range(0, n, CHUNK):
-            rows = slice(first, first + CHUNK)
-            draws[rows, columns] = generator.permuted(layouts[chosen[rows]], axis=1)
-    return draws
-
-
-def all_draws(blocks: Sequence[BlockOfUnits]) -> Draws:
-    """Give the whole space, every row equally probable: a likelier allocation stands more than once.
-
-    Raises
-    ------
-    AllocationError
-        When there would be more than two million rows; the message names their number.
-    """
-    laws = [_equal_rows(len(columns), shares) for columns, shares in blocks]
-    sizes = [sum(times * permutations(counts) for counts, times in law) for law in laws]
-    rows = prod(sizes)
-    if rows > LARGEST_SPACE:
-        shown = f"{rows:,}" if rows < 10**15 else f"about 10^{int(rows.bit_length() * log10(2))}"
-        raise AllocationError(
-            f"the whole space has {shown} allocations, more than the {LARGEST_SPACE:,} that are enumerated; "
-            "give a number of draws, such as 9999"
-        )
-    draws = np.empty((rows, sum(len(columns) for columns, _ in blocks)), dtype=np.int16)
-    repeat = rows
-    for (columns, _), law, size in zip(blocks, laws, sizes, strict=True):
-        repeat //= size
-        space = np.concatenate(
-            [np.repeat(multiset_permutations(counts), times, axis=0) for counts, times in law]
-        )
-        draws[:, columns] = space[(np.arange(rows) // repeat) % size]
-    return draws
+def block_columns(blocks: Mapping[str, Block], shares: Mapping[Block, Shares]) -> list[BlockOfUnits]:
+    """Give for each block, in byte order, the places of its units among all units, and its shares."""
+    members: dict[Block, list[int]] = {}
+    for place, block in enumerate(blocks.values()):
+        members.setdefault(block, []).append(place)
+    return [(np.array(places, dtype=np.intp), shares[block]) for block, places in sorted(members.items())]
 
 
 def count_law(units: int, shares: Shares) -> list[tuple[Counts, Fraction]]:
@@ -89,18 +52,84 @@ def count_law(units: int, shares: Shares) -> list[tuple[Counts, Fraction]]:
     return sorted(law.items())
 
 
-def space_size(blocks: Sequence[BlockOfUnits]) -> int:
-    """Count the distinct allocations that the mechanism can give."""
-    return prod(
-        sum(permutations(counts) for counts, _ in count_law(len(columns), shares))
-        for columns, shares in blocks
+def random_draws(
+    blocks: Sequence[BlockOfUnits],
+    *,
+    n: int,
+    seed: int | np.random.SeedSequence,
+    law: CountLaw = count_law,
+) -> Draws:
+    """Draw n allocations, independently.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, units) sequence numbers; the unit columns as in ``blocks``.
+    """
+    generator = np.random.default_rng(seed)
+    draws = np.empty((n, sum(len(columns) for columns, _ in blocks)), dtype=np.int16)
+    for columns, shares in blocks:
+        laws = law(len(columns), shares)
+        weights = [weight for _, weight in laws]
+        chosen = choose(generator, weights, n)
+        sequences = np.arange(len(shares), dtype=np.int16)
+        layouts = np.array([np.repeat(sequences, counts) for counts, _ in laws])
+        for first in range(0, n, CHUNK):
+            rows = slice(first, first + CHUNK)
+            draws[rows, columns] = generator.permuted(layouts[chosen[rows]], axis=1)
+    return draws
+
+
+def all_draws(blocks: Sequence[BlockOfUnits], *, law: CountLaw = count_law) -> Draws:
+    """Give the whole space, every row equally probable: a likelier allocation stands more than once.
+
+    Raises
+    ------
+    AllocationError
+        When there would be more than two million rows; the message names their number.
+    """
+    laws = [equal_rows(law(len(columns), shares)) for columns, shares in blocks]
+    sizes = [sum(times * permutations(counts) for counts, times in each) for each in laws]
+    rows = prod(sizes)
+    if rows > LARGEST_SPACE:
+        refuse_space(rows)
+    draws = np.empty((rows, sum(len(columns) for columns, _ in blocks)), dtype=np.int16)
+    repeat = rows
+    for (columns, _), each, size in zip(blocks, laws, sizes, strict=True):
+        repeat //= size
+        space = np.concatenate(
+            [np.repeat(multiset_permutations(counts), times, axis=0) for counts, times in each]
+        )
+        draws[:, columns] = space[(np.arange(rows) // repeat) % size]
+    return draws
+
+
+def refuse_space(rows: int) -> NoReturn:
+    """Refuse to enumerate a space.
+
+    Raises
+    ------
+    AllocationError
+        Naming the number of its allocations.
+    """
+    shown = f"{rows:,}" if rows < 10**15 else f"about 10^{int(rows.bit_length() * log10(2))}"
+    raise AllocationError(
+        f"the whole space has {shown} allocations, more than the {LARGEST_SPACE:,} that are enumerated; "
+        "give a number of draws, such as 9999"
     )
 
 
-def smallest_probability(blocks: Sequence[BlockOfUnits]) -> float:
+def space_size(blocks: Sequence[BlockOfUnits], *, law: CountLaw = count_law) -> int:
+    """Count the distinct allocations that the mechanism can give."""
+    return prod(
+        sum(permutations(counts) for counts, _ in law(len(columns), shares)) for columns, shares in blocks
+    )
+
+
+def smallest_probability(blocks: Sequence[BlockOfUnits], *, law: CountLaw = count_law) -> float:
     """Give the probability of the least probable allocation."""
     least = (
-        min(weight / permutations(counts) for counts, weight in count_law(len(columns), shares))
+        min(weight / permutations(counts) for counts, weight in law(len(columns), shares))
         for columns, shares in blocks
     )
     return float(prod(least, start=Fraction(1)))
@@ -127,9 +156,8 @@ def multiset_permutations(counts: Counts) -> Draws:
     return prefixes
 
 
-def _equal_rows(units: int, shares: Shares) -> list[tuple[Counts, int]]:
+def equal_rows(law: Sequence[tuple[Counts, Fraction]]) -> list[tuple[Counts, int]]:
     """Give how often each allocation with given counts must stand so that all rows are equally probable."""
-    law = count_law(units, shares)
     single = [weight / permutations(counts) for counts, weight in law]
     scale = lcm(*(probability.denominator for probability in single))
     times = [int(probability * scale) for probability in single]
@@ -137,7 +165,8 @@ def _equal_rows(units: int, shares: Shares) -> list[tuple[Counts, int]]:
     return [(counts, time // common) for (counts, _), time in zip(law, times, strict=True)]
 
 
-def _choose(generator: np.random.Generator, weights: Sequence[Fraction], n: int) -> npt.NDArray[np.intp]:
+def choose(generator: np.random.Generator, weights: Sequence[Fraction], n: int) -> npt.NDArray[np.intp]:
+    """Draw n numbers of items with exact weights that sum to 1."""
     if len(weights) == 1:
         return np.zeros(n, dtype=np.intp)
     scale = lcm(*(weight.denominator for weight in weights))

@@ -5,7 +5,7 @@ import difflib
 import hashlib
 import io
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -83,7 +83,7 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     return frame
 
 
-def checked_roster(roster: pd.DataFrame, units: Units) -> Roster:
+def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> Roster:
     """Check a roster against the trial's units and bring it into canonical form.
 
     Raises
@@ -95,7 +95,7 @@ def checked_roster(roster: pd.DataFrame, units: Units) -> Roster:
         When the roster has no rows.
     """
     file = str(roster.attrs.get("file", "roster"))
-    read = columns_read(units)
+    read = columns_read(units, covariates)
     _require_columns(roster, read, file)
     if roster.empty:
         raise AllocationError(f"{file}: there is no unit to randomize")
@@ -108,18 +108,18 @@ def checked_roster(roster: pd.DataFrame, units: Units) -> Roster:
     blocks = _blocks(frame, units, file)
     order = sorted(range(len(frame)), key=frame[units.id].tolist().__getitem__)
     frame = frame.iloc[order].reset_index(drop=True)
-    return Roster(frame=frame, blocks=blocks, hash=roster_hash(frame, units))
+    return Roster(frame=frame, blocks=blocks, hash=roster_hash(frame, units, covariates=covariates))
 
 
-def columns_read(units: Units) -> tuple[str, ...]:
-    """Name the columns that the mechanism reads: id, randomized unit, then blocks by name."""
+def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:
+    """Name the columns that the mechanism reads: id, randomized unit, then blocks and covariates by name."""
     unit = () if units.randomize == units.id else (units.randomize,)
-    return (units.id, *unit, *sorted(units.block))
+    return (units.id, *unit, *sorted({*units.block, *covariates} - {units.id, *unit}))
 
 
-def roster_hash(frame: pd.DataFrame, units: Units) -> str:
+def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> str:
     """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
-    columns = columns_read(units)
+    columns = columns_read(units, covariates)
     rows = sorted(
         zip(*(frame[column].tolist() for column in columns), strict=True), key=lambda row: row[0].encode()
     )
@@ -136,7 +136,7 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
             near = difflib.get_close_matches(column, present, n=1)
             advice = f'did you mean "{near[0]}"? ' if near else ""
             raise DataError(
-                f'{file}: there is no column "{column}", which the trial names under [units]; {advice}'
+                f'{file}: there is no column "{column}", which the trial names; {advice}'
                 f"The columns are: {', '.join(present)}."
             )
 

@@ -1,6 +1,7 @@
 """Stepped wedge: units cross to the treatment in groups, one group a step (Hussey & Hughes 2007)."""
 
 from rct.errors import AllocationError
+from rct.randomization.keyed_order import Block
 from rct.randomization.plan import BlockSizes, Plan, block_name, for_block, sized_shares, unnamed_blocks
 from rct.schedule import crossing_periods, treated_from
 from rct.trial_tables import Design
@@ -16,19 +17,10 @@ def stepped_wedge_plan(design: Design, blocks: BlockSizes) -> Plan:
     """
     schedule = design.schedule
     unnamed_blocks(design, schedule.by_block, blocks, key="schedule.by_block")
-    group = {
-        block: int(for_block(design, schedule.by_block, block).get("per_step", schedule.per_step))  # type: ignore[call-overload]
-        for block in blocks
-    }
-    for block, units in blocks.items():
-        if units % group[block]:
-            where = f"block {block_name(block)}" if block else "the roster"
-            raise AllocationError(
-                f"the {units} units of {where} do not cross in groups of {group[block]}; "
-                "change schedule.per_step or the roster"
-            )
-    steps = {block: units // group[block] for block, units in blocks.items()}
-    crossings = crossing_periods(max(steps.values()), baseline=schedule.baseline, step=schedule.step)
+    groups = {block: _groups(design, block, units=units) for block, units in blocks.items()}
+    crossings = crossing_periods(
+        max(map(len, groups.values())), baseline=schedule.baseline, step=schedule.step
+    )
     if crossings[-1] + schedule.transition > schedule.periods:
         raise AllocationError(
             f"{len(crossings)} groups cross one by one until period {crossings[-1]}, with "
@@ -48,10 +40,27 @@ def stepped_wedge_plan(design: Design, blocks: BlockSizes) -> Plan:
         ),
         shares={
             block: sized_shares(
-                tuple(group[block] if step < steps[block] else 0 for step in range(len(crossings))),
+                (*sizes, *(0 for _ in crossings[len(sizes) :])),
                 block=block,
-                units=units,
+                units=blocks[block],
+                key="schedule.per_step",
             )
-            for block, units in blocks.items()
+            for block, sizes in groups.items()
         },
     )
+
+
+def _groups(design: Design, block: Block, *, units: int) -> tuple[int, ...]:
+    """Give the sizes of a block's groups: one size for all of them, or each as declared."""
+    own = for_block(design, design.schedule.by_block, block)
+    declared = own.get("per_step", design.schedule.per_step)
+    if isinstance(declared, list | tuple):
+        return tuple(declared)
+    size = int(declared)  # type: ignore[call-overload]
+    if units % size:
+        where = f"block {block_name(block)}" if block else "the roster"
+        raise AllocationError(
+            f"the {units} units of {where} do not cross in groups of {size}; "
+            "change schedule.per_step or the roster"
+        )
+    return (size,) * (units // size)

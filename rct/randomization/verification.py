@@ -14,17 +14,23 @@ import pandas as pd
 from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
 from rct.randomization.allocation import assign, planned
+from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
     Certificate,
     UnitRecord,
     block_records,
+    certified_blocks,
     known_certificate,
     read_certificate,
     unit_records,
 )
+from rct.randomization.commitment import Commitment
+from rct.randomization.commitment_check import commitment_problems, held_copy, what_is_open
 from rct.randomization.folder_text import table_text
+from rct.randomization.matched_groups import group_problems, in_certified_groups
 from rct.randomization.plan import Plan, block_name
+from rct.randomization.restricted_order import restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
 from rct.schedule import sequence_table
 from rct.trial import Trial, differing_tables
@@ -39,13 +45,14 @@ class Verification:
     """What a verification found.
 
     ``ok`` when nothing differs; ``problems`` name each cause; ``level`` says what an honest certificate can
-    prove; ``amendments`` are the tables of the kept trial that were edited afterwards without touching what
-    the randomization rests on.
+    prove, ``does_not_prove`` what this verification leaves open; ``amendments`` are the tables of the kept
+    trial that were edited afterwards without touching what the randomization rests on.
     """
 
     ok: bool
     problems: tuple[str, ...]
     level: str
+    does_not_prove: str
     amendments: tuple[str, ...] = ()
 
 
@@ -53,7 +60,8 @@ def verify(
     certificate_or_folder: Mapping[str, Any] | str | PathLike[str],
     roster: pd.DataFrame,
     *,
-    commitment: Mapping[str, Any] | str | PathLike[str] | None = None,
+    commitment: Commitment | Mapping[str, Any] | str | PathLike[str] | None = None,
+    value: str | None = None,
 ) -> Verification:
     """Make an allocation again from its certificate and a roster, and say what differs.
 
@@ -64,24 +72,33 @@ def verify(
     roster
         The roster as the verifier holds it.
     commitment
-        For pre-committed randomization, which this version does not have yet.
+        The copy of the commitment that a third party received before the draw, or its file. Only with it is
+        a folder found out that was made again as a whole.
+    value
+        What the public source published for the round, as the verifier found it there.
 
     Raises
     ------
     AllocationError
-        When there is no readable certificate.
+        When there is no readable certificate, or the copy is no commitment.
     DataError
         When the roster cannot be read as the certificate's design declares.
     """
-    if commitment is not None:
-        raise AllocationError("pre-committed randomization is not available yet; verify without a commitment")
     folder, certificate = _opened(certificate_or_folder)
+    copy = None if commitment is None else held_copy(commitment)
+    left_open = what_is_open(certificate, copy is not None, value)
     if sha256(certificate["design"]) != certificate["design_hash"]:
         changed = "the certificate's design was edited: it no longer has the certificate's design hash"
-        return Verification(ok=False, problems=(changed,), level=certificate["level"])
+        return Verification(
+            ok=False, problems=(changed,), level=certificate["level"], does_not_prove=left_open
+        )
     design = _certified_design(certificate)
-    checked = checked_roster(roster, design.units)
+    checked = checked_roster(roster, design.units, covariates=design.further_columns)
+    checked = in_certified_groups(checked, design, units=certified_blocks(certificate))
     problems = [*_roster_problems(certificate, checked, design, folder)]
+    promised = [*commitment_problems(certificate, copy, value)]
+    if not problems and not promised:
+        problems += group_problems(checked, design)
     if not problems:
         problems += _assignment_problems(certificate, checked, design)
     amendments: tuple[str, ...] = ()
@@ -89,8 +106,13 @@ def verify(
         problems += [*_kept_tables(folder, certificate, design)]
         trial_problems, amendments = _kept_trial(folder, certificate)
         problems += trial_problems
+    problems = [*promised, *problems]
     return Verification(
-        ok=not problems, problems=tuple(problems), level=certificate["level"], amendments=amendments
+        ok=not problems,
+        problems=tuple(problems),
+        level=certificate["level"],
+        does_not_prove=left_open,
+        amendments=amendments,
     )
 
 
@@ -119,7 +141,7 @@ def _roster_problems(
         found += _row_problems(kept, certificate, roster, design)
     yield from found or [
         f"the roster is not the one that was randomized: in the columns "
-        f"{', '.join(columns_read(design.units))} at least one row differs, of "
+        f"{', '.join(columns_read(design.units, design.further_columns))} at least one row differs, of "
         f"{certificate['measured_units']} then and {len(roster.frame)} now"
     ]
 
@@ -138,12 +160,12 @@ def _unit_problems(certificate: Certificate, roster: Roster, design: Design) -> 
 def _row_problems(kept: Path, certificate: Certificate, roster: Roster, design: Design) -> Iterator[str]:
     """Compare row by row with the roster in the folder, when that is still the one in the certificate."""
     try:
-        before = checked_roster(read_roster(kept), design.units)
+        before = checked_roster(read_roster(kept), design.units, covariates=design.further_columns)
     except RctError:
         return
     if before.hash != certificate["roster_hash"]:
         return
-    key, columns = design.units.id, list(columns_read(design.units)[1:])
+    key, columns = design.units.id, list(columns_read(design.units, design.further_columns)[1:])
     old, new = (one.frame.set_index(key)[columns] for one in (before, roster))
     if key != design.units.randomize:
         yield from _changed_ids(set(old.index), set(new.index), key)
@@ -176,8 +198,13 @@ def _bare(unit: str) -> str:
 
 
 def _assignment_problems(certificate: Certificate, roster: Roster, design: Design) -> list[str]:
-    plan = planned(design, roster.block_sizes)
-    again = assign(certificate["seed"], certificate["design_hash"], roster.blocks, plan)
+    plan = capped(planned(design, roster.block_sizes), roster, design)
+    key, design_hash, record = certificate["seed"], certificate["design_hash"], None
+    if design.randomization.restricted:
+        restriction = restrict(key, design, design_hash, roster=roster, plan=plan)
+        again, record = restriction.assigned(roster), restriction.record
+    else:
+        again = assign(key, design_hash, roster.blocks, plan)
     claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
     differing = [unit for unit in {**again, **claimed} if again.get(unit) != claimed.get(unit)]
     problems = []
@@ -191,6 +218,8 @@ def _assignment_problems(certificate: Certificate, roster: Roster, design: Desig
         problems.append("the certificate's counts or shares by block were edited")
     elif certificate["units"] != unit_records(roster.blocks, again):
         problems.append("the certificate's units were put in another order, or their blocks edited")
+    elif certificate.get("restriction") != record:
+        problems.append("the certificate's covariates, scores or candidates were edited")
     if (certificate["proves"], certificate["does_not_prove"]) != LEVELS[certificate["level"]]:
         problems.append("the certificate's words on what it proves were edited")
     return problems
@@ -248,7 +277,7 @@ def _row_as_written(unit: UnitRecord, plan: Plan) -> dict[str, str]:
 
 def _kept_roster(path: Path, certificate: Certificate, design: Design) -> Iterator[str]:
     try:
-        kept = checked_roster(read_roster(path), design.units)
+        kept = checked_roster(read_roster(path), design.units, covariates=design.further_columns)
     except RctError as error:
         yield f"the roster kept in the folder cannot be read any more: {error}"
         return

@@ -64,7 +64,9 @@ def _design(trial: "Trial", words: "ReportUnits", assignment: "Assignment | None
     )
     if schedule.kind == "stepped-wedge":
         group = f"one {words.randomized} crosses"
-        if schedule.per_step > 1:
+        if isinstance(schedule.per_step, tuple):
+            group = f"{listing([str(n) for n in schedule.per_step])} {words.randomized_plural} cross"
+        elif schedule.per_step > 1:
             group = f"{schedule.per_step} {words.randomized_plural} cross"
         every = schedule.period if schedule.step == 1 else f"{schedule.step} {plural(schedule.period)}"
         text += (

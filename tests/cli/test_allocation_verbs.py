@@ -58,3 +58,51 @@ def test_an_amended_label_does_not_fail_the_verification_but_is_named(rct_comman
     said = rct_command("verify", allocated / "allocation", "--roster", allocated / "roster.csv")
     assert said.code == 0
     assert "[analysis]" in said.out
+
+
+def committed(rct_command, here):
+    words = ("--roster", here / "roster.csv", "--source", "state lottery", "--round", "2026-12-24")
+    said = rct_command("commit", here / "trial.toml", *words, "--out", here / "commitment.json")
+    assert said.code == 0
+    return said
+
+
+def from_the_draw(here, *more):
+    given = ("--roster", here / "roster.csv", "--commitment", here / "commitment.json")
+    return ("randomize", here / "trial.toml", *given, "--out", here / "allocation", *more)
+
+
+def test_a_committed_draw_is_randomized_and_verified_against_the_copy(rct_command, here):
+    assert "Give it, now, to somebody who keeps it" in committed(rct_command, here).out
+    said = rct_command(*from_the_draw(here, "--value", "07 19 22"))
+    assert said.code == 0
+    assert "Level: pre-committed." in said.out
+    words = ("--roster", here / "roster.csv", "--commitment", here / "commitment.json", "--value", "07 19 22")
+    checked = rct_command("verify", here / "allocation", *words)
+    assert checked.code == 0
+    assert "Level: pre-committed." in checked.out
+
+
+def test_a_folder_made_again_fails_against_the_copy(rct_command, allocated):
+    committed(rct_command, allocated)
+    words = ("--roster", allocated / "roster.csv", "--commitment", allocated / "commitment.json")
+    said = rct_command("verify", allocated / "allocation", *words)
+    assert said.code == 1
+    assert "made again without the commitment" in said.out
+
+
+def test_exactly_one_of_a_seed_or_a_commitment_with_its_value_is_taken(rct_command, here):
+    committed(rct_command, here)
+    for more in ((), ("--seed", "1"), ("--seed", "1", "--value", "07")):
+        said = rct_command(*from_the_draw(here, *more))
+        assert said.code == 2
+        assert "either a seed, or a commitment" in said.err
+    assert not (here / "allocation").exists()
+
+
+def test_a_commitment_is_not_overwritten(rct_command, here):
+    committed(rct_command, here)
+    words = ("--roster", here / "roster.csv", "--source", "x", "--round", "y")
+    said = rct_command("commit", here / "trial.toml", *words, "--out", here / "commitment.json")
+    assert said.code == 2
+    assert "never overwritten" in said.err

@@ -15,7 +15,7 @@ id = "officer_id"
 block = {block}
 [arms]
 control = "usual"
-treatments = {treatments}
+{treatments}
 {probabilities}
 [schedule]
 {schedule}
@@ -36,11 +36,13 @@ def declared() -> Callable[..., Trial]:
         block: str = "[]",
         randomize: str = "officer_id",
         probabilities: str = "",
+        factors: str = "",
     ) -> Trial:
+        arms = f"factors = {factors}" if factors else f"treatments = {treatments}" if treatments else ""
         return Trial.parse(
             TEXT.format(
                 schedule=schedule,
-                treatments=treatments,
+                treatments=arms,
                 block=block,
                 randomize=randomize,
                 probabilities=probabilities,

@@ -178,7 +178,7 @@ def test_what_is_no_certificate_and_a_roster_without_its_columns_are_errors(fold
         verify({"format": 1}, roster)
     with pytest.raises(AllocationError, match="no such file"):
         verify(tmp_path / "nowhere", roster)
-    with pytest.raises(AllocationError, match="not available yet"):
+    with pytest.raises(AllocationError, match="no commitment that this version knows"):
         verify(folder, roster, commitment={})
     with pytest.raises(DataError, match='no column "squad"'):
         verify(folder, roster.drop(columns="squad"))
