@@ -70,7 +70,7 @@ def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
 
     inference = spec.inference or sample.trial.analysis.inference
     options = _with_covariates(sample, spec)
-    if randomization and sample.panel.frame["block"].nunique() > 1:
+    if inference == "randomization" and sample.panel.frame["block"].nunique() > 1:
         # The test holds periods within blocks; a fit beside it that did not would be another model.
         options = {"fixed_effects": ("unit", "block:period")} | options
     constant = options.get("effect", "constant") == "constant"

@@ -120,8 +120,7 @@ def _analyses(trial: "Trial", results: "Estimates") -> str:
     draws = f" ({analysis.draws} draws)" if analysis.inference == "randomization" else ""
     several = len({row.outcome for row in results}) > 1
     adjusted = (
-        " p-values of the primary analysis are adjusted over the outcomes "
-        f"({analysis.multiplicity.title()})."
+        f" p-values of the primary analysis are adjusted over the outcomes ({analysis.multiplicity.title()})."
         if several and analysis.multiplicity != "none"
         else ""
     )
