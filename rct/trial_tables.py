@@ -1,5 +1,6 @@
 """The tables of a trial file, as frozen models: what each key means, its type and its default."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -7,6 +8,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +27,7 @@ MOST_FACTORS = 5
 MOST_DECIMALS = 12
 MOST_CANDIDATES = 1_000_000
 SCHEMES_BUILT = ("keyed-order", "simple", "matched", "constrained", "rerandomized")
+DATE_PARTS = "aAwdbBmyYHIpMSfjzZ%"
 
 
 def exact_share(value: object) -> Fraction:
@@ -129,6 +132,35 @@ def _cells(value: object) -> object:
         **value,
         "treatments": [" + ".join(str(f) for i, f in enumerate(factors) if cell >> i & 1) for cell in cells],
     }
+
+
+def _date_formats(given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+    for form in (given,) if isinstance(given, str) else given or ():
+        problem = _format_problem(form)
+        if problem:
+            raise ValueError(f'"{form}" {problem}; write a format such as %m/%d/%Y or %d %b %Y %H:%M')
+    return given
+
+
+def _format_problem(form: str) -> str:
+    parts = [part[1:] for part in re.findall("%.?", form)]
+    unknown = [f"%{part}" for part in parts if not part or part not in DATE_PARTS]
+    named = [part for part in parts if part != "%"]
+    if unknown:
+        return f"has {', '.join(unknown)}, which is no part of a date"
+    if len(set(named)) < len(named):
+        return "has a part twice"
+    if {"z", "Z"} & set(named[:-1]) or (named[-1:] in (["z"], ["Z"]) and not form.endswith(f"%{named[-1]}")):
+        return "has a zone that is not at its end"
+    if not {"y", "Y"} & set(named) or not ("j" in named or ("d" in named and {"m", "b", "B"} & set(named))):
+        return "is no full date of year, month and day"
+    return ""
+
+
+def _condition(value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise ValueError("the condition is blank; leave the key out where every record counts")
+    return value
 
 
 Name = Annotated[str, BeforeValidator(_text)]
@@ -295,7 +327,9 @@ class Outcome(Table):
     primary: bool = False
     direction: Literal["decrease", "increase"] = "decrease"
     unit_of_count: Literal["incident", "report", "person"] = "incident"
-    where: str | None = Field(default=None, description="Condition over the columns of the records")
+    where: Annotated[str | None, AfterValidator(_condition)] = Field(
+        default=None, description="Condition over the columns of the records"
+    )
     exposure: str | None = Field(default=None, description="Its own denominator")
     fractional: bool = Field(default=False, description="Shares or rates rather than counts")
     within: str | None = Field(
@@ -315,7 +349,7 @@ class Records(Table):
     officer: Name = "officer"
     date: Name = "date"
     time: Name | None = None
-    date_format: str | tuple[str, ...] | None = Field(
+    date_format: Annotated[str | tuple[str, ...] | None, AfterValidator(_date_formats)] = Field(
         default=None, description="For example %m/%d/%Y, or several, tried in order; ISO dates need none"
     )
     unit: Name | None = Field(default=None, description="Column of the measured unit where it is no officer")

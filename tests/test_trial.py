@@ -204,6 +204,11 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
         ("periods = 24", "periods = true", "periods: should be a valid integer, not True"),
         ('kind = "parallel"', 'kind = "waitlist"', "'stepped-wedge'"),
         ("[power]", '[randomization]\nscheme = "urn"\n[power]', 'scheme "urn" is not built yet'),
+        (
+            'name = "injured"',
+            'name = "injured"\nwhere = " "',
+            "line 29: outcomes.where: the condition is blank",
+        ),
         ("format = 1", "format = 2", "format"),
         ("format = 1", "format = ", "not readable as TOML"),
         ("secondary = [", "seed = 99999999999999999999\nsecondary = [", "small.toml: analysis.seed"),
@@ -279,6 +284,30 @@ def test_staggered_classes_must_agree_with_each_other(schedule, message):
 def test_a_crossover_needs_sequences_of_known_arms_in_equal_stretches(sequences, message):
     text = WEDGE.replace('kind = "stepped-wedge"', 'kind = "crossover"')
     assert message in refused("baseline = 12", sequences, text)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ('"%Q"', '"%Q" has %Q, which is no part of a date'),
+        ('"%-m/%d/%Y"', "has %-, which"),
+        ('"%m/%d/%Y %"', "has %, which"),
+        ('["%m/%d/%Y", "%m/%Y"]', '"%m/%Y" is no full date'),
+        ('"mixed"', '"mixed" is no full date'),
+        ('"%d/%d/%m/%Y"', "has a part twice"),
+        ('"%Z %d/%m/%Y"', "has a zone that is not at its end"),
+    ],
+)
+def test_a_date_format_that_reads_no_date_is_refused_with_its_line(written, problem):
+    message = refused("[power]", f"[records]\ndate_format = {written}\n[power]")
+    assert message.startswith("small.toml, line 40: records.date_format: ")
+    assert problem in message
+
+
+@pytest.mark.parametrize("form", ["%m/%d/%y", "%Y-%j", "%a %d %b %Y %I:%M:%S.%f %p %z", "%B %d, %Y 100%%"])
+def test_a_date_format_of_year_month_and_day_is_kept(form):
+    text = TEXT.replace("[power]", f'[records]\ndate_format = "{form}"\n[power]')
+    assert Trial.parse(text).records.date_format == form
 
 
 def test_a_missing_file_names_the_path_the_shipped_trials_and_the_nearest(tmp_path):

@@ -6,11 +6,13 @@ extensions and no settings to change.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
+from rct.records.column_types import parts, quoted, text_ordering, typed
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,10 +34,12 @@ PARTS = (
     "COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "FUNCTION", "CAST", "CASE", "BETWEEN", "OPERATOR",
     "TYPE", "COLLATE",
 )  # fmt: skip
-ARITHMETIC = ("+", "-", "*", "/")
+CHARACTERS = 2000
+SECONDS = 20.0
+SHOWN = 300
 # Deterministic functions of text, numbers and dates; the operators LIKE, ILIKE, ~ and || among them.
 FUNCTIONS = frozenset((
-    *ARITHMETIC, "%", "//", "||", "~~", "!~~", "~~*", "!~~*", "~~~", "abs", "round", "floor", "ceil",
+    "+", "-", "*", "/", "%", "//", "||", "~~", "!~~", "~~*", "!~~*", "~~~", "abs", "round", "floor", "ceil",
     "greatest", "least", "lower", "upper", "trim", "ltrim", "rtrim", "length", "left", "right", "substr",
     "substring", "replace", "contains", "starts_with", "prefix", "ends_with", "suffix", "instr", "position",
     "strip_accents", "split_part", "string_split", "str_split", "list_contains", "list_has", "list_has_any",
@@ -45,7 +49,12 @@ FUNCTIONS = frozenset((
     "dayofweek", "isodow", "date_diff",
 ))  # fmt: skip
 ROW = "position of the record"
-NUMBERS = ("INTEGER", "DECIMAL", "DOUBLE", "FLOAT", "NUMERIC", "BIGINT", "HUGEINT")
+TYPES = (
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "NUMERIC", "REAL", "FLOAT", "DOUBLE",
+    "VARCHAR", "TEXT", "STRING", "BOOLEAN", "BOOL", "DATE", "TIME", "TIMESTAMP", "DATETIME",
+)  # fmt: skip
+# Nested in each other, these make a text many times longer at every level.
+LENGTHENING = ("replace", "regexp_replace", "concat_ws", "string_split", "str_split", "list_value")
 
 
 def columns_of(condition: str, outcome: str) -> list[str]:
@@ -98,12 +107,16 @@ def satisfied(
     select = f'{query} AS holds, "{ROW}" FROM incidents'
     try:
         ((_, kind, *_), *_) = connection.execute(f"DESCRIBE {select}").fetchall()
+    except duckdb.BinderException:
+        raise _refused(condition, outcome, _unfitting(columns)) from None
     except duckdb.Error as error:
         raise _refused(condition, outcome, str(error).splitlines()[0]) from None
     if kind not in ("BOOLEAN", '"NULL"'):
         raise _refused(condition, outcome, f"it gives {kind}, not true or false; compare it with something")
     try:
-        rows = connection.execute(f'{select} ORDER BY "{ROW}"').fetchall()
+        rows = _fetched(connection, f'{select} ORDER BY "{ROW}"')
+    except duckdb.InterruptException:
+        raise _refused(condition, outcome, f"it takes more than {SECONDS:g} seconds") from None
     except duckdb.Error as error:
         place = places[_first_failing(connection, select, len(cells))]
         raise _refused(condition, outcome, f"{place}: {str(error).splitlines()[0]}") from None
@@ -119,6 +132,17 @@ def locked_connection() -> "duckdb.DuckDBPyConnection":
     return connection
 
 
+def _fetched(connection: "duckdb.DuckDBPyConnection", query: str) -> list[Any]:
+    """Give the rows of a query, interrupted when it takes too long."""
+    timer = Timer(SECONDS, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        timer.cancel()
+
+
 def _lock(connection: "duckdb.DuckDBPyConnection") -> None:
     for setting in LOCK:
         connection.execute(f"SET {setting}")
@@ -130,6 +154,17 @@ def _text_or_none(column: "pd.Series") -> "pd.Series":
 
 def _parsed(connection: "duckdb.DuckDBPyConnection", condition: str, outcome: str) -> tuple[str, list[str]]:
     """Give ``SELECT (condition)`` with its columns read as numbers or truths, and the columns it reads."""
+    import duckdb
+
+    if len(condition) > CHARACTERS:
+        raise _refused(condition, outcome, f"it has more than {CHARACTERS:,} characters")
+    try:
+        return _read(connection, condition, outcome)
+    except (RecursionError, duckdb.SerializationException):
+        raise _refused(condition, outcome, "it is nested too deeply") from None
+
+
+def _read(connection: "duckdb.DuckDBPyConnection", condition: str, outcome: str) -> tuple[str, list[str]]:
     tree = _tree(connection, condition)
     if tree.get("error"):
         raise _refused(condition, outcome, tree.get("error_message", "it is no expression"))
@@ -138,15 +173,18 @@ def _parsed(connection: "duckdb.DuckDBPyConnection", condition: str, outcome: st
     if len(expression) != 1 or _without_select_list(tree) != _without_select_list(plain):
         raise _refused(condition, outcome, "it is more than one expression")
     columns: list[str] = []
-    for part in _parts(expression[0]):
+    for part in parts(expression[0]):
         _require_plain(part, condition, outcome)
         if part["class"] == "COLUMN_REF":
             columns.append(".".join(part["column_names"]))
+    ordered = text_ordering(expression[0])
+    if ordered:
+        raise _refused(condition, outcome, ordered)
     casts = {
         kind: _select(_tree(connection, f"CAST(x AS {kind})"))["select_list"][0]
         for kind in ("DOUBLE", "BOOLEAN")
     }
-    _select(tree)["select_list"] = [_cast_columns(_typed(expression[0], casts), casts["BOOLEAN"])]
+    _select(tree)["select_list"] = [typed(expression[0], casts)]
     (query,) = connection.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchone() or (
         "",
     )
@@ -171,65 +209,44 @@ def _without_select_list(tree: Any) -> Any:
     ]
 
 
-def _parts(node: Any) -> list[Any]:
-    """List all nodes of an expression's tree."""
-    if isinstance(node, list):
-        return [part for item in node for part in _parts(item)]
-    if not isinstance(node, dict):
-        return []
-    return ([node] if "class" in node else []) + [part for item in node.values() for part in _parts(item)]
-
-
 def _require_plain(part: Any, condition: str, outcome: str) -> None:
     kind = part["class"]
     if kind not in PARTS:
         raise _refused(condition, outcome, f"a condition may not hold a {kind.lower().replace('_', ' ')}")
     if kind == "FUNCTION":
         name = part["function_name"].lower()
+        if name == "row":
+            raise _refused(condition, outcome, "it has nothing, or a list, where one expression is needed")
         if name not in FUNCTIONS or part.get("schema") or part.get("catalog"):
             raise _refused(
                 condition, outcome, f"the function {part['function_name']} may not be used in a condition"
             )
+    if kind == "TYPE" and part["type_name"].upper() not in TYPES:
+        raise _refused(condition, outcome, f"a condition may not cast to {part['type_name']}")
+    if _lengthens(part) and sum(map(_lengthens, parts(part))) > 1:
+        raise _refused(
+            condition, outcome, f"{part['function_name']} may not hold another function that lengthens text"
+        )
 
 
-def _typed(node: Any, casts: Mapping[str, Any]) -> Any:
-    """Read columns as numbers beside a number, and as true or false where the condition asks just that."""
-    if isinstance(node, list):
-        return [_typed(item, casts) for item in node]
-    if not isinstance(node, dict):
-        return node
-    below = {key: _typed(value, casts) for key, value in node.items()}
-    kind, name = node.get("class"), node.get("type")
-    if kind == "CONJUNCTION" or (kind == "OPERATOR" and name == "OPERATOR_NOT"):
-        return {key: _cast_columns(value, casts["BOOLEAN"]) for key, value in below.items()}
-    compares = kind in ("COMPARISON", "BETWEEN") or (
-        kind == "OPERATOR" and name in ("COMPARE_IN", "COMPARE_NOT_IN")
+def _lengthens(part: Any) -> bool:
+    """Tell whether a function may make a text longer; replacing by something no longer does not."""
+    name = part.get("function_name", "").lower()
+    if name not in ("replace", "regexp_replace"):
+        return name in LENGTHENING
+    texts = [argument["expression"].get("literal", {}).get("text") for argument in part["arguments"][1:]]
+    if None in texts or len(texts) < 2:
+        return True
+    old, new = texts[:2]
+    return new != "" and (name == "regexp_replace" or len(new) > len(old))
+
+
+def _unfitting(columns: list[str]) -> str:
+    column = columns[0] if columns else "level"
+    return (
+        "its parts do not fit together: a column is text where it does not stand beside a number; "
+        f"write CAST({quoted(column)} AS DOUBLE) where a number, or AS DATE where a date is needed"
     )
-    sums = kind == "FUNCTION" and node["function_name"] in ARITHMETIC
-    if sums or (compares and any(_is_number(operand) for operand in _operands(node))):
-        return {key: _cast_columns(value, casts["DOUBLE"]) for key, value in below.items()}
-    return below
-
-
-def _operands(node: Any) -> list[Any]:
-    listed = [item for value in node.values() for item in (value if isinstance(value, list) else [value])]
-    return [item for item in listed if isinstance(item, dict)]
-
-
-def _is_number(node: Any) -> bool:
-    if node.get("class") == "CONSTANT":
-        return str(node.get("literal", {}).get("kind")) in NUMBERS
-    return node.get("class") == "FUNCTION" and node["function_name"] in ARITHMETIC
-
-
-def _cast_columns(value: Any, cast: Any) -> Any:
-    if isinstance(value, list):
-        return [_cast_columns(item, cast) for item in value]
-    if isinstance(value, dict) and value.get("class") == "COLUMN_REF":
-        return {**cast, "child": value}
-    if isinstance(value, dict) and "expression" in value and "class" not in value:
-        return {**value, "expression": _cast_columns(value["expression"], cast)}
-    return value
 
 
 def _require_columns(wanted: list[str], there: list[str], condition: str, outcome: str) -> None:
@@ -249,7 +266,7 @@ def _first_failing(connection: "duckdb.DuckDBPyConnection", select: str, rows: i
     while failing - whole > 1:
         middle = (whole + failing) // 2
         try:
-            connection.execute(f'{select} WHERE "{ROW}" >= {whole} AND "{ROW}" < {middle}').fetchall()
+            _fetched(connection, f'{select} WHERE "{ROW}" >= {whole} AND "{ROW}" < {middle}')
             whole = middle
         except duckdb.Error:
             failing = middle
@@ -257,7 +274,8 @@ def _first_failing(connection: "duckdb.DuckDBPyConnection", select: str, rows: i
 
 
 def _refused(condition: str, outcome: str, reason: str) -> DataError:
+    shown = condition if len(condition) <= SHOWN else f"{condition[:SHOWN]} …"
     return DataError(
-        f"outcome {outcome}: where = {condition!r} cannot be evaluated: {reason}. Write one true-or-false "
+        f"outcome {outcome}: where = {shown!r} cannot be evaluated: {reason}. Write one true-or-false "
         "expression over the columns of the incident records, such as force_level >= 1."
     )
