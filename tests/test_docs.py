@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 import pytest
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import rct
 from rct.cli.app import app
 from rct.estimates import COLUMNS
+from rct.randomization.certificate_schema import json_schema
 from rct.trial import Trial
 from rct.trial_tables import Treatment
 
@@ -126,3 +127,12 @@ def test_the_estimates_page_explains_every_column() -> None:
     page = (DOCS / "estimates.md").read_text(encoding="utf-8")
     cells = " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     assert sorted(re.findall(r"`([a-z_]+)`", cells)) == sorted(COLUMNS)
+
+
+@pytest.mark.parametrize("of", ["certificate", "commitment"])
+def test_the_certificate_page_says_what_the_schema_says(of: Literal["certificate", "commitment"]) -> None:
+    page = (DOCS / "certificate.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## Keys of a {of}\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", section, flags=re.MULTILINE)
+    properties = json_schema(of)["properties"]
+    assert rows == [(key, place["description"]) for key, place in properties.items()]

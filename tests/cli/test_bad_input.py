@@ -68,9 +68,8 @@ def test_a_misspelt_estimator_with_the_nearest_known_one(refused, here):
 
 def test_a_unit_column_that_the_roster_does_not_have(refused, here):
     roster = roster_of(here, officer_id=["1", "2"], squads=["a", "b"])
-    assert (
-        'there is no column "squad", which the trial names; did you mean "squads"?'
-        in refused(roster=roster)
+    assert 'there is no column "squad", which the trial names; did you mean "squads"?' in refused(
+        roster=roster
     )
 
 
