@@ -38,13 +38,16 @@ def check(trial: "Trial") -> None:
 
 def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
     """Say in plain sentences what the design cannot answer, before any data exist."""
-    found = []
+    from rct.randomization import restriction_notes
+
+    found = [*restriction_notes(allocation)]
     alpha, clusters = trial.analysis.alpha, len(allocation.frame)
     if allocation.smallest_p > alpha:
+        remedy = "Randomize" if allocation.accepted is None else "Keep more candidates, or randomize"
         found.append(
             f"This design cannot reach significance at {alpha:g}: with {allocation.space:,} distinct "
             f"allocations the smallest possible randomization p-value is {allocation.smallest_p:.3g}. "
-            "Randomize more units."
+            f"{remedy} more units."
         )
     if clusters < FEW_CLUSTERS:
         found.append(
