@@ -73,6 +73,21 @@ def test_the_python_of_the_tutorial_runs() -> None:
     assert namespace["one"].n_clusters == 9
 
 
+def test_the_five_randomizations_come_out_as_their_page_says() -> None:
+    page = (DOCS / "randomize.md").read_text(encoding="utf-8")
+    said: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, said)
+    assert said["divisions"].space == 362_880
+    assert said["pairs"].space == 256
+    assert said["trained"].groupby(["squad", "starts"]).size().max() == 2
+    assert set(said["classes"].probabilities.loc[:, 1:].to_numpy().ravel()) == {12 / 72}
+    assert said["worn"].frame.groupby("arm").size().to_dict() == {"camera": 546, "no camera": 546}
+    cell = said["cells_of"](said["cameras"].schedule, ["2026-03-02"], times=["02:40"], districts=["North"])
+    assert cell == ["2026-03-01 23:00 North"]
+    assert said["given"].probabilities.iloc[0].tolist() == [0.4, 0.2, 0.2, 0.2]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_shown_are_commands_that_exist(page: Path) -> None:
     lines = re.findall(r"^(?:    |\$ )(rct [a-z].*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -19,6 +19,7 @@ from rct.randomization.sequential_design import (
     Urn,
 )
 from rct.randomization.shift_calendar import cells_of, shift_cells
+from rct.randomization.shift_calendar import cells_of, shift_cells
 from rct.randomization.verification import Verification, verify
 
 __all__ = [
@@ -41,12 +42,14 @@ __all__ = [
     "block_counts",
     "cells_of",
     "co_assignment",
+    "cells_of",
     "commit",
     "randomize",
     "read_roster",
     "restriction_notes",
     "shift_cells",
     "standardized_differences",
+    "shift_cells",
     "verify",
     "verify_ledger",
 ]
