@@ -1,7 +1,12 @@
 """Trial + roster → Allocation: who gets which sequence, reproducibly, and the proof of it."""
 
 from rct.randomization.allocation import Allocation, randomize
-from rct.randomization.balance import balance_table, block_counts, standardized_differences
+from rct.randomization.balance import (
+    balance_covariates,
+    balance_table,
+    block_counts,
+    standardized_differences,
+)
 from rct.randomization.certificate import LEVELS
 from rct.randomization.coassignment import co_assignment, restriction_notes
 from rct.randomization.commitment import Commitment
@@ -18,7 +23,6 @@ from rct.randomization.sequential_design import (
     SequentialDesign,
     Urn,
 )
-from rct.randomization.shift_calendar import cells_of, shift_cells
 from rct.randomization.shift_calendar import cells_of, shift_cells
 from rct.randomization.verification import Verification, verify
 
@@ -37,19 +41,18 @@ __all__ = [
     "SequentialDesign",
     "Urn",
     "Verification",
+    "balance_covariates",
     "balance_table",
     "balance_test",
     "block_counts",
     "cells_of",
     "co_assignment",
-    "cells_of",
     "commit",
     "randomize",
     "read_roster",
     "restriction_notes",
     "shift_cells",
     "standardized_differences",
-    "shift_cells",
     "verify",
     "verify_ledger",
 ]
