@@ -100,6 +100,20 @@ def standardized_differences(
     return pd.DataFrame(rows, columns=columns)
 
 
+def balance_covariates(allocation: "Allocation") -> tuple[str, ...]:
+    """Name the covariates of analysis and randomization that the roster has as numbers."""
+    trial, roster = allocation.trial, allocation.roster
+    named = dict.fromkeys((*trial.analysis.covariates, *trial.randomization.covariates))
+    levels = trial.randomization.categorical
+    return tuple(
+        name
+        for name in named
+        if name in roster.columns
+        and name not in levels
+        and pd.to_numeric(roster[name], errors="coerce").notna().all()
+    )
+
+
 def _deviation(one: pd.Series, other: pd.Series, kind: str) -> float:
     if kind == "average":
         return float(((one.var() + other.var()) / 2) ** 0.5)
