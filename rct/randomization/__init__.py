@@ -1,5 +1,6 @@
 """Trial + roster → Allocation: who gets which sequence, reproducibly, and the proof of it."""
 
+from rct.randomization.acceptance import acceptance_threshold, remaining_variance
 from rct.randomization.allocation import Allocation, randomize
 from rct.randomization.balance import (
     balance_covariates,
@@ -41,6 +42,7 @@ __all__ = [
     "SequentialDesign",
     "Urn",
     "Verification",
+    "acceptance_threshold",
     "balance_covariates",
     "balance_table",
     "balance_test",
@@ -50,6 +52,7 @@ __all__ = [
     "commit",
     "randomize",
     "read_roster",
+    "remaining_variance",
     "restriction_notes",
     "shift_cells",
     "standardized_differences",
