@@ -1,7 +1,7 @@
 """Choosing the threshold of a rerandomization: what share it accepts, and how much variance it leaves.
 
-Morgan & Rubin (2012): without the restriction the Mahalanobis distance of k covariates is nearly chi-square with
-k degrees of freedom; in small trials the certificate's own count of accepted candidates is exact.
+Morgan & Rubin (2012): without the restriction the Mahalanobis distance of k covariates is nearly chi-square
+with k degrees of freedom; in small trials the certificate's own count of accepted candidates is exact.
 """
 
 

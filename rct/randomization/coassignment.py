@@ -105,13 +105,14 @@ def _pairs(units: list[str], marked: npt.NDArray[np.bool_]) -> list[str]:
 
 
 def _moved(allocation: "Allocation", units: list[str]) -> list[str]:
+    """Name the units and sequences, those that moved most first."""
     found = []
     after = allocation.probabilities.to_numpy()
     for columns, own in allocation.blocks:
         for sequence, target in enumerate(map(float, own)):
-            off = abs(after[columns, sequence] - target) > MOVED * min(target, 1 - target) + 1e-12
-            found += [
-                f"{units[unit]}, sequence {sequence}: {after[unit, sequence]:.2f} instead of {target:.2f}"
-                for unit in columns[off]
-            ]
-    return sorted(found)
+            off = abs(after[columns, sequence] - target)
+            for unit, distance in zip(columns.tolist(), off.tolist(), strict=True):
+                if distance > MOVED * min(target, 1 - target) + 1e-12:
+                    text = f"{units[unit]}, sequence {sequence}: {after[unit, sequence]:.2f}"
+                    found.append((-round(distance, 9), f"{text} instead of {target:.2f}"))
+    return [text for _, text in sorted(found)]
