@@ -60,6 +60,8 @@ def rehearse(trial: "Trial", allocation: "Allocation") -> None:
     from rct.panel import Panel
     from rct.randomization.assigned_rows import assigned_rows, with_covariates
 
+    if trial.schedule.kind == "shifts":  # its panel is the evaluator's own: nothing here makes one
+        return
     outcome = trial.outcomes[0]
     rows = assigned_rows(allocation)
     rows[outcome.name] = 5 + np.arange(len(rows)) * 7 % 11
@@ -78,13 +80,16 @@ def rehearse(trial: "Trial", allocation: "Allocation") -> None:
 
 def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
     """Say in plain sentences what the design cannot answer, before any data exist."""
-    found = []
+    from rct.randomization import restriction_notes
+
+    found = [*restriction_notes(allocation)]
     alpha, clusters = trial.analysis.alpha, len(allocation.frame)
     if allocation.smallest_p > alpha:
+        remedy = "Randomize" if allocation.accepted is None else "Keep more candidates, or randomize"
         found.append(
             f"This design cannot reach significance at {alpha:g}: with {allocation.space:,} distinct "
             f"allocations the smallest possible randomization p-value is {allocation.smallest_p:.3g}. "
-            "Randomize more units."
+            f"{remedy} more units."
         )
     if clusters < FEW_CLUSTERS:
         found.append(

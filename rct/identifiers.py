@@ -45,6 +45,8 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
     import pandas as pd
 
     values = column.tolist()
+    if _are_plain(values):
+        return pd.Series(values, index=column.index, name=column.name, dtype="str")
     text: dict[object, str] = {}
     problems: list[str] = []
     for row, value in enumerate(values, start=2):
@@ -76,9 +78,28 @@ def field(content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + content
 
 
+def fields(texts: Sequence[str]) -> list[bytes]:
+    """Give the field of each of many texts."""
+    return byte_fields([text.encode() for text in texts])
+
+
+def byte_fields(contents: Sequence[bytes]) -> list[bytes]:
+    """Give the field of each of many contents."""
+    prefixes = {length: length.to_bytes(4, "big") for length in set(map(len, contents))}
+    return [prefixes[len(content)] + content for content in contents]
+
+
 def join(*parts: str | bytes) -> bytes:
     """Concatenate the fields of texts (as UTF-8) and bytes."""
     return b"".join(field(part.encode() if isinstance(part, str) else part) for part in parts)
+
+
+def _are_plain(values: Sequence[object]) -> bool:
+    """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
+    if set(map(type, values)) != {str}:
+        return False
+    together = "".join(map(str, values))
+    return together.isascii() and together.isprintable() and " " not in together and "" not in values
 
 
 def _problem(value: Any) -> str | None:

@@ -18,6 +18,7 @@ RESERVED = frozenset(
     {"unit", "period", "period_label", "randomized", "cluster", "sequence", "arm", "starts", "treated"}
     | {"received", "exposure", "block", "probability", "count"}
 )
+CELL_COLUMNS = ("date", "shift", "district", "weekday", "week", "month", "couple")
 PER_BLOCK = frozenset({"starts", "sizes", "never", "per_step"})
 
 RESTRICTED = ("constrained", "rerandomized")
@@ -69,7 +70,10 @@ def _arms(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("arms", "treatments"),
             "a stepped wedge has one treatment arm; use kind = staggered for several",
         )
-    if trial.schedule.kind != "parallel" and trial.arms.probabilities != type(trial.arms.probabilities)():
+    if (
+        trial.schedule.kind not in ("parallel", "shifts")
+        and trial.arms.probabilities != type(trial.arms.probabilities)()
+    ):
         yield (
             ("arms", "probabilities"),
             f"arms.probabilities belong to a parallel trial; a {trial.schedule.kind} one declares who "
@@ -182,6 +186,7 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
             ("schedule", "starts"),
             f"starts, sizes and never belong to a staggered schedule, not to {schedule.kind}",
         )
+    yield from _shifts(trial)
     if (schedule.cap is None) != (schedule.cap_by is None):
         yield ("schedule", "cap"), "cap and cap_by go together: a number, and the roster column it holds for"
     if schedule.cap and (schedule.kind != "staggered" or trial.randomization.scheme != "keyed-order"):
@@ -197,6 +202,30 @@ def _crossings(trial: "Trial") -> Iterator[tuple[Place, str]]:
         )
     if schedule.kind == "stepped-wedge":
         yield from _wedge(trial)
+
+
+def _shifts(trial: "Trial") -> Iterator[tuple[Place, str]]:
+    schedule, units = trial.schedule, trial.units
+    if schedule.kind != "shifts":
+        if schedule.shifts or schedule.districts:
+            yield ("schedule", "shifts"), f"shifts and districts belong to kind = shifts, not {schedule.kind}"
+        return
+    if schedule.start is None or schedule.period != "day" or not schedule.shifts:
+        yield (
+            ("schedule", "shifts"),
+            'a trial of shifts needs start, period = "day" and shifts, the times at which they begin',
+        )
+    if list(schedule.shifts) != sorted(set(schedule.shifts)):
+        yield ("schedule", "shifts"), "shifts must rise from one to the next, each once"
+    if schedule.baseline or schedule.transition:
+        yield ("schedule", "baseline"), "a cell is one shift, so it has neither baseline nor transition"
+    if units.randomize != units.id:
+        yield ("units", "randomize"), "a trial of shifts randomizes its cells: units.randomize is units.id"
+    for column in set(units.block) - set(CELL_COLUMNS):
+        yield (
+            ("units", "block"),
+            f"units.block: {column} is no column of the cells; they are {', '.join(CELL_COLUMNS)}",
+        )
 
 
 def _wedge(trial: "Trial") -> Iterator[tuple[Place, str]]:

@@ -179,6 +179,7 @@ Threshold = Annotated[
 ]
 Effect = Annotated[float | dict[str, float], BeforeValidator(_ratio)]
 Count = Annotated[int, Strict(), Field(ge=1)]
+ShiftStart = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Whole = Annotated[int, Strict(), Field(ge=0)]
 
 
@@ -267,6 +268,8 @@ class Schedule(Table):
     by_block: tuple[dict[str, Any], ...] = Field(
         default=(), description="For one block, named by its block columns: starts, sizes, never, per_step"
     )
+    shifts: tuple[ShiftStart, ...] = Field(default=(), description="Shifts: when each begins, rising")
+    districts: tuple[Name, ...] = Field(default=(), description="Shifts: districts that are apart")
     cap: Count | None = Field(
         default=None, description="Staggered: most units that one squad sends into the class of one start"
     )
@@ -285,15 +288,11 @@ class Randomization(Table):
     scheme: Annotated[
         Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"], BeforeValidator(_built)
     ] = "keyed-order"
-    covariates: tuple[Name, ...] = Field(
-        default=(), description="Roster columns of numbers to match on, or in which the arms are to be alike"
-    )
+    covariates: tuple[Name, ...] = Field(default=(), description="Roster columns to match or balance on")
     group_size: Annotated[int, Strict(), Field(ge=2)] | None = Field(
         default=None, description="Units in a matched group; absent: as many as there are arms"
     )
-    categorical: tuple[Name, ...] = Field(
-        default=(), description="Those of the covariates that are levels, not numbers"
-    )
+    categorical: tuple[Name, ...] = Field(default=(), description="Covariates that are levels, not numbers")
     decimals: Annotated[int, Strict(), Field(ge=0, le=MOST_DECIMALS)] = Field(
         default=4, description="Decimals to which standardized covariates are rounded before they are scored"
     )

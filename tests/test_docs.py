@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 import pytest
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import rct
 from rct.cli.app import app
 from rct.estimates import COLUMNS
+from rct.randomization.certificate_schema import json_schema
 from rct.trial import Trial
 from rct.trial_tables import Treatment
 
@@ -72,6 +73,21 @@ def test_the_python_of_the_tutorial_runs() -> None:
     assert namespace["one"].n_clusters == 9
 
 
+def test_the_five_randomizations_come_out_as_their_page_says() -> None:
+    page = (DOCS / "randomize.md").read_text(encoding="utf-8")
+    said: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, said)
+    assert said["divisions"].space == 362_880
+    assert said["pairs"].space == 256
+    assert said["trained"].groupby(["squad", "starts"]).size().max() == 2
+    assert set(said["classes"].probabilities.loc[:, 1:].to_numpy().ravel()) == {12 / 72}
+    assert said["worn"].frame.groupby("arm").size().to_dict() == {"camera": 546, "no camera": 546}
+    cell = said["cells_of"](said["cameras"].schedule, ["2026-03-02"], times=["02:40"], districts=["North"])
+    assert cell == ["2026-03-01 23:00 North"]
+    assert said["given"].probabilities.iloc[0].tolist() == [0.4, 0.2, 0.2, 0.2]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_shown_are_commands_that_exist(page: Path) -> None:
     lines = re.findall(r"^(?:    |\$ )(rct [a-z].*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -126,3 +142,12 @@ def test_the_estimates_page_explains_every_column() -> None:
     page = (DOCS / "estimates.md").read_text(encoding="utf-8")
     cells = " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     assert sorted(re.findall(r"`([a-z_]+)`", cells)) == sorted(COLUMNS)
+
+
+@pytest.mark.parametrize("of", ["certificate", "commitment"])
+def test_the_certificate_page_says_what_the_schema_says(of: Literal["certificate", "commitment"]) -> None:
+    page = (DOCS / "certificate.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## Keys of a {of}\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", section, flags=re.MULTILINE)
+    properties = json_schema(of)["properties"]
+    assert rows == [(key, place["description"]) for key, place in properties.items()]

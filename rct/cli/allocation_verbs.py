@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rct.cli.arguments import AsJson, Quiet, RosterFile, TrialName
+from rct.cli.arguments import AsJson, Quiet, RosterFile, RosterIfAny, TrialName
+from rct.cli.ledger_verb import is_ledger, verify_enrolment
 from rct.cli.printing import Printer, records
 from rct.cli.roster_file import read_units
+from rct.errors import RctError
 
 if TYPE_CHECKING:
     from rct.randomization import Allocation
@@ -148,10 +150,13 @@ def print_counts(printer: Printer, allocation: "Allocation") -> None:
 
 def verify(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder that rct randomize wrote, or its certificate.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Folder that rct randomize wrote, its certificate, or a ledger."
+        ),
     ],
     *,
-    roster: RosterFile,
+    roster: RosterIfAny = None,
     commitment: Annotated[
         Path | None,
         typer.Option("--commitment", metavar="FILE", help="The third party's copy of what rct commit wrote."),
@@ -159,6 +164,10 @@ def verify(
     value: Annotated[
         str | None,
         typer.Option("--value", metavar="TEXT", help="What the public source published, looked up there."),
+    ] = None,
+    receipt: Annotated[
+        list[str] | None,
+        typer.Option("--receipt", metavar="NUMBER:HASH", help="A receipt that rct enrol gave, or several."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -169,8 +178,14 @@ def verify(
     """
     import rct
 
-    found = rct.verify(folder, rct.read_roster(roster), commitment=commitment, value=value)
     printer = Printer(as_json=as_json, quiet=quiet)
+    if is_ledger(folder):
+        if not verify_enrolment(printer, folder, receipt or []):
+            raise typer.Exit(CHECK_FAILED)
+        return
+    if roster is None or receipt:
+        raise RctError("an allocation is verified with --roster, a ledger with --receipt")
+    found = rct.verify(folder, rct.read_roster(roster), commitment=commitment, value=value)
     for problem in found.problems:
         printer.say(f"problem: {problem}", style="red")
     if found.ok:

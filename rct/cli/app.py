@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from rct.cli.allocation_verbs import commit, randomize, verify
 from rct.cli.demo import demo
 from rct.cli.design_verbs import check, designs, new, schema
+from rct.cli.ledger_verb import enrol
 from rct.cli.panel_verbs import panel, simulate
 from rct.cli.power_verb import power
 from rct.cli.printing import error_line
@@ -42,6 +43,7 @@ VERBS = (
         'rct randomize my_trial.toml --roster roster.csv --seed "Council, 3 May" --out allocation',
     ),
     (verify, RUN, "rct verify allocation --roster roster.csv"),
+    (enrol, RUN, "rct enrol ledger.sqlite --key secret.key --unit 0412 --level district=north"),
     (
         simulate,
         ANSWER,

@@ -1,7 +1,7 @@
 """Verbs about a trial file before anything is randomized: designs, schema, new, check."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -37,11 +37,18 @@ def designs(*, as_json: AsJson = False) -> None:
     )
 
 
-def schema() -> None:
+def schema(
+    *,
+    of: Annotated[
+        Literal["trial", "certificate", "commitment"],
+        typer.Option("--of", help="The trial file, or the JSON that randomizations leave."),
+    ] = "trial",
+) -> None:
     """Print the JSON Schema of a trial file, with which editors complete and check it."""
     from rct.cli.trial_schema import trial_schema
+    from rct.randomization.certificate_schema import json_schema
 
-    print(json_text(trial_schema()))
+    print(json_text(trial_schema() if of == "trial" else json_schema(of)))
 
 
 def new(

@@ -25,7 +25,7 @@ from rct.randomization.certificate import (
 )
 from rct.randomization.commitment import Commitment
 from rct.randomization.crossover_order import crossover_plan
-from rct.randomization.folder_text import folder_text
+from rct.randomization.folder_text import folder_text, refuse_occupied
 from rct.randomization.keyed_order import Block, seed_text
 from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
 from rct.randomization.mechanisms import drawn, mechanism
@@ -34,6 +34,7 @@ from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
 from rct.randomization.restricted_order import restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
+from rct.randomization.shift_calendar import require_cells
 from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
 from rct.randomization.stepped_wedge_order import stepped_wedge_plan
@@ -46,6 +47,7 @@ SCHEMES: dict[str, Scheme] = {
     "stepped-wedge": stepped_wedge_plan,
     "staggered": staggered_plan,
     "crossover": crossover_plan,
+    "shifts": parallel_plan,
 }
 """How each ``schedule.kind`` is laid down."""
 
@@ -266,6 +268,7 @@ def randomize(
         committed to.
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
+    require_cells(trial, list(checked.blocks))
     checked = in_matched_groups(checked, trial)
     plan = capped(planned(trial, checked.block_sizes), checked, trial)
     if commitment is None and value is None:
@@ -385,17 +388,3 @@ def assembled(
         probabilities=probabilities,
         accepted=accepted,
     )
-
-
-def refuse_occupied(folder: Path) -> None:
-    """Refuse a target that is a file or a folder with something in it.
-
-    Raises
-    ------
-    AllocationError
-        So that an allocation is never overwritten.
-    """
-    if (folder / "certificate.json").exists():
-        raise AllocationError(f"{folder} already holds an allocation; choose another folder")
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise AllocationError(f"{folder} is not an empty folder; choose another one")

@@ -3,7 +3,7 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from rct.errors import DataError
+from rct.errors import AllocationError, DataError
 from rct.identifiers import join
 from rct.schedule import period_labels
 
@@ -18,11 +18,21 @@ def assigned_rows(allocation: "Allocation") -> "pd.DataFrame":
     """Give one row per measured unit and period, sorted, with the columns that every panel has.
 
     What was received is taken to be what was assigned, exposure to be one period.
+
+    Raises
+    ------
+    AllocationError
+        For a trial of shifts, whose cells have one row each.
     """
     import numpy as np
     import pandas as pd
 
     trial = allocation.trial
+    if trial.schedule.kind == "shifts":
+        raise AllocationError(
+            "a trial of shifts has no rows by period: each cell is one row; count its incidents with "
+            "rct.randomization.cells_of and make the panel with Panel.from_frame"
+        )
     roster = allocation.roster[list(dict.fromkeys([trial.units.id, trial.units.randomize]))]
     units = pd.DataFrame({"unit": roster[trial.units.id], "randomized": roster[trial.units.randomize]})
     units = units.merge(

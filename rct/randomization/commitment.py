@@ -69,7 +69,7 @@ class Commitment:
         """Give the canonical JSON (RFC 8785) that is hashed."""
         import rfc8785
 
-        return rfc8785.dumps({k: v for k, v in self._fields.items() if k != "commitment"}).decode()
+        return rfc8785.dumps(self._fields).decode()
 
     @property
     def hash(self) -> str:

@@ -7,10 +7,8 @@ import pandas as pd
 
 from rct.errors import AllocationError, DataError
 from rct.identifiers import canonical_text
-from rct.randomization.allocation import planned
-from rct.randomization.capped_classes import capped
+from rct.randomization.allocation import randomize
 from rct.randomization.commitment import Commitment
-from rct.randomization.rosters import checked_roster
 from rct.trial import Trial
 
 NONCE = re.compile(r"[0-9a-f]{32}")
@@ -45,16 +43,14 @@ def commit(
     AllocationError
         When the design cannot be carried out on this roster, or source, round or nonce are not such texts.
     """
-    checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
-    capped(
-        planned(trial, checked.block_sizes), checked, trial
-    )  # a design that does not fit must be refused before the round
+    # A design that cannot be carried out must be refused before the draw, not after it.
+    rehearsal = randomize(trial, roster, seed="a rehearsal").certificate
     bits = secrets.token_hex(16) if nonce is None else nonce
     if not NONCE.fullmatch(bits):
         raise AllocationError(f"the nonce {bits!r} is not 32 hexadecimal digits in lower case")
     return Commitment(
         design_hash=trial.design_hash,
-        roster_hash=checked.hash,
+        roster_hash=rehearsal["roster_hash"],
         mechanism=trial.randomization.scheme,
         source=_named(source, "the source"),
         round=_named(round, "the round"),

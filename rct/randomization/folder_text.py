@@ -2,10 +2,12 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from rct.errors import AllocationError
 from rct.randomization.certificate import LEVELS, certificate_text
 
 if TYPE_CHECKING:
@@ -58,3 +60,17 @@ def table_text(frame: pd.DataFrame) -> str:
     for row in frame.itertuples(index=False):
         writer.writerow("" if pd.isna(value) else value for value in row)
     return text.getvalue()
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Refuse a target that is a file or a folder with something in it.
+
+    Raises
+    ------
+    AllocationError
+        So that an allocation is never overwritten.
+    """
+    if (folder / "certificate.json").exists():
+        raise AllocationError(f"{folder} already holds an allocation; choose another folder")
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise AllocationError(f"{folder} is not an empty folder; choose another one")

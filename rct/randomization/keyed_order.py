@@ -9,13 +9,15 @@ import hmac
 import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
+from hashlib import sha256
 from math import floor
 
 from rct.errors import AllocationError
-from rct.identifiers import join
+from rct.identifiers import fields, join
 
 FORMAT = "rct/1"
 DRAW = "assign"
+BLOCK_SIZE = 64
 
 Block = tuple[str, ...]
 Shares = tuple[Fraction, ...]
@@ -44,6 +46,21 @@ def seed_text(seed: str | int | bytes) -> str:
 def score(seed: str, design_hash: str, block: Block, unit: str) -> bytes:
     """Give the keyed hash by which a unit is ordered within its block."""
     return keyed(seed, design_hash, DRAW, block, unit)
+
+
+def scores(seed: str, design_hash: str, block: Block, units: Sequence[str]) -> list[bytes]:
+    """Give the scores of many units of one block; what they share is hashed once (RFC 2104, section 4)."""
+    key = seed.encode()
+    key = (sha256(key).digest() if len(key) > BLOCK_SIZE else key).ljust(BLOCK_SIZE, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in key) + join(FORMAT, design_hash, DRAW, join(*block)))
+    outer = sha256(bytes(byte ^ 0x5C for byte in key))
+    found = []
+    for unit in fields(units):
+        within, around = inner.copy(), outer.copy()
+        within.update(unit)
+        around.update(within.digest())
+        found.append(around.digest())
+    return found
 
 
 def keyed_counts(seed: str, design_hash: str, block: Block, *, units: int, shares: Shares) -> tuple[int, ...]:
@@ -84,9 +101,9 @@ def in_keyed_order(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], counts: Sequence[int]
 ) -> dict[str, int]:
     """Sort a block's units by score, then id, and give the first n₀ sequence 0, the next n₁ sequence 1, …."""
-    ordered = sorted(units, key=lambda unit: (score(seed, design_hash, block, unit), unit.encode()))
+    ordered = sorted(zip(scores(seed, design_hash, block, units), units, strict=True))
     places = [sequence for sequence, count in enumerate(counts) for _ in range(count)]
-    return dict(zip(ordered, places, strict=True))
+    return {unit: place for (_, unit), place in zip(ordered, places, strict=True)}
 
 
 def _whole_points(low: Fraction, high: Fraction, u: Fraction) -> int:

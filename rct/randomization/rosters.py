@@ -4,6 +4,7 @@ import csv
 import difflib
 import hashlib
 import io
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from rct.errors import AllocationError, DataError
-from rct.identifiers import canonical_column, join, listed
+from rct.identifiers import byte_fields, canonical_column, field, fields, join, listed
 from rct.randomization.keyed_order import Block
 from rct.trial_tables import Units
 
@@ -102,7 +103,10 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
     _require_blocks(roster, units, file)
     canonical = {column: canonical_column(roster[column], what=column, file=file) for column in read}
     frame = pd.DataFrame(
-        {column: canonical.get(column, _as_text(roster[column])) for column in roster.columns}
+        {
+            column: canonical[column] if column in canonical else _as_text(roster[column])
+            for column in roster.columns
+        }
     ).reset_index(drop=True)
     _require_unique(frame[units.id], file)
     blocks = _blocks(frame, units, file)
@@ -120,10 +124,14 @@ def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...
 def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> str:
     """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
     columns = columns_read(units, covariates)
-    rows = sorted(
-        zip(*(frame[column].tolist() for column in columns), strict=True), key=lambda row: row[0].encode()
-    )
-    return hashlib.sha256(join(*(join(*row) for row in [columns, *rows]))).hexdigest()
+    cells = [fields(frame[column].tolist()) for column in columns]
+    rows = [
+        row
+        for _, row in sorted(
+            zip(frame[units.id].tolist(), map(b"".join, zip(*cells, strict=True)), strict=True)
+        )
+    ]
+    return hashlib.sha256(field(join(*columns)) + b"".join(byte_fields(rows))).hexdigest()
 
 
 def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -> None:
@@ -143,11 +151,9 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
 
 def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
     for column in units.block:
-        blank = [
-            f"row {row}"
-            for row, value in enumerate(roster[column].tolist(), start=2)
-            if pd.isna(value) or str(value).strip() == ""
-        ]
+        values = roster[column].tolist()
+        empty = {value for value in set(values) if pd.isna(value) or str(value).strip() == ""}
+        blank = [f"row {row}" for row, value in enumerate(values, start=2) if empty and value in empty]
         if blank:
             raise DataError(
                 f"{file}: the block column {column} is empty in {listed(blank)}. "
@@ -156,6 +162,8 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
 
 
 def _require_unique(ids: pd.Series, file: str) -> None:
+    if ids.is_unique:
+        return
     rows = defaultdict(list)
     for row, unit in enumerate(ids.tolist(), start=2):
         rows[unit].append(str(row))
@@ -168,9 +176,13 @@ def _require_unique(ids: pd.Series, file: str) -> None:
 
 
 def _blocks(frame: pd.DataFrame, units: Units, file: str) -> dict[str, Block]:
-    found: dict[str, dict[Block, int]] = defaultdict(dict)
     values = zip(*(frame[column].tolist() for column in units.block), strict=True)
     blocks = list(values) if units.block else [()] * len(frame)
+    if units.randomize == units.id:
+        ids = frame[units.id].tolist()
+        own = dict(zip(ids, blocks, strict=True))
+        return own if all(map(operator.le, ids, ids[1:])) else dict(sorted(own.items()))
+    found: dict[str, dict[Block, int]] = defaultdict(dict)
     for row, (unit, block) in enumerate(zip(frame[units.randomize].tolist(), blocks, strict=True), start=2):
         found[unit].setdefault(block, row)
     varying = [

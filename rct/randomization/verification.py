@@ -220,9 +220,22 @@ def _assignment_problems(certificate: Certificate, roster: Roster, design: Desig
         problems.append("the certificate's units were put in another order, or their blocks edited")
     elif certificate.get("restriction") != record:
         problems.append("the certificate's covariates, scores or candidates were edited")
+    return [*problems, *_edited_facts(certificate, roster, design)]
+
+
+def _edited_facts(certificate: Certificate, roster: Roster, design: Design) -> Iterator[str]:
     if (certificate["proves"], certificate["does_not_prove"]) != LEVELS[certificate["level"]]:
-        problems.append("the certificate's words on what it proves were edited")
-    return problems
+        yield "the certificate's words on what it proves were edited"
+    if certificate["mechanism"] != design.randomization.scheme:
+        yield (
+            f"the certificate's mechanism was edited: it says {certificate['mechanism']}, its design "
+            f"{design.randomization.scheme}"
+        )
+    if certificate["measured_units"] != len(roster.frame):
+        yield (
+            f"the certificate's number of measured units was edited: it says "
+            f"{certificate['measured_units']}, its roster has {len(roster.frame)}"
+        )
 
 
 def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iterator[str]:
@@ -235,16 +248,21 @@ def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iter
         yield f"the units in the certificate do not fit its design: {error}"
         return
     if "allocation.csv" not in lacking:
-        yield from _row_edits(folder / "allocation.csv", certificate, plan)
+        yield from _row_edits(folder / "allocation.csv", certificate, plan, design)
     if "schedule.csv" not in lacking:
         written = table_text(sequence_table(plan.sequences))
         if (folder / "schedule.csv").read_text(encoding="utf-8") != written:
             yield "schedule.csv in the folder was edited: it differs from the certificate's design"
+    readme = folder / "README.txt"
+    words = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    if words and not all(certificate[key] in words for key in ("level", "proves", "does_not_prove")):
+        yield "README.txt in the folder was edited: its words on what this proves are not the certificate's"
     if "roster.csv" not in lacking:
         yield from _kept_roster(folder / "roster.csv", certificate, design)
 
 
-def _row_edits(path: Path, certificate: Certificate, plan: Plan) -> Iterator[str]:
+def _row_edits(path: Path, certificate: Certificate, plan: Plan, design: Design) -> Iterator[str]:
+    restricted = design.randomization.restricted  # then the probabilities are not the plan's shares
     claimed = {unit["unit"]: unit for unit in certificate["units"]}
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
@@ -254,13 +272,15 @@ def _row_edits(path: Path, certificate: Certificate, plan: Plan) -> Iterator[str
             yield f"allocation.csv, row {number}: {row.get('unit')} stands twice, or is not certified"
             continue
         for column, value in _row_as_written(unit, plan).items():
-            if row.get(column) != value:
+            if row.get(column) != value and not (restricted and column == "probability"):
                 yield (
                     f"allocation.csv, row {number}: {unit['unit']} stands with {column} {row.get(column)}, "
                     f"the certificate says {value}"
                 )
     if claimed:
         yield f"allocation.csv lacks {listed(sorted(claimed))}"
+    elif [row.get("unit") for row in rows] != [unit["unit"] for unit in certificate["units"]]:
+        yield "allocation.csv: the rows were put in another order, or some added"
 
 
 def _row_as_written(unit: UnitRecord, plan: Plan) -> dict[str, str]:
@@ -272,6 +292,7 @@ def _row_as_written(unit: UnitRecord, plan: Plan) -> dict[str, str]:
         "sequence": str(unit["sequence"]),
         "arm": sequence.arm,
         "starts": str(sequence.starts),
+        "probability": str(float(plan.shares[tuple(unit["block"])][unit["sequence"]])),
     }
 
 
@@ -297,6 +318,11 @@ def _kept_trial(folder: Path, certificate: Certificate) -> tuple[list[str], tupl
     edited = {table for table, _ in edits}
     tables = differing_tables(certificate["trial"]["tables"], trial.table_hashes)
     problems = [f"trial.toml in the folder: the randomization rests on {edit}" for _, edit in edits]
+    if not tables and (trial.hash, trial.name) != (
+        certificate["trial"]["hash"],
+        certificate["trial"]["name"],
+    ):
+        problems.append("the certificate's name or hash of the trial was edited: the kept trial has another")
     return problems, tuple(table for table in tables if table not in edited)
 
 

@@ -101,7 +101,10 @@ def _check_trial(trial: "Trial", exposure: "pd.DataFrame | None") -> None:
     if trial.schedule.start is None:
         wrong.append("schedule.start is needed to place dates in periods")
     if trial.schedule.kind == "shifts":
-        wrong.append("panels of shifts are not built yet")
+        wrong.append(
+            "panels of shifts are not built from records yet; find each incident's cell with "
+            "rct.randomization.cells_of and give the counts to Panel.from_frame"
+        )
     if trial.units.movers == "current":
         wrong.append('movers = "current" is not built yet; "home" follows the randomization')
     if trial.units.measure != "officer" and trial.records.unit is None:

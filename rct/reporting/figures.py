@@ -9,7 +9,8 @@ from rct.reporting.analyses import along_time, analysis_name, row_kind, several_
 from rct.reporting.effect_path_plot import PathPoint, draw_effect_path
 from rct.reporting.figure_markup import new_figure, svg_markup
 from rct.reporting.forest_plot import ForestRow, draw_forest, forest_height
-from rct.reporting.number_format import percent_with_interval
+from rct.reporting.love_plot import LovePoint, draw_love, love_height
+from rct.reporting.number_format import p_value, percent_with_interval
 from rct.reporting.power_plot import PowerBar, draw_power
 from rct.reporting.rate_plot import THIN, draw_rates, draw_treated_share, rate_lines, treated_share
 from rct.reporting.schedule_picture import draw_schedule, schedule_height, schedule_rows
@@ -17,10 +18,12 @@ from rct.reporting.schedule_picture import draw_schedule, schedule_height, sched
 if TYPE_CHECKING:
     from rct.estimates import Estimate
     from rct.panel import Panel
+    from rct.randomization import Allocation
     from rct.reporting.assignment import Assignment
     from rct.reporting.report_units import ReportUnits
 
 LONGEST_LABEL = 60
+BALANCE_DRAWS = 999
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,33 @@ def schedule_figure(assignment: "Assignment", words: "ReportUnits", *, transitio
         f"{words.period} on.{hatched}"
     )
     return Picture(svg_markup(figure, name="schedule", alt=alt), caption)
+
+
+def love_figure(allocation: "Allocation", words: "ReportUnits") -> Picture | None:
+    """Draw the balance of the covariates that the trial names; None where it names none."""
+    from rct.randomization import balance_covariates, balance_test, standardized_differences
+
+    names = balance_covariates(allocation)
+    if not names:
+        return None
+    table = standardized_differences(allocation, names).dropna(subset="standardized_difference")
+    points = [
+        LovePoint(str(row.covariate), str(row.group), float(row.standardized_difference))  # type: ignore[arg-type]
+        for row in table.itertuples(index=False)
+    ]
+    if not points:
+        return None
+    figure, (axes,) = new_figure([love_height(points)])
+    draw_love(axes, points)
+    told = "; ".join(f"{point.covariate}, {point.group}: {point.difference:+.2f}" for point in points)
+    test = balance_test(allocation, names, draws=BALANCE_DRAWS, seed=0)
+    caption = (
+        f"Balance before treatment: difference of each group's mean from {table['reference'].iloc[0]}, over "
+        f"{words.measured_plural}, in standard deviations; dashed: ± 0.1. Of {test.draws:,} allocations by "
+        f"the same mechanism, a share of {p_value(test.p_value)} is at least as unbalanced in all covariates "
+        f"together (d² = {test.statistic:.2f})."
+    )
+    return Picture(svg_markup(figure, name="balance", alt=f"Love plot. {told}."), caption)
 
 
 def forest_figure(

@@ -9,6 +9,7 @@ from rct.reporting.design_tables import allocation_table, balance_table, block_t
 from rct.reporting.effect_tables import effects_table, two_answers_table
 from rct.reporting.figures import (
     forest_figure,
+    love_figure,
     path_figures,
     power_figure,
     rates_figure,
@@ -65,6 +66,7 @@ def design_section(
     return {
         "schedule": schedule_figure(assignment, words, transition=trial.schedule.transition > 0),
         "tables": [table for table in tables if table is not None],
+        "balance": None if allocation is None else love_figure(allocation, words),
         "verification": _verification(allocation),
     }
 

@@ -16,8 +16,8 @@ def synthetic_roster(trial: "Trial") -> "pd.DataFrame":
     Raises
     ------
     TrialError
-        If the trial is blocked (which units share a block is not to be guessed) or does not say how many
-        units there are.
+        If the trial is blocked (which units share a block is not to be guessed) or randomized by covariates,
+        or does not say how many units there are.
     """
     import pandas as pd
 
@@ -26,6 +26,11 @@ def synthetic_roster(trial: "Trial") -> "pd.DataFrame":
         raise TrialError(
             f"the trial is blocked by {', '.join(units.block)}: power needs the roster (--roster FILE), "
             "because how many units each block holds is not to be guessed"
+        )
+    if trial.further_columns:
+        raise TrialError(
+            f"the randomization reads {', '.join(trial.further_columns)}: give the roster (--roster FILE), "
+            "because its values are not to be guessed"
         )
     if power.units is None and power.clusters is None:
         raise TrialError(

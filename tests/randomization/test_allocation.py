@@ -185,13 +185,6 @@ def test_fewer_units_than_arms_are_refused(declared, officers):
         randomize(declared(treatments='["A", "B"]'), officers(2), seed=1)
 
 
-def test_kinds_of_schedule_that_are_not_built_are_refused_by_name(declared, officers):
-    with pytest.raises(
-        AllocationError, match="cannot be randomized yet; built are parallel, stepped-wedge, staggered"
-    ):
-        randomize(declared('kind = "shifts"\nperiods = 4'), officers(4), seed=1)
-
-
 def test_without_a_seed_or_with_half_a_commitment_nothing_is_randomized(declared, officers):
     with pytest.raises(AllocationError, match="needs a seed"):
         randomize(declared(), officers(4))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import rct
-from rct.errors import AllocationError
+from rct.errors import AllocationError, DataError
 from rct.randomization import LEVELS, Commitment, commit, randomize, verify
 
 VECTOR = json.loads((Path(__file__).parent / "allocation_vectors.json").read_text(encoding="utf-8"))[
@@ -202,3 +202,34 @@ def test_a_design_that_does_not_fit_is_refused_before_the_draw(declared, officer
 def test_a_source_a_round_and_a_nonce_must_be_such(declared, roster, odd):
     with pytest.raises(AllocationError):
         commit(declared(), roster, **{**DRAW, **odd})
+
+
+COVARIATES = 'covariates = ["age"]'
+SCHEMES = {
+    "simple": 'scheme = "simple"',
+    "matched": f'scheme = "matched"\n{COVARIATES}',
+    "constrained": f'scheme = "constrained"\n{COVARIATES}\nkeep = 0.5\ncandidates = 50',
+    "rerandomized": f'scheme = "rerandomized"\n{COVARIATES}\nthreshold = 1\ncandidates = 50',
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_can_be_committed_to_and_is_verified_against_the_copy(scheme, declared, roster):
+    trial = declared(f'kind = "parallel"\nperiods = 6\n[randomization]\n{SCHEMES[scheme]}')
+    aged = roster.assign(age=[str(30 + i * i % 17) for i in range(12)])
+    promised = commit(trial, aged, **DRAW)
+    certificate = randomize(trial, aged, commitment=promised, value=VALUE).certificate
+    assert (promised.mechanism, certificate["mechanism"]) == (scheme, scheme)
+    verdict = verify(certificate, aged, commitment=promised, value=VALUE)
+    assert (verdict.ok, verdict.problems) == (True, ())
+    older = aged.assign(age=[str(40 + i * i % 17) for i in range(12)])
+    if scheme != "simple":
+        again = randomize(trial, older, commitment=commit(trial, older, **DRAW), value=VALUE).certificate
+        (problem,) = verify(again, older, commitment=promised).problems
+        assert "it is of another roster" in problem
+
+
+def test_a_roster_that_the_scheme_cannot_read_is_refused_before_the_draw(declared, roster):
+    trial = declared(f'kind = "parallel"\nperiods = 6\n[randomization]\n{SCHEMES["constrained"]}')
+    with pytest.raises(DataError, match="age"):
+        commit(trial, roster.assign(age="young"), **DRAW)

@@ -10,6 +10,7 @@ from rct.randomization.keyed_order import (
     keyed_assignment,
     keyed_counts,
     score,
+    scores,
     seed_text,
     systematic_counts,
 )
@@ -60,6 +61,13 @@ def test_counts_first_score_and_design_hash_are_those_of_the_vector(case):
     assert sha256(case["design"]) == case["design_hash"]
     first_score = score(case["seed"], case["design_hash"], tuple(first["block"]), first["id"])
     assert first_score.hex() == case["first_score"]
+
+
+@pytest.mark.parametrize("seed", ["1", "s" * 64, "s" * 65, "a very long seed in Zürich " * 9])
+def test_scores_hashed_together_are_those_hashed_alone(seed):
+    units = ["7", "é", "x" * 300]
+    alone = [score(seed, "design", ("North", "a"), unit) for unit in units]
+    assert scores(seed, "design", ("North", "a"), units) == alone
 
 
 def test_an_integer_seed_is_its_decimal_text_and_bytes_are_hexadecimal():

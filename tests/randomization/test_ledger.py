@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -135,25 +134,30 @@ def test_sql_that_would_change_or_delete_an_entry_is_refused(ledger):
         connection.close()
 
 
-def enrol_some(path, key, worker, begin):
-    begin.wait()
-    ledger = Ledger.open(path, key=key)
-    for i in range(worker, 50, 8):
-        ledger.enrol(f"{i:04d}", {"district": "north" if i % 2 else "south"})
+ENROLS_ITS_SHARE = """
+import sys
+from rct.randomization import Ledger
+ledger, worker = Ledger.open(sys.argv[1], key=sys.argv[2]), int(sys.argv[3])
+print("ready", flush=True)
+input()
+for i in range(worker, 50, 8):
+    ledger.enrol(f"{i:04d}", {"district": "north" if i % 2 else "south"})
+"""
 
 
 def test_fifty_enrolments_by_eight_processes_at_once_lose_none(ledger):
-    spawn = multiprocessing.get_context("spawn" if os.name == "nt" else "fork")
-    begin = spawn.Event()
+    command = [sys.executable, "-c", ENROLS_ITS_SHARE, ledger.path, ledger.key]
     workers = [
-        spawn.Process(target=enrol_some, args=(ledger.path, ledger.key, worker, begin)) for worker in range(8)
+        subprocess.Popen([*command, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for worker in range(8)
     ]
+    assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 8
     for worker in workers:
-        worker.start()
-    begin.set()
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
     for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0] * 8
+        worker.communicate()
+    assert [worker.returncode for worker in workers] == [0] * 8
     assert sorted(ledger.frame["unit"]) == [f"{i:04d}" for i in range(50)]
     found = verify_ledger(ledger.path, [ledger.head], seed=SEED)
     assert (found.ok, found.problems, found.enrolled) == (True, (), 50)

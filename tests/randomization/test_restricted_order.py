@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from rct.errors import AllocationError, DataError, TrialError
-from rct.randomization import Allocation, randomize, verify
+from rct.randomization import (
+    Allocation,
+    acceptance_threshold,
+    commit,
+    randomize,
+    remaining_variance,
+    verify,
+)
 from rct.randomization.candidates import keyed_candidates
 from rct.randomization.covariates import whole_covariates
 from rct.randomization.plan import Plan
@@ -183,6 +190,30 @@ def test_rerandomization_leaves_the_exact_share_of_the_variance_of_differences(d
     assert np.mean(distances(trial, inputs, None)) == pytest.approx(
         REFERENCES["rerandomized/8x2-p0.2/mean-M"]["value"], abs=1e-9
     )
+
+
+@pytest.mark.parametrize("case", RERANDOMIZED)
+def test_thresholds_and_the_variance_they_leave_are_those_of_morgan_and_rubin(case):
+    reference = REFERENCES[f"rerandomized/{case}/threshold"]
+    k, share = reference["inputs"]["k"], reference["inputs"]["acceptance_probability"]
+    assert acceptance_threshold(k, share) == pytest.approx(reference["value"], rel=1e-9)
+    left = REFERENCES[f"rerandomized/{case}/variance-factor"]["value"]
+    assert remaining_variance(k, reference["value"]) == pytest.approx(left, rel=1e-9)
+
+
+def test_units_are_as_often_treated_after_rerandomization_as_before(declared):
+    reference = REFERENCES["rerandomized/8x2-p0.2/unit-probabilities"]
+    trial = constrained(declared, reference["inputs"], threshold=0.4463)
+    found = randomize(trial, roster_of(reference["inputs"]), seed=1).probabilities[1]
+    np.testing.assert_allclose(found, reference["value"], atol=1e-12)
+
+
+def test_a_restricted_trial_can_be_committed_to_before_the_draw(declared, eight):
+    trial = declared(PARALLEL + rule_text(["officers", "force_rate"], "constrained", keep=0.2))
+    promised = commit(trial, eight, source="state lottery", round="2026-12-24")
+    allocation = randomize(trial, eight, commitment=promised, value="07 19 22")
+    assert allocation.certificate["mechanism"] == "constrained"
+    assert verify(allocation.certificate, eight, commitment=promised, value="07 19 22").ok
 
 
 @pytest.fixture

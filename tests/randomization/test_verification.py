@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 
@@ -182,3 +183,61 @@ def test_what_is_no_certificate_and_a_roster_without_its_columns_are_errors(fold
         verify(folder, roster, commitment={})
     with pytest.raises(DataError, match='no column "squad"'):
         verify(folder, roster.drop(columns="squad"))
+
+
+FACTS = {
+    "measured_units": (25, "number of measured units was edited: it says 25, its roster has 24"),
+    "mechanism": ("simple", "mechanism was edited: it says simple, its design keyed-order"),
+    "roster_hash": ("0" * 64, "the roster is not the one that was randomized"),
+    "level": ("pre-committed", "calls itself pre-committed, but its commitment or its value is missing"),
+}
+
+
+@pytest.mark.parametrize("key", FACTS)
+def test_an_edited_fact_of_the_certificate_is_found(folder, roster, key):
+    value, message = FACTS[key]
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert any(message in problem for problem in verify({**certificate, key: value}, roster).problems)
+
+
+@pytest.mark.parametrize("key", ["hash", "name"])
+def test_an_edited_name_or_hash_of_the_trial_is_found_against_the_kept_trial(folder, roster, key):
+    certificate = json.loads((folder / "certificate.json").read_text())
+    certificate["trial"][key] = "another"
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    (problem,) = verify(folder, roster).problems
+    assert "certificate's name or hash of the trial was edited" in problem
+
+
+def test_a_renamed_arm_with_a_new_design_hash_no_longer_gives_the_result(folder, roster):
+    certificate = json.loads((folder / "certificate.json").read_text())
+    certificate["design"] = certificate["design"].replace("ICAT", "T3")
+    certificate["design_hash"] = hashlib.sha256(certificate["design"].encode()).hexdigest()
+    assert verify(certificate, roster).problems[0].startswith("seed or result was changed")
+
+
+def test_a_renamed_arm_is_named_in_the_table_and_in_the_kept_trial(folder, roster):
+    edited(folder / "allocation.csv", "ICAT", "T3")
+    edited(folder / "trial.toml", '"ICAT"', '"T3"')
+    problems = verify(folder, roster).problems
+    assert any("stands with arm T3, the certificate says ICAT" in problem for problem in problems)
+    assert any("arms.treatments, which was edited" in problem for problem in problems)
+
+
+def test_an_edited_probability_swapped_rows_and_an_added_row_of_the_table_are_found(folder, roster):
+    table = folder / "allocation.csv"
+    header, first, second, *rest = table.read_text(encoding="utf-8").splitlines()
+    unit, block, *others, _ = first.split(",")
+    for lines, message in (
+        ([",".join([unit, block, *others, "0.9"]), second, *rest], "stands with probability 0.9"),
+        ([second, first, *rest], "rows were put in another order"),
+        ([first, second, *rest, "ghost,1,0,ICAT,4,0.5"], "ghost stands twice, or is not certified"),
+    ):
+        table.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        assert any(message in problem for problem in verify(folder, roster).problems)
+
+
+def test_an_edited_readme_that_claims_more_is_found(folder, roster):
+    edited(folder / "README.txt", "The seed was typed.", "Nothing.")
+    (problem,) = verify(folder, roster).problems
+    assert "README.txt in the folder was edited" in problem

@@ -9,6 +9,7 @@ import pytest
 from rct.reporting.effect_path_plot import PathPoint, draw_effect_path
 from rct.reporting.figure_markup import new_figure, svg_markup
 from rct.reporting.forest_plot import ForestRow, draw_forest
+from rct.reporting.love_plot import LovePoint, draw_love
 from rct.reporting.power_plot import PowerBar, draw_power
 from rct.reporting.rate_plot import rate_lines, treated_share
 from rct.reporting.schedule_picture import draw_schedule, schedule_rows, shown_periods
@@ -130,3 +131,17 @@ def test_figures_are_inline_svg_with_alt_text_and_ids_of_their_own():
     assert all(name.startswith("one-") for name in ids)
     links = [value for e in root.iter() for key, value in e.attrib.items() if key == "href"]
     assert all(link.removeprefix("#") in ids for link in links)
+
+
+def test_a_love_plot_has_a_row_for_each_covariate_and_names_each_group_once():
+    _, (axes,) = new_figure([2.0])
+    points = [
+        LovePoint(name, arm, d)
+        for name, arm, d in [("age", "A", 0.3), ("age", "B", -0.1), ("years", "A", 0.0)]
+    ]
+    assert draw_love(axes, points) is axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["age", "years"]
+    assert written(axes) == ["A", "B"]
+    marks = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert marks == [0.3, -0.1, 0.0]
+    assert axes.get_xlim()[1] > 0.3

@@ -190,6 +190,18 @@ def test_the_allocation_is_listed_with_its_calendar_and_probabilities(full, allo
         assert re.search(rf"{unit}\s*ICAT\s*{starts} \({label}\)\s*25.0 %\s*10", words)
 
 
+def test_balance_is_shown_where_the_trial_names_covariates(trial, write, roster, full):
+    assert "Balance before treatment" not in Page(full).words
+    named = renamed(trial, "[analysis]", '[analysis]\ncovariates = ["years", "rank"]')
+    known = roster.assign(years=[str(i % 7) for i in range(40)], rank="sergeant")
+    page = Page(write(trial=named, allocation=randomize(named, known, seed="riverside")))
+    assert "difference of each group's mean from all others, over officers" in page.words
+    assert "Of 999 allocations by the same mechanism" in page.words
+    (figure,) = [svg for svg in page.all("svg") if "Love plot" in svg["aria-label"]]
+    assert figure["aria-label"].count("years, ICAT from") == 4
+    assert "rank" not in figure["aria-label"]
+
+
 def test_baseline_rates_are_per_hundred_officers_and_year(full, panel):
     before = panel.frame.query("period <= 4 and starts == 5")
     rate = 100 * 12 * before["force"].sum() / before["exposure"].sum()

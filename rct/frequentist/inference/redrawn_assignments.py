@@ -73,7 +73,8 @@ def redraw_allocation(
     """Re-draw with the allocation's own mechanism: one entry for each treatment arm.
 
     With several treatment arms each is tested with the other arms' units left out: given which units those
-    are and how many of each block follow each sequence, every order within a block is equally likely.
+    are and how many of each block follow each sequence, every order within a block is equally likely; under a
+    restriction, every accepted allocation that leaves those units as they are.
 
     Raises
     ------
@@ -191,16 +192,25 @@ def _pairwise(
     draws: int | Literal["exact"],
     seed: int | None,
 ) -> Redrawn:
+    from rct.randomization.accepted_set import assignment_shares, compatible
+
     frame = allocation.frame
     kept = np.isin(arms[frame["sequence"]], (arm, allocation.control))
     observed = frame["sequence"].to_numpy(dtype=np.intp)[kept]
     block = frame["block"].to_numpy(dtype=str)[kept]
     generator = np.random.default_rng(seed)
+    units = frame["unit"][kept].tolist()
+    if allocation.accepted is not None:
+        compared = np.flatnonzero(np.isin(arms, (arm, allocation.control)))
+        given = frame["sequence"].to_numpy()
+        rows = allocation.accepted[compatible(allocation.accepted, given, compared.tolist())][:, kept]
+        redrawn = rows[generator.integers(len(rows), size=int(draws))]
+        shares = assignment_shares(rows, len(dose))
+        return Redrawn(arm, units, dose, arms, observed, redrawn, shares, False, allocation.smallest_p)
     redrawn = np.tile(observed, (int(draws), 1))
     probabilities = np.zeros((len(observed), len(dose)))
     for name in np.unique(block):
         members = np.flatnonzero(block == name)
         redrawn[:, members] = generator.permuted(redrawn[:, members], axis=1)
         probabilities[members] = np.bincount(observed[members], minlength=len(dose)) / len(members)
-    units = frame["unit"][kept].tolist()
     return Redrawn(arm, units, dose, arms, observed, redrawn, probabilities, False, allocation.smallest_p)

@@ -1,0 +1,35 @@
+"""Choosing the threshold of a rerandomization: what share it accepts, and how much variance it leaves.
+
+Morgan & Rubin (2012): without the restriction the Mahalanobis distance of k covariates is nearly chi-square
+with k degrees of freedom; in small trials the certificate's own count of accepted candidates is exact.
+"""
+
+
+def acceptance_threshold(covariates: int, share: float) -> float:
+    """Give the threshold that accepts about a share of all allocations.
+
+    Parameters
+    ----------
+    covariates
+        Their number, levels but the first of categorical ones counted singly.
+    share
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        The quantile of chi-square; write it, rounded, as ``threshold`` under ``[randomization]``.
+    """
+    from scipy.stats import chi2
+
+    return float(chi2.ppf(share, covariates))
+
+
+def remaining_variance(covariates: int, threshold: float) -> float:
+    """Give the share of the variance of differences in covariates that a threshold leaves.
+
+    P(χ² with k + 2 degrees ≤ a) / P(χ² with k degrees ≤ a), Morgan & Rubin (2012, theorem 3.1).
+    """
+    from scipy.stats import chi2
+
+    return float(chi2.cdf(threshold, covariates + 2) / chi2.cdf(threshold, covariates))
