@@ -111,6 +111,11 @@ def _cells(pooled: PooledRates) -> _Cells:
     return _Cells(pooled.design[unique[:, 0].astype(int)], unique[:, 2], unique[:, 1], weight.astype(float))
 
 
+def poisson_start(pooled: PooledRates) -> NDArray[np.float64]:
+    """Give the coefficients of the Poisson model (no dispersion)."""
+    return _coefficients(_cells(pooled), np.inf, np.zeros(pooled.design.shape[1]))
+
+
 @dataclass(frozen=True)
 class _Fit:
     coefficients: NDArray[np.float64]

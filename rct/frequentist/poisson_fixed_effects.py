@@ -22,6 +22,7 @@ from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.model_sample import ModelSample, model_sample
+from rct.frequentist.random_rate_poisson import random_rate_poisson
 from rct.frequentist.treatment_terms import Effect, Term
 
 if TYPE_CHECKING:
@@ -58,7 +59,12 @@ def poisson(
         Numeric columns that enter linearly.
     cluster : str, optional
         Column whose values share an error; the panel's cluster where absent.
-    random_effects, quadrature, trends
+    random_effects : {None, "gamma", "normal"}
+        Random rates of the units in place of unit effects: gamma by the exact marginal likelihood,
+        log-normal by quadrature. Standard errors are model-based.
+    quadrature : int
+        Points of the adaptive Gauss–Hermite rule for normal random effects; 1 is Laplace's approximation.
+    trends
         Not available yet: anything but the default is refused.
     correction : str
         Small-sample correction of the cluster-robust variance. "auto": CR2 below 40 clusters, else CR1.
@@ -91,6 +97,23 @@ def poisson(
         The effect does not exist in this design or sample, or its uncertainty does not.
     """
     _check_options(random_effects, quadrature, trends, effect, average, level)
+    if random_effects is not None:
+        if cluster is not None or correction not in ("auto", "model"):
+            raise EstimationError(
+                "with random effects standard errors are model-based: leave cluster and correction out, or"
+                " use fixed effects"
+            )
+        return random_rate_poisson(
+            panel,
+            outcome,
+            distribution=random_effects,
+            quadrature=quadrature,
+            fixed_effects=fixed_effects,
+            covariates=covariates,
+            effect=effect,
+            average=average,
+            level=level,
+        )
     panel.require_counts(outcome, asked_by="a Poisson model")
     model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
     terms = model.terms
@@ -115,15 +138,12 @@ def poisson(
 def _check_options(
     random_effects: object, quadrature: int, trends: object, effect: str, average: object, level: float
 ) -> None:
-    for name, value, default in (
-        ("random_effects", random_effects, None),
-        ("quadrature", quadrature, 1),
-        ("trends", trends, None),
-    ):
-        if value != default:
-            raise EstimationError(
-                f"poisson({name}={value!r}) is not built yet; leave {name} out and use fixed effects"
-            )
+    if trends is not None:
+        raise EstimationError(f"poisson(trends={trends!r}) is not built yet; leave trends out")
+    if quadrature != 1 and random_effects is None:
+        raise EstimationError(
+            f'quadrature={quadrature} is of random effects: give random_effects="normal" with it'
+        )
     if effect not in ("constant", "exposure-time"):
         raise EstimationError(f'effect must be "constant" or "exposure-time", not {effect!r}')
     if average is not None and effect != "exposure-time":

@@ -189,7 +189,6 @@ def test_a_design_without_an_answer_is_refused(officers, change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"random_effects": "gamma"}, "random_effects='gamma'"),
         ({"quadrature": 7}, "quadrature=7"),
         ({"trends": "unit"}, "trends='unit'"),
         ({"average": (1, 3)}, 'effect="exposure-time"'),
