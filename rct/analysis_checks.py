@@ -32,6 +32,8 @@ def check(trial: "Trial") -> None:
     for place, spec in named:
         _check_spec(place, spec)
         inference = spec.inference or analysis.inference
+        if (spec.estimator, inference) == ("difference_in_means", "hc2"):
+            continue
         if inference not in BUILT_INFERENCE:
             raise TrialError(
                 f"{place}: inference = {inference!r} is not available yet; use {', '.join(BUILT_INFERENCE)}"
@@ -75,6 +77,12 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
     if spec.estimator not in ESTIMATORS:
         raise TrialError(
             f"{place}: there is no estimator {spec.estimator!r}{_nearest(spec.estimator, ESTIMATORS)}"
+        )
+    own = ESTIMATORS[spec.estimator].own_inference or "random_effects" in spec.options
+    if own and spec.inference not in (None, "hc2"):
+        raise TrialError(
+            f"{place}: {spec.estimator} has an inference of its own here, so inference ="
+            f" {spec.inference!r} would change nothing; leave it out"
         )
     known = ESTIMATORS[spec.estimator].options()
     for name, value in spec.options.items():
