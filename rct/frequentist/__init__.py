@@ -1,6 +1,7 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
 from rct.frequentist.estimating_equations import gee
+from rct.frequentist.inference.excluded_effects import equivalence
 from rct.frequentist.inference.multiplicity import adjust
 from rct.frequentist.inference.rerandomization import randomization_test
 from rct.frequentist.inference.score_bootstrap import wild_bootstrap
@@ -13,6 +14,7 @@ from rct.frequentist.random_timing import staggered
 __all__ = [
     "adjust",
     "difference_in_means",
+    "equivalence",
     "gee",
     "linear",
     "negative_binomial",

@@ -149,10 +149,13 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
     inference = spec.inference or study.trial.analysis.inference
     if spec.estimator != "poisson" or not plain or inference == "wild-bootstrap":
         return None
+    rerandomizes = inference == "randomization"
+    if rerandomizes and study.trial.schedule.transition:  # other rows are left out in every draw
+        return None
     return PoissonPromise(
         name=analysis.label(spec),
         average=tuple(spec.options["average"]) if by_exposure else None,
-        rerandomizes=inference == "randomization",
+        rerandomizes=rerandomizes,
     )
 
 
