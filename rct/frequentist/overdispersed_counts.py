@@ -14,6 +14,7 @@ import numpy as np
 
 from rct.errors import ConvergenceError, EstimationError
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
+from rct.frequentist.random_rate_negative_binomial import fit_normal_rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +48,8 @@ def negative_binomial(
         "period", "block:period" or other columns of the panel; not "unit".
     covariates : sequence of str
         Numeric columns that enter linearly.
-    random_effects
-        Not available yet: anything but None is refused.
+    random_effects : {None, "normal"}
+        Log-normal rates of the units beside the dispersion, by Laplace's approximation; "gamma" is refused.
     level : float
 
     Returns
@@ -66,30 +67,43 @@ def negative_binomial(
     ConvergenceError
         The likelihood has no finite maximum.
     """
-    if random_effects is not None:
+    if random_effects not in (None, "normal"):
         raise EstimationError(
-            f"negative_binomial(random_effects={random_effects!r}) is not built yet; leave random_effects out"
+            f"negative_binomial(random_effects={random_effects!r}) is not built yet; use"
+            ' random_effects="normal", or poisson(random_effects="gamma")'
         )
     pooled = pooled_rates(
         panel,
         outcome,
-        model="negative binomial",
+        model="negative binomial" + (", normal random effects of unit (Laplace)" if random_effects else ""),
         fixed_effects=fixed_effects,
         covariates=covariates,
         level=level,
     )
     fit = _fit(_cells(pooled))
-    units = int(pooled.unit.max()) + 1
-    inference = Inference(
-        covariance=fit.covariance,
-        name="model-based (observed information), normal",
-        n_clusters=units,
-        warning="model-based standard errors take the rows of a unit as independent"
-        if len(pooled.counts) > units
-        else "",
-    )
     notes = {"dispersion": fit.dispersion, "log_likelihood": fit.log_likelihood}
-    return rate_estimates(pooled, fit.coefficients, inference, notes)
+    coefficients, covariance = fit.coefficients, fit.covariance
+    if random_effects == "normal":
+        mixed = fit_normal_rates(pooled, fit.coefficients, fit.dispersion)
+        notes = {"dispersion": mixed.dispersion, "log_likelihood": mixed.log_likelihood}
+        notes["random_effects_sd"] = mixed.spread
+        coefficients, covariance = mixed.coefficients, mixed.covariance
+    inference = Inference(
+        covariance=covariance,
+        name="model-based (observed information), normal",
+        n_clusters=int(pooled.unit.max()) + 1,
+        warning=_warning(pooled, random_effects),
+    )
+    return rate_estimates(pooled, coefficients, inference, notes)
+
+
+def _warning(pooled: PooledRates, random_effects: str | None) -> str:
+    units = int(pooled.unit.max()) + 1
+    if random_effects is None:
+        alike = "model-based standard errors take the rows of a unit as independent"
+        return alike if len(pooled.counts) > units else ""
+    together = "model-based standard errors ignore that units of a cluster move together"
+    return together if int(pooled.sample.clusters("cluster").max()) + 1 < units else ""
 
 
 @dataclass(frozen=True)
