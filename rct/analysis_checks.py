@@ -93,7 +93,7 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
 
 
 def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:
-    if spec.estimator != "poisson":
+    if spec.estimator != "poisson" or "random_effects" in spec.options:
         if spec.inference is not None:
             raise TrialError(f'{place}: inference = "wild-bootstrap" is of poisson, not of {spec.estimator}')
         return
@@ -109,7 +109,7 @@ def _require_draws(trial: "Trial") -> None:
     spec = trial.analysis.primary
     inference = spec.inference or trial.analysis.inference
     keeps_draws = {
-        "poisson": inference in ("randomization", "wild-bootstrap"),
+        "poisson": inference in ("randomization", "wild-bootstrap") and "random_effects" not in spec.options,
         "randomization_test": True,
         "staggered": timing_permutations(trial, spec) > 0,
     }

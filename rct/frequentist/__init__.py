@@ -1,6 +1,7 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
 from rct.frequentist.estimating_equations import gee
+from rct.frequentist.forbidden_comparisons import two_way_weights
 from rct.frequentist.inference.excluded_effects import equivalence
 from rct.frequentist.inference.multiplicity import adjust
 from rct.frequentist.inference.rerandomization import randomization_test
@@ -21,5 +22,6 @@ __all__ = [
     "poisson",
     "randomization_test",
     "staggered",
+    "two_way_weights",
     "wild_bootstrap",
 ]
