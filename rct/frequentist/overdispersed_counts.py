@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import ConvergenceError, EstimationError
+from rct.frequentist.beta_dispersions import fit_beta_dispersions
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
 from rct.frequentist.random_rate_negative_binomial import fit_normal_rates
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from rct.frequentist.pooled_rates import PooledRates
     from rct.panel import Panel
 
+EFFECTS = {
+    None: "",
+    "gamma": ", random effects of unit (gamma rates, beta-distributed dispersion)",
+    "normal": ", normal random effects of unit (Laplace)",
+}
 STEP_TOLERANCE = 1e-10
 MAX_ITERATIONS = 200
 DIVERGED = 30.0
@@ -48,8 +54,10 @@ def negative_binomial(
         "period", "block:period" or other columns of the panel; not "unit".
     covariates : sequence of str
         Numeric columns that enter linearly.
-    random_effects : {None, "normal"}
-        Log-normal rates of the units beside the dispersion, by Laplace's approximation; "gamma" is refused.
+    random_effects : {None, "gamma", "normal"}
+        "gamma": the model of Hausman, Hall & Griliches (Stata's ``xtnbreg, re``): gamma rates whose scale,
+        and so whose dispersion, differs by unit after a beta distribution. "normal": log-normal rates of the
+        units beside one dispersion, by Laplace's approximation.
     level : float
 
     Returns
@@ -67,15 +75,12 @@ def negative_binomial(
     ConvergenceError
         The likelihood has no finite maximum.
     """
-    if random_effects not in (None, "normal"):
-        raise EstimationError(
-            f"negative_binomial(random_effects={random_effects!r}) is not built yet; use"
-            ' random_effects="normal", or poisson(random_effects="gamma")'
-        )
+    if random_effects not in EFFECTS:
+        raise EstimationError(f'random_effects must be "gamma", "normal" or None, not {random_effects!r}')
     pooled = pooled_rates(
         panel,
         outcome,
-        model="negative binomial" + (", normal random effects of unit (Laplace)" if random_effects else ""),
+        model=f"negative binomial{EFFECTS[random_effects]}",
         fixed_effects=fixed_effects,
         covariates=covariates,
         level=level,
@@ -88,6 +93,10 @@ def negative_binomial(
         notes = {"dispersion": mixed.dispersion, "log_likelihood": mixed.log_likelihood}
         notes["random_effects_sd"] = mixed.spread
         coefficients, covariance = mixed.coefficients, mixed.covariance
+    if random_effects == "gamma":
+        beta = fit_beta_dispersions(pooled, fit.coefficients)
+        notes = {"beta_r": beta.r, "beta_s": beta.s, "log_likelihood": beta.log_likelihood}
+        coefficients, covariance = beta.coefficients, beta.covariance
     inference = Inference(
         covariance=covariance,
         name="model-based (observed information), normal",
