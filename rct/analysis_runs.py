@@ -71,7 +71,7 @@ def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
         return _own_inference(sample, spec)
     inference = spec.inference or sample.trial.analysis.inference
     options = _with_covariates(sample, spec)
-    constant = options.get("effect", "constant") == "constant"
+    constant = options.get("effect", "constant") == "constant" and "trends" not in options
 
     def tests(outcome: str) -> list[Estimate]:
         return _rerandomized(sample, outcome, {"covariates": options.get("covariates", ())})
