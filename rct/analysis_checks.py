@@ -34,6 +34,8 @@ def check(trial: "Trial") -> None:
             raise TrialError(f"{place}: {label(spec)} is promised twice; leave one of them out")
         labels.append(label(spec))
         inference = spec.inference or analysis.inference
+        if (spec.estimator, inference) == ("difference_in_means", "hc2"):
+            continue
         if inference not in BUILT_INFERENCE:
             raise TrialError(
                 f"{place}: inference = {inference!r} is not available yet; use {', '.join(BUILT_INFERENCE)}"
@@ -123,6 +125,12 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
         raise TrialError(
             f"{place}: there is no estimator {spec.estimator!r}{_nearest(spec.estimator, ESTIMATORS)}"
         )
+    own = ESTIMATORS[spec.estimator].own_inference or "random_effects" in spec.options
+    if own and spec.inference not in (None, "hc2"):
+        raise TrialError(
+            f"{place}: {spec.estimator} has an inference of its own here, so inference ="
+            f" {spec.inference!r} would change nothing; leave it out"
+        )
     known = ESTIMATORS[spec.estimator].options()
     for name, value in spec.options.items():
         if name not in known:
@@ -132,7 +140,7 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
 
 
 def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:
-    if spec.estimator != "poisson":
+    if spec.estimator != "poisson" or "random_effects" in spec.options:
         if spec.inference is not None:
             raise TrialError(f'{place}: inference = "wild-bootstrap" is of poisson, not of {spec.estimator}')
         return
@@ -148,7 +156,7 @@ def _require_draws(trial: "Trial") -> None:
     spec = trial.analysis.primary
     inference = spec.inference or trial.analysis.inference
     keeps_draws = {
-        "poisson": inference in ("randomization", "wild-bootstrap"),
+        "poisson": inference in ("randomization", "wild-bootstrap") and "random_effects" not in spec.options,
         "randomization_test": True,
         "staggered": timing_permutations(trial, spec) > 0,
     }

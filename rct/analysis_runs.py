@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rct.trial import Trial
     from rct.trial_tables import AnalysisSpec
 
+LABELS = ("random_effects", "effect", "model", "estimator", "aggregate", "correlation", "adjust")
+DIFFERENCES = frozenset({"staggered", "linear", "difference_in_means"})
 GIVEN = frozenset({"panel", "outcome", "outcomes", "level", "seed", "allocation"})
 
 
@@ -55,9 +57,7 @@ class Answer:
 def label(spec: "AnalysisSpec") -> str:
     """Name an analysis in tables: the estimator, and what makes it this one."""
     options = dict(spec.options)
-    details = [
-        str(options.pop(key)) for key in ("effect", "model", "estimator", "aggregate") if key in options
-    ]
+    details = [str(options.pop(key)) for key in LABELS if key in options]
     if "average" in options:
         details.append("mean of {}–{}".format(*options.pop("average")))
     options.pop("baseline", None)  # changes the percent, not the analysis
@@ -68,12 +68,14 @@ def label(spec: "AnalysisSpec") -> str:
 def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
     from rct.frequentist import poisson
 
+    if "random_effects" in spec.options:
+        return _own_inference(sample, spec)
     inference = spec.inference or sample.trial.analysis.inference
     options = _with_covariates(sample, spec)
     if inference == "randomization" and sample.panel.frame["block"].nunique() > 1:
         # The test holds periods within blocks; a fit beside it that did not would be another model.
         options = {"fixed_effects": ("unit", "block:period")} | options
-    constant = options.get("effect", "constant") == "constant"
+    constant = options.get("effect", "constant") == "constant" and "trends" not in options
 
     def tests(outcome: str) -> list[Estimate]:
         shared = {key: value for key, value in options.items() if key in ("covariates", "fixed_effects")}
@@ -206,6 +208,21 @@ def _staggered(sample: Sample, spec: "AnalysisSpec") -> Answer:
     return Answer(_over_outcomes(sample, one, without))
 
 
+def _own_inference(sample: Sample, spec: "AnalysisSpec") -> Answer:
+    """Run an estimator whose uncertainty is its own, whatever the inference of the trial."""
+    entry = ESTIMATORS[spec.estimator]
+    estimator = getattr(import_module(entry.home), entry.function)
+    options = _with_covariates(sample, spec)
+
+    def one(outcome: str) -> list[Estimate]:
+        return _rows(estimator(sample.panel, outcome, level=sample.level, **options))
+
+    def without(outcome: str, reason: str) -> list[Estimate]:
+        return _without_estimate(sample, spec, outcome, reason)
+
+    return Answer(_over_outcomes(sample, one, without))
+
+
 def _over_outcomes(
     sample: Sample,
     one: Callable[[str], list[Estimate]],
@@ -241,7 +258,7 @@ def _without_estimate(sample: Sample, spec: "AnalysisSpec", outcome: str, reason
             method=label(spec),
             inference="none, for there is no estimate",
             estimand=sample.trial.analysis.estimand,
-            scale="difference" if spec.estimator == "staggered" else "log",
+            scale="difference" if spec.estimator in DIFFERENCES else "log",
             level=sample.level,
             estimate=NAN,
             n_events=float(sample.panel.frame[outcome].sum()),
@@ -269,6 +286,11 @@ class Estimator:
     home: str
     function: str
 
+    @property
+    def own_inference(self) -> bool:
+        """Whether its uncertainty does not depend on the inference that the trial declares."""
+        return self.run is _own_inference
+
     def options(self) -> dict[str, list[str]]:
         """Give the options that a trial may name, each with the texts it allows (none: anything)."""
         function = getattr(import_module(self.home), self.function)
@@ -294,6 +316,10 @@ ESTIMATORS: dict[str, Estimator] = {
     "poisson": Estimator(_poisson, "rct.frequentist", "poisson"),
     "staggered": Estimator(_staggered, "rct.frequentist", "staggered"),
     "randomization_test": Estimator(_randomization_test, "rct.frequentist", "randomization_test"),
+    "negative_binomial": Estimator(_own_inference, "rct.frequentist", "negative_binomial"),
+    "gee": Estimator(_own_inference, "rct.frequentist", "gee"),
+    "linear": Estimator(_own_inference, "rct.frequentist", "linear"),
+    "difference_in_means": Estimator(_own_inference, "rct.frequentist", "difference_in_means"),
     "bayesian": Estimator(_bayesian, "rct.bayesian", "fit"),
 }
 

@@ -158,6 +158,48 @@ def test_a_wild_bootstrap_of_what_it_does_not_know_is_refused(primary, message):
         analysis.check(changed)
 
 
+@pytest.mark.parametrize(
+    ("spec", "function", "options"),
+    [
+        ('{ estimator = "linear", fixed_effects = ["randomized", "period"] }', "linear",
+         {"fixed_effects": ["randomized", "period"]}),
+        ('{ estimator = "negative_binomial" }', "negative_binomial", {}),
+        ('{ estimator = "gee" }', "gee", {}),
+        ('{ estimator = "poisson", random_effects = "gamma" }', "poisson", {"random_effects": "gamma"}),
+    ],
+)  # fmt: skip
+def test_an_estimator_with_its_own_inference_may_be_promised(spec, function, options):
+    trial = trial_with(secondary=('{ estimator = "poisson", effect = "constant" },', f"{spec},"))
+    found = list(rct.estimate(trial, PANEL, allocation=ALLOCATION)["force"])[1]
+    own = getattr(rct.frequentist, function)(PANEL, "force", **options)
+    assert (found.estimate, found.p_value, found.inference) == (own.estimate, own.p_value, own.inference)
+
+
+def test_a_difference_in_means_may_be_promised_by_a_parallel_trial():
+    frame = PANEL.frame[PANEL.frame["period"] == 17].assign(officer=lambda f: f["unit"])
+    panel = rct.Panel.from_frame(
+        frame, unit="officer", period=None, outcomes=PANEL.outcomes, treated="treated",
+        randomized="randomized", probability="probability",
+    )  # fmt: skip
+    spec = '{ estimator = "difference_in_means", inference = "hc2" }'
+    trial = trial_with(
+        secondary=('{ estimator = "poisson", effect = "constant" },', f"{spec},"),
+        primary=('{ estimator = "poisson", effect = "exposure-time", average = [1, 12] }',
+                 '{ estimator = "gee", fixed_effects = [] }'),
+    )  # fmt: skip
+    found = list(rct.estimate(trial, panel)["force"])[1]
+    assert found.estimate == rct.frequentist.difference_in_means(panel, "force").estimate
+    assert "HC2" in found.inference
+
+
+@pytest.mark.parametrize("estimator", ["gee", "linear", "negative_binomial", "difference_in_means"])
+def test_an_inference_that_would_change_nothing_is_refused(estimator):
+    spec = f'{{ estimator = "{estimator}", inference = "randomization" }},'
+    trial = trial_with(secondary=('{ estimator = "poisson", effect = "constant" },', spec))
+    with pytest.raises(rct.TrialError, match="an inference of its own"):
+        analysis.check(trial)
+
+
 def test_a_panel_without_a_promised_outcome_is_refused():
     fewer = rct.Panel(
         PANEL.frame.drop(columns="officer_injury"), ("force", "citizen_injury"), meta=PANEL.meta

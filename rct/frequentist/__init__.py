@@ -1,6 +1,8 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
 from rct.frequentist.estimating_equations import gee
+from rct.frequentist.forbidden_comparisons import two_way_weights
+from rct.frequentist.inference.excluded_effects import equivalence
 from rct.frequentist.inference.multiplicity import adjust
 from rct.frequentist.inference.rerandomization import randomization_test
 from rct.frequentist.inference.score_bootstrap import wild_bootstrap
@@ -13,11 +15,13 @@ from rct.frequentist.random_timing import staggered
 __all__ = [
     "adjust",
     "difference_in_means",
+    "equivalence",
     "gee",
     "linear",
     "negative_binomial",
     "poisson",
     "randomization_test",
     "staggered",
+    "two_way_weights",
     "wild_bootstrap",
 ]

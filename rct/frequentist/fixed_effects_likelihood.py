@@ -102,6 +102,16 @@ def fit_fixed_effects(cells: Cells) -> FixedEffectsFit:
     return _finish(cells, columns, coefficients, fitted, information, sums / totals[:, None], n_effects)
 
 
+def less_explained(
+    column: NDArray[np.float64], group: NDArray[np.intp], fit: FixedEffectsFit
+) -> NDArray[np.float64]:
+    """Give the residual (cells,) of a column after a regression on all columns of a fit, by fitted counts."""
+    weighted = np.bincount(group, fit.fitted * column) / np.bincount(group, fit.fitted)
+    within = column - weighted[group]
+    slopes = fit.inverse_information @ (fit.swept.T @ (fit.fitted * within))
+    return np.asarray(within - fit.swept @ slopes + (fit.group_means @ slopes)[group])
+
+
 def _finish(
     cells: Cells,
     columns: csr_array,

@@ -91,6 +91,7 @@ def linear(
     names = [term.name for term in treatment.terms]
     design = np.column_stack([_indicators(treatment), values])
     clusters = column_codes(rows, cluster or "cluster")
+    _require_treated_clusters(treatment, names, clusters)
     fit = _fit(rows, design, [*names, *covariates], fixed_effects, clusters, correction)
     about = _Description(
         outcome=outcome,
@@ -103,6 +104,22 @@ def linear(
     )
     result = [_estimate(about, rows, fit, number, name) for number, name in enumerate(names)]
     return result[0] if len(result) == 1 else Estimates(tuple(result))
+
+
+def _require_treated_clusters(
+    treatment: TreatmentTerms, names: list[str], clusters: NDArray[np.intp]
+) -> None:
+    if clusters.max() == 0:
+        raise EstimationError(
+            "all rows lie in one cluster, so the variance between clusters does not exist; name a finer"
+            " cluster"
+        )
+    for number, name in enumerate(names):
+        if len(np.unique(clusters[treatment.term == number])) < 2:
+            raise EstimationError(
+                f"one cluster alone is treated ({name}), so the variance between treated clusters does not"
+                " exist; name a finer cluster, or use a randomization test"
+            )
 
 
 def _indicators(treatment: TreatmentTerms) -> NDArray[np.float64]:
@@ -128,11 +145,6 @@ def _fit(
     correction: LinearCorrection,
 ) -> _LinearFit:
     n_clusters = int(np.count_nonzero(np.bincount(clusters)))
-    if n_clusters < 2:
-        raise EstimationError(
-            "all rows lie in one cluster, so the variance between clusters does not exist; name a finer"
-            " cluster"
-        )
     found = _panel_ols(rows, design, fixed_effects, clusters, correction)
     left = () if found is None else found.params.index
     lost = [name for i, name in enumerate(names) if i not in left]

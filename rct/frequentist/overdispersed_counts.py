@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import ConvergenceError, EstimationError
+from rct.frequentist.beta_dispersions import fit_beta_dispersions
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
+from rct.frequentist.random_rate_negative_binomial import fit_normal_rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from rct.frequentist.pooled_rates import PooledRates
     from rct.panel import Panel
 
+EFFECTS = {
+    None: "",
+    "gamma": ", random effects of unit (gamma rates, beta-distributed dispersion)",
+    "normal": ", normal random effects of unit (Laplace)",
+}
 STEP_TOLERANCE = 1e-10
 MAX_ITERATIONS = 200
 DIVERGED = 30.0
@@ -47,8 +54,10 @@ def negative_binomial(
         "period", "block:period" or other columns of the panel; not "unit".
     covariates : sequence of str
         Numeric columns that enter linearly.
-    random_effects
-        Not available yet: anything but None is refused.
+    random_effects : {None, "gamma", "normal"}
+        "gamma": the model of Hausman, Hall & Griliches (Stata's ``xtnbreg, re``): gamma rates whose scale,
+        and so whose dispersion, differs by unit after a beta distribution. "normal": log-normal rates of the
+        units beside one dispersion, by Laplace's approximation.
     level : float
 
     Returns
@@ -66,30 +75,44 @@ def negative_binomial(
     ConvergenceError
         The likelihood has no finite maximum.
     """
-    if random_effects is not None:
-        raise EstimationError(
-            f"negative_binomial(random_effects={random_effects!r}) is not built yet; leave random_effects out"
-        )
+    if random_effects not in EFFECTS:
+        raise EstimationError(f'random_effects must be "gamma", "normal" or None, not {random_effects!r}')
     pooled = pooled_rates(
         panel,
         outcome,
-        model="negative binomial",
+        model=f"negative binomial{EFFECTS[random_effects]}",
         fixed_effects=fixed_effects,
         covariates=covariates,
         level=level,
     )
     fit = _fit(_cells(pooled))
-    units = int(pooled.unit.max()) + 1
-    inference = Inference(
-        covariance=fit.covariance,
-        name="model-based (observed information), normal",
-        n_clusters=units,
-        warning="model-based standard errors take the rows of a unit as independent"
-        if len(pooled.counts) > units
-        else "",
-    )
     notes = {"dispersion": fit.dispersion, "log_likelihood": fit.log_likelihood}
-    return rate_estimates(pooled, fit.coefficients, inference, notes)
+    coefficients, covariance = fit.coefficients, fit.covariance
+    if random_effects == "normal":
+        mixed = fit_normal_rates(pooled, fit.coefficients, fit.dispersion)
+        notes = {"dispersion": mixed.dispersion, "log_likelihood": mixed.log_likelihood}
+        notes["random_effects_sd"] = mixed.spread
+        coefficients, covariance = mixed.coefficients, mixed.covariance
+    if random_effects == "gamma":
+        beta = fit_beta_dispersions(pooled, fit.coefficients)
+        notes = {"beta_r": beta.r, "beta_s": beta.s, "log_likelihood": beta.log_likelihood}
+        coefficients, covariance = beta.coefficients, beta.covariance
+    inference = Inference(
+        covariance=covariance,
+        name="model-based (observed information), normal",
+        n_clusters=int(pooled.unit.max()) + 1,
+        warning=_warning(pooled, random_effects),
+    )
+    return rate_estimates(pooled, coefficients, inference, notes)
+
+
+def _warning(pooled: PooledRates, random_effects: str | None) -> str:
+    units = int(pooled.unit.max()) + 1
+    if random_effects is None:
+        alike = "model-based standard errors take the rows of a unit as independent"
+        return alike if len(pooled.counts) > units else ""
+    together = "model-based standard errors ignore that units of a cluster move together"
+    return together if int(pooled.sample.clusters("cluster").max()) + 1 < units else ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +132,11 @@ def _cells(pooled: PooledRates) -> _Cells:
     keys = np.column_stack([pooled.pattern, pooled.exposure, pooled.counts])
     unique, weight = np.unique(keys, axis=0, return_counts=True)
     return _Cells(pooled.design[unique[:, 0].astype(int)], unique[:, 2], unique[:, 1], weight.astype(float))
+
+
+def poisson_start(pooled: PooledRates) -> NDArray[np.float64]:
+    """Give the coefficients of the Poisson model (no dispersion)."""
+    return _coefficients(_cells(pooled), np.inf, np.zeros(pooled.design.shape[1]))
 
 
 @dataclass(frozen=True)

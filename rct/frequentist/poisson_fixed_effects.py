@@ -9,7 +9,7 @@ and effects that grow or fade, the constant ratio is not their average: the mean
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,7 +21,9 @@ from rct.frequentist.estimation_sample import Sample
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.wald import wald
+from rct.frequentist.linear_trends import Trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
+from rct.frequentist.random_rate_poisson import random_rate_poisson
 from rct.frequentist.treatment_terms import Effect, Term
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def poisson(
     random_effects: Literal["gamma", "normal"] | None = None,
     quadrature: int = 1,
     correction: Correction = "auto",
-    trends: str | None = None,
+    trends: Trends | None = None,
     effect: Effect = "constant",
     average: tuple[int, int] | None = None,
     level: float = 0.95,
@@ -58,8 +60,13 @@ def poisson(
         Numeric columns that enter linearly.
     cluster : str, optional
         Column whose values share an error; the panel's cluster where absent.
-    random_effects, quadrature, trends
-        Not available yet: anything but the default is refused.
+    random_effects : {None, "gamma", "normal"}
+        Random rates of the units in place of unit effects: gamma by the exact marginal likelihood,
+        log-normal by quadrature. Standard errors are model-based.
+    quadrature : int
+        Points of the adaptive Gauss–Hermite rule for normal random effects; 1 is Laplace's approximation.
+    trends : {None, "unit", "cluster"}
+        A linear trend in time for every unit, or for every cluster of the panel, beside the fixed effects.
     correction : str
         Small-sample correction of the cluster-robust variance. "auto": CR2 below 40 clusters, else CR1.
         CR1: G/(G−1). CR1S: times (N−1)/(N−K), every coefficient counted in K, N the rows with a likelihood.
@@ -91,16 +98,36 @@ def poisson(
         The effect does not exist in this design or sample, or its uncertainty does not.
     """
     _check_options(random_effects, quadrature, trends, effect, average, level)
+    if random_effects is not None:
+        if cluster is not None or correction not in ("auto", "model"):
+            raise EstimationError(
+                "with random effects standard errors are model-based: leave cluster and correction out, or"
+                " use fixed effects"
+            )
+        return random_rate_poisson(
+            panel,
+            outcome,
+            distribution=random_effects,
+            quadrature=quadrature,
+            fixed_effects=fixed_effects,
+            covariates=covariates,
+            effect=effect,
+            average=average,
+            level=level,
+        )
     panel.require_counts(outcome, asked_by="a Poisson model")
     model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
     terms = model.terms
+    if trends is not None:
+        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
     fitted = fit_clustered(model.sample.rows, model.clusters(cluster or "cluster"), correction)
-    _require_identified(terms, list(covariates), fitted.fit)
+    added = model.sample.rows.covariates.shape[1] - len(covariates)
+    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * added], fitted.fit)
     describe = _Description(
         outcome=outcome,
         reference=panel.control,
         cluster=model.cluster_name(cluster),
-        method=_method(fixed_effects, covariates),
+        method=_method(fixed_effects, covariates) + (f", linear trends by {trends}" if trends else ""),
         left_out=[t.name for i, t in enumerate(model.treatment.terms) if i not in model.sample.terms],
         pooled=[f"{time} (as {t.exposure_time})" for t in terms for time in t.also],
         incomplete=model.incomplete,
@@ -115,15 +142,14 @@ def poisson(
 def _check_options(
     random_effects: object, quadrature: int, trends: object, effect: str, average: object, level: float
 ) -> None:
-    for name, value, default in (
-        ("random_effects", random_effects, None),
-        ("quadrature", quadrature, 1),
-        ("trends", trends, None),
-    ):
-        if value != default:
-            raise EstimationError(
-                f"poisson({name}={value!r}) is not built yet; leave {name} out and use fixed effects"
-            )
+    if trends not in (None, "unit", "cluster"):
+        raise EstimationError(f'trends must be "unit" or "cluster", not {trends!r}')
+    if trends is not None and random_effects is not None:
+        raise EstimationError("trends go with fixed effects: leave random_effects out")
+    if quadrature != 1 and random_effects is None:
+        raise EstimationError(
+            f'quadrature={quadrature} is of random effects: give random_effects="normal" with it'
+        )
     if effect not in ("constant", "exposure-time"):
         raise EstimationError(f'effect must be "constant" or "exposure-time", not {effect!r}')
     if average is not None and effect != "exposure-time":

@@ -113,6 +113,11 @@ def test_row_order_does_not_matter(officers, unequal_exposure):
         (lambda f: f.assign(start=6), {}, "treated: explained by the fixed effects"),
         (lambda f: f.assign(force=0), {}, "no event in any row"),
         (lambda f: f.assign(squad="only one"), {}, "lie in one cluster"),
+        (
+            lambda f: f.assign(start=np.where(f["squad"] == "squad 1", 4, 0)),
+            {},
+            "one cluster alone is treated",
+        ),
         (lambda f: f.assign(tenure=3), {"covariates": ["tenure"]}, "covariate tenure is the same in every"),
         (lambda f: f.assign(tenure=f["month"]), {"covariates": ["tenure"]}, "tenure: explained by"),
         (lambda f: f, {"fixed_effects": ("unit", "period", "block")}, "at most two fixed effects"),

@@ -1,10 +1,13 @@
-"""Negative binomial regression against statsmodels."""
+"""Negative binomial regression against statsmodels and glmmTMB."""
 
 import numpy as np
 import pytest
+from scipy.special import betaln, roots_sh_jacobi
+from scipy.stats import nbinom
 
-from rct.errors import DataError, EstimationError
-from rct.frequentist import negative_binomial, poisson
+from rct.errors import ConvergenceError, DataError, EstimationError
+from rct.frequentist import beta_dispersions, negative_binomial, poisson, random_rate_negative_binomial
+from rct.frequentist.pooled_rates import pooled_rates
 from rct.panel import Panel
 
 from .conftest import officer_panel
@@ -17,6 +20,71 @@ def test_the_joint_fit_of_six_hundred_chicago_officers_is_found_again(chicago_60
     assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
     assert ours.notes["dispersion"] == pytest.approx(reference["alpha"], rel=1e-6)
     assert ours.notes["log_likelihood"] == pytest.approx(reference["llf"], abs=1e-6)
+
+
+def test_glmm_tmb_s_fit_with_random_rates_is_found_again(chicago_600, references):
+    reference = references["glmmTMB_nbinom2_ri/sub600/complaints"]
+    ours = negative_binomial(chicago_600, "complaints", random_effects="normal")
+    assert ours.estimate == pytest.approx(reference["value"], rel=reference["tolerance"]["rel"])
+    assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
+    assert ours.notes["random_effects_sd"] == pytest.approx(reference["sd_uid"], rel=1e-3)
+    assert 1 / ours.notes["dispersion"] == pytest.approx(reference["theta"], rel=1e-3)
+    assert ours.notes["log_likelihood"] == pytest.approx(reference["logLik"], abs=1e-3)
+
+
+def test_the_slopes_of_the_approximated_likelihood_are_its_derivatives(unequal_exposure):
+    pooled = pooled_rates(
+        unequal_exposure, "force", model="", fixed_effects=(), covariates=["tenure"], level=0.95
+    )
+    point, variances = np.array([-0.2, 0.01, -6.0]), np.array([-0.4, 0.7])
+
+    def at(shift):
+        return random_rate_negative_binomial._laplace(pooled, point + shift, variances, np.zeros(90))
+
+    for own in np.eye(3) * 1e-4:
+        slope = (at(own).value - at(-own).value) / 2e-4
+        assert np.sum(own * at(0).score) / 1e-4 == pytest.approx(slope, rel=1e-5)
+
+
+def beta_mixture(frame, ratio, intercept, tenure, r, s):
+    """Log-likelihood of the units, the probability integrated out by Gauss–Jacobi quadrature."""
+    nodes, weights = roots_sh_jacobi(80, r + s - 1, r)
+    total = 0.0
+    for _, own in frame.groupby("officer"):
+        size = own["hours"] * np.exp(intercept + ratio * own["treated"] + tenure * own["tenure"])
+        each = nbinom.pmf(own["force"].to_numpy()[:, None], size.to_numpy()[:, None], nodes)
+        total += np.log(weights @ np.prod(each, axis=0)) - betaln(r, s)
+    return total
+
+
+def test_gamma_random_effects_maximize_the_mixture_of_negative_binomials(officers):
+    # Odd officers have twice the events of even ones, in busts: their dispersion differs.
+    busy = officers["officer"].astype(int) % 2
+    frame = officers.assign(
+        hours=1.0, force=officers["force"] * (1 + busy * (1 + 3 * (officers["month"] % 5 == 0)))
+    )
+    panel = officer_panel(frame)
+    options = {"fixed_effects": (), "covariates": ["tenure"]}
+    ours = negative_binomial(panel, "force", random_effects="gamma", **options)
+    pooled = pooled_rates(panel, "force", model="", level=0.95, **options)
+    fit = beta_dispersions.fit_beta_dispersions(pooled, np.array([0.0, 0.0, np.log(frame["force"].mean())]))
+    at = np.array([*fit.coefficients[[0, 2, 1]], fit.r, fit.s])
+    here = beta_mixture(frame, *at)
+    assert ours.notes["log_likelihood"] == pytest.approx(here, abs=1e-6)
+    assert ours.estimate == pytest.approx(at[0], abs=1e-6)
+    for step in np.diag([0.05, 0.05, 0.005, 0.1 * fit.r, 0.1 * fit.s]):
+        assert beta_mixture(frame, *(at + step)) < here
+        assert beta_mixture(frame, *(at - step)) < here
+    step = np.array([0.01, 0, 0, 0, 0])
+    curvature = (2 * here - beta_mixture(frame, *(at + step)) - beta_mixture(frame, *(at - step))) / 1e-4
+    point = np.r_[fit.coefficients, np.log([fit.r, fit.s])]
+    assert beta_dispersions._information(pooled, point)[0, 0] == pytest.approx(curvature, rel=1e-3)
+
+
+def test_random_rates_that_the_counts_do_not_show_are_refused(officers):
+    frame = officers.assign(hours=1.0, force=(officers["officer"].astype(int) + officers["month"]) % 2)
+    with pytest.raises(ConvergenceError, match="do not tell the spread"):
+        negative_binomial(officer_panel(frame), "force", random_effects="normal")
 
 
 @pytest.mark.parametrize("name", ["cluster_CR0", "model"])
@@ -83,6 +151,7 @@ def test_several_arms_have_a_ratio_each(officers):
         (lambda f: f.assign(tenure=3), {"covariates": ["tenure"]}, "tenure: explained by"),
         (lambda f: f, {"fixed_effects": ("unit", "period")}, "takes no unit effects"),
         (lambda f: f, {"level": 95}, "level"),
+        (lambda f: f, {"random_effects": "beta"}, "random_effects must be"),
         (
             lambda f: f.assign(tenure=np.where(f["force"] > 0, 0, 1 + f["month"] % 2)),
             {"covariates": ["tenure"]},

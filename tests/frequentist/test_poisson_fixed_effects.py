@@ -189,9 +189,9 @@ def test_a_design_without_an_answer_is_refused(officers, change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"random_effects": "gamma"}, "random_effects='gamma'"),
         ({"quadrature": 7}, "quadrature=7"),
-        ({"trends": "unit"}, "trends='unit'"),
+        ({"trends": "squad"}, "trends must be"),
+        ({"trends": "unit", "random_effects": "gamma"}, "leave random_effects out"),
         ({"average": (1, 3)}, 'effect="exposure-time"'),
         ({"effect": "exposure-time", "average": (1, 40)}, "exposure times of treated with data are 1"),
         ({"level": 95}, "level"),

@@ -59,6 +59,15 @@ def test_cluster_robust_inference_has_the_power_that_simulator_found():
     assert within(force_row(result), 0.282, 0.009)
 
 
+def test_transition_periods_are_left_out_of_every_replicate_s_test():
+    text = constant_only().to_toml().replace("step = 1", "step = 1\ntransition = 1", 1)
+    strong = {**dict.fromkeys(FORCE_ONLY, 0.4), "force": 0.4}
+    row = force_row(power.simulate(rct.Trial.parse(text), effects=strong, sims=6, draws=39, seed=4))
+    assert row["power"] > 0.5
+    assert row["coverage"] > 0.5
+    assert row["failed"] == 0
+
+
 def test_without_an_effect_power_is_the_level_and_intervals_cover():
     result = power.simulate(constant_only(), effects=dict.fromkeys(FORCE_ONLY, 1.0), sims=SIMS, seed=14)
     assert (result.frame["power"] < 0.05 + 3.5 * (0.05 * 0.95 / SIMS) ** 0.5).all()

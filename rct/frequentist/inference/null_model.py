@@ -29,6 +29,7 @@ class NullModel:
     place : (rows,) randomized unit × periods + period − 1
     shape : (randomized units, periods)
     effects : names of the fixed effects
+    block : (randomized units,) codes of the blocks within which periods have effects of their own
     """
 
     sample: Sample
@@ -36,9 +37,33 @@ class NullModel:
     place: NDArray[np.intp]
     shape: tuple[int, int]
     effects: tuple[str, ...]
+    block: NDArray[np.intp]
+
+    @property
+    def is_table(self) -> bool:
+        """Whether sums over units of one block and sequence hold all that an effect's estimate needs."""
+        rows = self.sample.rows
+        equal = not rows.covariates.shape[1] and np.ptp(rows.exposure) == 0
+        whole = len(rows.counts) == (int(rows.unit.max()) + 1) * len(np.unique(self.place % self.shape[1]))
+        unmoved = len(np.unique(rows.unit * self.shape[0] + self.place // self.shape[1])) == (
+            int(rows.unit.max()) + 1
+        )
+        return bool(
+            equal and whole and unmoved and self.effects in (("unit", "period"), ("unit", "block:period"))
+        )
+
+    @property
+    def counts_table(self) -> NDArray[np.float64]:
+        """Counts with a likelihood, (randomized units, periods)."""
+        size = self.shape[0] * self.shape[1]
+        return sums_by_code(self.place, self.sample.rows.counts, size).reshape(self.shape)
 
     def residual(self, log_ratio: float) -> NDArray[np.float64]:
         """Count less expectation, (randomized units, periods), if treatment had this effect."""
+        return self.counts_table - self.expected(log_ratio)
+
+    def expected(self, log_ratio: float) -> NDArray[np.float64]:
+        """Expected counts, (randomized units, periods), if treatment had this effect."""
         cells = self.collapsed.cells
         offset = np.exp(log_ratio * cells.design[:, 0])
         fit = fit_fixed_effects(replace(cells, exposure=cells.exposure * offset, design=cells.design[:, 1:]))
@@ -48,8 +73,7 @@ class NullModel:
             )
         expected = self.collapsed.share * fit.fitted[self.collapsed.cell]
         size = self.shape[0] * self.shape[1]
-        difference = sums_by_code(self.place, self.sample.rows.counts - expected, size)
-        return difference.reshape(self.shape)
+        return sums_by_code(self.place, expected, size).reshape(self.shape)
 
 
 def null_model(
@@ -97,7 +121,15 @@ def null_model(
     treated = replace(sample.rows, term=np.where(dose > 0, 0, -1), dose=dose, n_terms=1)
     randomized = np.searchsorted(np.array(units), rows["randomized"].to_numpy(dtype=str)[sample.kept])
     place = randomized * periods + rows["period"].to_numpy()[sample.kept] - 1
-    return NullModel(sample, collapse(treated), place, (len(units), periods), effects)
+    shape = (len(units), periods)
+    return NullModel(sample, collapse(treated), place, shape, effects, _blocks(rows, units, effects))
+
+
+def _blocks(rows: pd.DataFrame, units: list[str], effects: tuple[str, ...]) -> NDArray[np.intp]:
+    if "block:period" not in effects:
+        return np.zeros(len(units), dtype=np.intp)
+    block = rows.drop_duplicates("randomized").set_index("randomized")["block"]
+    return np.unique(block.reindex(units).fillna("").to_numpy(dtype=str), return_inverse=True)[1]
 
 
 def default_effects(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
+from math import factorial, prod
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     from rct.panel import Panel
     from rct.randomization import Allocation
+
+
+MOST_ORDERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,6 @@ def redraw_allocation(
                 allocation.probabilities.to_numpy(dtype=float), draws == "exact", allocation.smallest_p,
             )
         ]  # fmt: skip
-    if draws == "exact":
-        raise EstimationError('draws="exact" is built for one treatment arm; give a number of draws')
     return [_pairwise(allocation, arm, arms, dose, draws, seed) for arm in treatments]
 
 
@@ -132,6 +135,8 @@ def redraw_array(panel: Panel, starts: NDArray[np.integer], *, exact: bool) -> R
     code[values] = np.arange(len(values))
     period = np.arange(1, panel.periods + 1)
     dose = ((values[:, None] > 0) & (period >= values[:, None])).astype(float)
+    crossing = (values[:, None] > 0) & (period < values[:, None])
+    dose[crossing & (period >= values[:, None] - int(panel.meta.get("transition", 0)))] = np.nan
     observed, draws = code[own].astype(np.intp), code[array]
     _require_same_assignment(panel, units, dose[observed])
     if exact and not (draws == observed).all(axis=1).any():
@@ -198,19 +203,61 @@ def _pairwise(
     kept = np.isin(arms[frame["sequence"]], (arm, allocation.control))
     observed = frame["sequence"].to_numpy(dtype=np.intp)[kept]
     block = frame["block"].to_numpy(dtype=str)[kept]
-    generator = np.random.default_rng(seed)
     units = frame["unit"][kept].tolist()
+    exact = draws == "exact"
     if allocation.accepted is not None:
         compared = np.flatnonzero(np.isin(arms, (arm, allocation.control)))
         given = frame["sequence"].to_numpy()
         rows = allocation.accepted[compatible(allocation.accepted, given, compared.tolist())][:, kept]
-        redrawn = rows[generator.integers(len(rows), size=int(draws))]
+        chosen = slice(None) if exact else np.random.default_rng(seed).integers(len(rows), size=int(draws))
         shares = assignment_shares(rows, len(dose))
-        return Redrawn(arm, units, dose, arms, observed, redrawn, shares, False, allocation.smallest_p)
-    redrawn = np.tile(observed, (int(draws), 1))
+        return Redrawn(arm, units, dose, arms, observed, rows[chosen], shares, exact, allocation.smallest_p)
+    redrawn = _every_order(observed, block) if exact else _some_orders(observed, block, int(draws), seed)
     probabilities = np.zeros((len(observed), len(dose)))
     for name in np.unique(block):
         members = np.flatnonzero(block == name)
-        redrawn[:, members] = generator.permuted(redrawn[:, members], axis=1)
         probabilities[members] = np.bincount(observed[members], minlength=len(dose)) / len(members)
-    return Redrawn(arm, units, dose, arms, observed, redrawn, probabilities, False, allocation.smallest_p)
+    return Redrawn(arm, units, dose, arms, observed, redrawn, probabilities, exact, allocation.smallest_p)
+
+
+def _some_orders(
+    observed: NDArray[np.intp], block: NDArray[np.str_], draws: int, seed: int | None
+) -> NDArray[np.integer]:
+    generator = np.random.default_rng(seed)
+    redrawn = np.tile(observed, (draws, 1))
+    for name in np.unique(block):
+        members = np.flatnonzero(block == name)
+        redrawn[:, members] = generator.permuted(redrawn[:, members], axis=1)
+    return redrawn
+
+
+def _every_order(observed: NDArray[np.intp], block: NDArray[np.str_]) -> NDArray[np.integer]:
+    """Give every distinct order of the sequences within blocks, once."""
+    members = [np.flatnonzero(block == name) for name in np.unique(block)]
+    counts = [np.bincount(observed[own]) for own in members]
+    space = prod(factorial(int(c.sum())) // prod(factorial(int(n)) for n in c) for c in counts)
+    if space > MOST_ORDERS:
+        raise EstimationError(
+            f'draws="exact": this comparison has {space:,} distinct orders; give a number of draws'
+        )
+    redrawn = np.tile(observed, (space, 1))
+    repeat = 1
+    for own in members:
+        orders = _distinct_orders(np.sort(observed[own]))
+        redrawn[:, own] = np.tile(np.repeat(orders, repeat, axis=0), (space // (len(orders) * repeat), 1))
+        repeat *= len(orders)
+    return redrawn
+
+
+def _distinct_orders(values: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Give the distinct orders of sorted values (orders, values): choose the places of each value in turn."""
+    if len(values) == 0 or values[0] == values[-1]:
+        return values[None]
+    first = values == values[0]
+    rest = _distinct_orders(values[~first])
+    parts = []
+    for places in combinations(range(len(values)), int(first.sum())):
+        order = np.full((len(rest), len(values)), values[0])
+        order[:, np.setdiff1d(np.arange(len(values)), places)] = rest
+        parts.append(order)
+    return np.concatenate(parts)

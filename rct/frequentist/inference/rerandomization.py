@@ -6,7 +6,6 @@ that made the allocation. The default statistic is the score of `score_randomiza
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,15 +14,11 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
-from rct.frequentist.inference.inverted_test import Statistic, limits, root
+from rct.frequentist.inference.chosen_statistic import STATISTICS, Chosen, chosen_statistic
+from rct.frequentist.inference.inverted_test import limits, root
 from rct.frequentist.inference.null_model import NullModel, null_model
 from rct.frequentist.inference.redrawn_assignments import Redrawn, redraw_allocation, redraw_array
-from rct.frequentist.inference.score_randomization import (
-    draw_statistics,
-    observed_statistics,
-    score_table,
-    share_as_extreme,
-)
+from rct.frequentist.inference.score_randomization import share_as_extreme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +26,6 @@ if TYPE_CHECKING:
 
     from rct.panel import Panel
     from rct.randomization import Allocation
-
-CHUNK = 4_000_000
 
 
 def randomization_test(
@@ -57,8 +50,12 @@ def randomization_test(
     allocation : Allocation or array (draws, randomized units)
         The mechanism; or, for a trial that was randomized elsewhere, first treated periods of
         re-randomizations (0 = never), columns in the order of `panel.randomized_units`.
-    statistic : "score" or callable
-        "score": sum of dose × (count − fitted under the null), centred at its mean under the mechanism.
+    statistic : "score", "poisson", "difference", "staggered" or callable
+        "score": sum of dose × (count − fitted under the null), centred at its mean under the mechanism; with
+        transition periods also studentized, rows in transition under the given or the drawn assignment left
+        out and the null fitted again. The others give an estimate and no interval: "poisson" the log rate
+        ratio, fitted again in every draw; "difference" the studentized difference of rates within blocks and
+        periods; "staggered" the studentized efficient estimate of `staggered`.
         A callable(counts, exposure, doses, arms, null) → (draws,): counts and exposure (units, periods) of
         the randomized units, doses (draws, units, periods) in chunks, arms (draws, units), null the ratio
         under test; a callable without `null` gets no interval.
@@ -83,7 +80,7 @@ def randomization_test(
     ------
     EstimationError
         A panel whose assignment differs from the allocation's, a statistic that is the same in every draw,
-        or transition periods, which differ between draws.
+        or one that does not allow for transition periods.
     """
     _check(panel, outcome, allocation, statistic, draws, seed, level)
     panel.require_counts(outcome, asked_by="the score test")
@@ -113,18 +110,20 @@ def _check(
             "a randomization test needs the mechanism: pass allocation=, or an array of first treated periods"
             " of re-randomizations (draws × panel.randomized_units)"
         )
-    if not callable(statistic) and statistic != "score":
-        raise EstimationError(f'statistic={statistic!r} is not built yet; use "score" or a callable')
+    if not callable(statistic) and statistic not in STATISTICS:
+        raise EstimationError(
+            f"statistic must be one of {', '.join(STATISTICS)} or a callable, not {statistic!r}"
+        )
     if (isinstance(draws, str) and draws != "exact") or (not isinstance(draws, str) and draws < 1):
         raise EstimationError(f'draws must be a positive number or "exact", not {draws!r}')
     if not isinstance(allocation, np.ndarray) and draws != "exact" and seed is None:
         raise EstimationError("draws are random: give a seed with them")
     if not 0 < level < 1:
         raise EstimationError(f"level must lie between 0 and 1, not {level}")
-    if panel.frame["treated"].isna().any():
+    if panel.frame["treated"].isna().any() and statistic != "score":
         raise EstimationError(
-            f"{outcome}: a randomization test with transition periods is not built yet, because other rows"
-            " are in transition in every draw; use poisson with cluster-robust errors"
+            f"{outcome}: other rows are in transition in every draw, which statistic={statistic!r} does not"
+            ' allow for; use statistic="score", which leaves them out'
         )
 
 
@@ -141,66 +140,23 @@ def _tested(
     kept = np.isin(rows["randomized"].to_numpy(dtype=str), redrawn.units)
     rows = rows.loc[kept].reset_index(drop=True)
     model = null_model(rows, redrawn.units, panel.periods, fixed_effects, covariates)
-    if callable(statistic):
-        at, name, has_interval = _callable_statistic(statistic, rows, redrawn, panel.periods)
-    else:
-        at, name, has_interval = _score_statistic(model, redrawn), "score", True
-    observed, null = at.observed(0.0), at.null(0.0)
+    chosen = chosen_statistic(statistic, panel, outcome, rows, model, redrawn)
+    observed, null = chosen.at.observed(0.0), chosen.at.null(0.0)
     _require_varying(null, observed)
     p_value = float(share_as_extreme(np.array(observed), null, exact=redrawn.exact))
-    estimate = root(at.observed) if has_interval else float("nan")
-    low, high = limits(at, estimate, level, exact=redrawn.exact)
+    estimate, low, high = chosen.estimate, float("nan"), float("nan")
+    if chosen.inverted:
+        estimate = root(chosen.at.observed)
+        low, high = limits(chosen.at, estimate, level, exact=redrawn.exact)
     return _dressed(
-        _Description(panel, outcome, redrawn, model, name, level),
-        p_value, estimate, low, high, observed, null, has_interval=has_interval,
-    )  # fmt: skip
-
-
-def _score_statistic(model: NullModel, redrawn: Redrawn) -> Statistic:
-    def table(log_ratio: float) -> tuple[NDArray[np.float64], float]:
-        contributions = score_table(model.residual(log_ratio), redrawn.dose)
-        return contributions, float((contributions * redrawn.frequencies).sum())
-
-    def observed(log_ratio: float) -> float:
-        contributions, centre = table(log_ratio)
-        return float(observed_statistics(contributions, redrawn.observed) - centre)
-
-    def null(log_ratio: float) -> NDArray[np.float64]:
-        contributions, centre = table(log_ratio)
-        return draw_statistics(contributions, redrawn.by_unit) - centre
-
-    return Statistic(observed, null)
-
-
-def _callable_statistic(
-    statistic: Callable[..., Any], rows: pd.DataFrame, redrawn: Redrawn, periods: int
-) -> tuple[Statistic, str, bool]:
-    """Evaluate a user's statistic on the randomized units' totals, chunk by chunk."""
-    shape = (len(redrawn.units), periods)
-    unit = np.searchsorted(np.array(redrawn.units), rows["randomized"].to_numpy(dtype=str))
-    place = unit * periods + rows["period"].to_numpy() - 1
-    counts, exposure = (
-        np.bincount(place, rows[column].to_numpy(dtype=float), shape[0] * shape[1]).reshape(shape)
-        for column in ("count", "exposure")
+        _Description(panel, outcome, redrawn, model, chosen, level),
+        p_value,
+        estimate,
+        low,
+        high,
+        observed,
+        null,
     )
-    takes_null = "null" in inspect.signature(statistic).parameters
-
-    def evaluate(sequences: NDArray[np.integer], log_ratio: float) -> NDArray[np.float64]:
-        given = {"null": float(np.exp(log_ratio))} if takes_null else {}
-        step = max(1, CHUNK // (shape[0] * shape[1]))
-        parts = [
-            np.asarray(
-                statistic(counts, exposure, redrawn.dose[chunk], redrawn.arms[chunk], **given), dtype=float
-            ).reshape(len(chunk))
-            for chunk in (sequences[first : first + step] for first in range(0, len(sequences), step))
-        ]
-        return np.concatenate(parts)
-
-    at = Statistic(
-        lambda log_ratio: float(evaluate(redrawn.observed[None], log_ratio)[0]),
-        lambda log_ratio: evaluate(redrawn.draws, log_ratio),
-    )
-    return at, getattr(statistic, "__name__", "own statistic"), takes_null
 
 
 def _require_varying(null: NDArray[np.float64], observed: float) -> None:
@@ -223,7 +179,7 @@ class _Description:
     outcome: str
     redrawn: Redrawn
     model: NullModel
-    statistic: str
+    chosen: Chosen
     level: float
 
 
@@ -235,8 +191,6 @@ def _dressed(
     high: float,
     observed: float,
     null: NDArray[np.float64],
-    *,
-    has_interval: bool,
 ) -> Estimate:
     redrawn, rows = about.redrawn, about.model.sample.rows
     number = f"{len(null)} draws" if not redrawn.exact else f"all {len(null)} assignments"
@@ -245,12 +199,10 @@ def _dressed(
         term=redrawn.arm,
         arm=redrawn.arm,
         reference=about.panel.control,
-        estimand="ITT incidence rate ratio, constant effect",
-        method=f"score of a Poisson model with {' and '.join(about.model.effects)} effects"
-        if about.statistic == "score"
-        else f"statistic {about.statistic}",
-        inference=f"randomization test ({about.statistic}, {number})",
-        scale="log",
+        estimand=about.chosen.estimand,
+        method=about.chosen.method,
+        inference=f"randomization test ({about.chosen.name}, {number})",
+        scale=about.chosen.scale,
         level=about.level,
         estimate=estimate,
         conf_low=low,
@@ -259,7 +211,8 @@ def _dressed(
         n_units=int(rows.unit.max()) + 1,
         n_clusters=len(redrawn.units),
         n_events=float(rows.counts.sum()),
-        warning=_warning(about, len(null), estimate, has_interval=has_interval),
+        std_error=about.chosen.std_error,
+        warning=_warning(about, len(null), estimate),
         null_draws=null,
         draws_hash=redrawn.hash,
         notes={
@@ -272,7 +225,7 @@ def _dressed(
     )
 
 
-def _warning(about: _Description, n_draws: int, estimate: float, *, has_interval: bool) -> str:
+def _warning(about: _Description, n_draws: int, estimate: float) -> str:
     parts = []
     redrawn, alpha = about.redrawn, 1 - about.level
     smallest = max(
@@ -284,6 +237,6 @@ def _warning(about: _Description, n_draws: int, estimate: float, *, has_interval
             f"the smallest p-value that this design and number of draws can give is {smallest:.3g}, above"
             f" {alpha:.3g}: the test can never reject"
         )
-    if has_interval and not np.isfinite(estimate):
+    if about.chosen.inverted and not np.isfinite(estimate):
         parts.append("the statistic has no root, so there is no estimate and no interval")
     return "; ".join(parts)

@@ -17,7 +17,7 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.collapsed_cells import Collapse, collapse
-from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit, fit_fixed_effects
+from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
 from rct.frequentist.inference.inverted_test import Statistic, limits, root
 from rct.frequentist.inference.score_randomization import share_as_extreme
 from rct.frequentist.inference.sign_weights import SignWeights, Weights, sign_weights
@@ -137,7 +137,7 @@ class _ScoreOfContrast:
                 "a covariate or another treatment term is explained by the fixed effects; leave it out"
             )
         rows = self._model.sample.rows
-        efficient = _less_explained(self._tested, cells.group, fit)
+        efficient = less_explained(self._tested, cells.group, fit)
         if efficient**2 @ fit.fitted <= COLLINEAR * (self._tested**2 @ fit.fitted):
             raise EstimationError(
                 "treatment is explained by the fixed effects, so its score is zero whatever the counts are:"
@@ -145,16 +145,6 @@ class _ScoreOfContrast:
             )
         residual = rows.counts - self._summed.share * fit.fitted[self._summed.cell]
         return sums_by_code(self._clusters, efficient[self._summed.cell] * residual)
-
-
-def _less_explained(
-    column: NDArray[np.float64], group: NDArray[np.intp], fit: FixedEffectsFit
-) -> NDArray[np.float64]:
-    """Residual of a column from the regression on all free columns, weighted by the fitted counts."""
-    weighted = np.bincount(group, fit.fitted * column) / np.bincount(group, fit.fitted)
-    within = column - weighted[group]
-    slopes = fit.inverse_information @ (fit.swept.T @ (fit.fitted * within))
-    return np.asarray(within - fit.swept @ slopes + (fit.group_means @ slopes)[group])
 
 
 @dataclass(frozen=True)

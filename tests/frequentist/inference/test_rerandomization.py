@@ -124,7 +124,8 @@ def test_too_few_orders_to_ever_reject_are_told():
         ({"allocation": every_order() + 3}, "whole numbers from 1 to 6"),
         ({"allocation": every_order()[:7] * 0, "draws": "exact"}, "own assignment is not in the array"),
         ({"allocation": np.tile(STARTS, (9, 1))}, "the same in every draw"),
-        ({"allocation": every_order(), "statistic": "staggered"}, "not built yet"),
+        ({"allocation": every_order(), "statistic": "staggered"}, "cohorts of one randomized unit"),
+        ({"allocation": every_order(), "statistic": "wald"}, "statistic must be one of"),
         ({"allocation": every_order(), "level": 0}, "level"),
     ],
 )
