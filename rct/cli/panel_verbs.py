@@ -78,6 +78,16 @@ def panel(
             help="Files of incident records; several after each other, or the option repeated.",
         ),
     ],
+    exposure: Annotated[
+        Path | None,
+        typer.Option(
+            "--exposure",
+            metavar="FILE",
+            help="CSV with one row per unit and period: the roster's id column, period (its number, or its "
+            "name such as 2024-01), exposure, and the columns that outcomes name as their own exposure. "
+            "Without it every unit is exposed for the whole of each period.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when any record was dropped or doubtful.")
     ] = False,
@@ -95,7 +105,9 @@ def panel(
     given = rct.Allocation.read(allocation)
     printer = Printer(as_json=as_json, quiet=quiet)
     _note(printer, amendment_note(declared, given))
-    built = rct.build_panel(declared, given, roster=read_units(roster, declared), incidents=incidents)
+    built = rct.build_panel(
+        declared, given, roster=read_units(roster, declared), incidents=incidents, exposure=exposure
+    )
     built.write(out)
     for line in repr(built).splitlines():
         printer.say(line)
@@ -131,6 +143,7 @@ def kind_of(problem: Mapping[str, Any]) -> str:
     for name in ("officer", "incident", "unit"):
         value = str(problem.get(name) or "")
         text = re.sub(rf"\b{name} {re.escape(value)}(?!\w)", f"{name} …", text) if value else text
+    text = re.sub(r"\(the roster has .*\)$", "(the roster has …)", text)
     return re.sub(r"\b(date|period) \S*\d\S*", r"\1 …", text)
 
 

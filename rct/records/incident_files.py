@@ -43,22 +43,30 @@ def read_incidents(
     import pandas as pd
 
     if isinstance(incidents, pd.DataFrame):
+        files = ["incidents"]
         tables = [_placed(incidents, "incidents", columns)]
     else:
         paths = [incidents] if isinstance(incidents, (str, Path)) else list(incidents)
         if not paths:
             raise DataError("no file of incidents was given.")
-        tables = [_placed(_read(Path(path), problems), str(path), columns) for path in paths]
+        files = [str(path) for path in paths]
+        tables = [
+            _placed(read_table(Path(path), problems, what="incidents"), str(path), columns) for path in paths
+        ]
+    for table, file in zip(tables, files, strict=True):
+        if table.empty:
+            problems.add("no record in the file", done="nothing is counted from it", file=file)
     records = pd.concat(tables, ignore_index=True)
     return records.assign(**{"rct:repeats": records.pop("rct:content").duplicated()})
 
 
-def _read(path: Path, problems: ProblemList) -> "pd.DataFrame":
+def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame":
+    """Read a CSV file, every cell as text, or a Parquet file; ``what`` it holds is for messages."""
     import pandas as pd
     import pyarrow as pa
 
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file of incidents.")
+        raise DataError(f"{path}: there is no such file of {what}.")
     if path.suffix.lower() == ".parquet":
         try:
             return pd.read_parquet(path)
@@ -66,7 +74,7 @@ def _read(path: Path, problems: ProblemList) -> "pd.DataFrame":
             raise DataError(f"{path} is no Parquet file; export it again.") from None
     if path.suffix.lower() != ".csv":
         raise DataError(
-            f"{path}: incidents are read from .csv and .parquet files; export the table as one of them."
+            f"{path}: {what} can be read from .csv and .parquet files; export the table as one of them."
         )
     content = path.read_bytes()
     try:

@@ -1,14 +1,24 @@
 """Exposure of measured units by period, from a table of the agency's."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rct.errors import DataError
 from rct.identifiers import canonical_column, listed
+from rct.records.incident_files import read_table
 from rct.records.problem_list import ProblemList
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def exposure_table(given: "pd.DataFrame | str | Path", problems: ProblemList) -> "pd.DataFrame":
+    """Give a table of exposure, read from its file unless it is one; blank lines are no rows."""
+    if not isinstance(given, str | Path):
+        return given
+    table = read_table(Path(given), problems, what="exposure")
+    return table.loc[(table != "").any(axis=1)]
 
 
 def with_exposure(

@@ -8,10 +8,11 @@ from rct.errors import DataError, TrialError
 from rct.identifiers import listed
 from rct.panel import Panel
 from rct.randomization.assigned_rows import assigned_rows, panel_meta, with_covariates
+from rct.randomization.rosters import checked_roster, columns_read
 from rct.records.condition import columns_of, satisfied
 from rct.records.counting import CountingRule, count_events
 from rct.records.incident_files import read_incidents
-from rct.records.measured_exposure import with_exposure
+from rct.records.measured_exposure import exposure_table, with_exposure
 from rct.records.placing import Placement, place
 from rct.records.problem_list import ProblemList
 
@@ -29,7 +30,7 @@ def build_panel(
     *,
     incidents: "pd.DataFrame | str | Path | Sequence[str | Path]",
     roster: "pd.DataFrame | None" = None,
-    exposure: "pd.DataFrame | None" = None,
+    exposure: "pd.DataFrame | str | Path | None" = None,
 ) -> Panel:
     """Build the panel of a trial from records of incidents, one row per officer report.
 
@@ -49,9 +50,10 @@ def build_panel(
         CSV (UTF-8, or Windows-1252, which is then noted) or Parquet.
     roster : pandas.DataFrame, optional
         Checked against the allocation's own.
-    exposure : pandas.DataFrame, optional
-        The roster's unit column, ``period`` (number or label), ``exposure``, and the columns that outcomes
-        name as their own denominator. Without it every unit is exposed for the whole of each period.
+    exposure : pandas.DataFrame or path, optional
+        One row per unit and period: the roster's unit column, ``period`` (number or label), ``exposure``,
+        and the columns that outcomes name as their own denominator; a file is CSV or Parquet. Without it
+        every unit is exposed for the whole of each period.
 
     Raises
     ------
@@ -80,7 +82,8 @@ def build_panel(
     rules = {outcome.name: _rule(trial, outcome, by_officer) for outcome in trial.outcomes}
     own = {outcome.name: outcome.exposure for outcome in trial.outcomes if outcome.exposure}
     if exposure is not None:
-        rows = with_exposure(rows, exposure, unit=trial.units.id, own=own, problems=problems)
+        table = exposure_table(exposure, problems)
+        rows = with_exposure(rows, table, unit=trial.units.id, own=own, problems=problems)
     for outcome in trial.outcomes:
         rows[outcome.name] = _counts(trial, outcome, rules[outcome.name], raw, placement, rows, problems)
         _note_unexposed(rows, outcome.name, problems)
@@ -96,7 +99,7 @@ def build_panel(
     )
 
 
-def _check_trial(trial: "Trial", exposure: "pd.DataFrame | None") -> None:
+def _check_trial(trial: "Trial", exposure: "pd.DataFrame | str | Path | None") -> None:
     wrong = []
     if trial.schedule.start is None:
         wrong.append("schedule.start is needed to place dates in periods")
@@ -117,26 +120,25 @@ def _check_trial(trial: "Trial", exposure: "pd.DataFrame | None") -> None:
                 f"outcome {outcome.name} counts persons: name their column, records.person or its own"
             )
         if outcome.exposure and exposure is None:
-            wrong.append(f"outcome {outcome.name} has its own exposure ({outcome.exposure}): give exposure=")
+            wrong.append(
+                f"outcome {outcome.name} has its own exposure ({outcome.exposure}): "
+                "give exposure= (rct panel: --exposure FILE)"
+            )
     if wrong:
         raise TrialError(f"{trial.name}: {'; '.join(wrong)}.")
 
 
 def _check_roster(trial: "Trial", allocation: "Allocation", roster: "pd.DataFrame") -> None:
-    columns = list(dict.fromkeys([trial.units.id, trial.units.randomize]))
-    lacking = [name for name in columns if name not in roster.columns]
-    if lacking:
-        raise DataError(f"the roster lacks the column {listed(lacking)}.")
-    theirs, ours = (
-        {tuple(str(cell) for cell in row) for row in table[columns].itertuples(index=False)}
-        for table in (roster, allocation.roster)
+    checked, kept = (checked_roster(table, trial.units) for table in (roster, allocation.roster))
+    if checked.hash == kept.hash:
+        return
+    columns = list(columns_read(trial.units))
+    theirs, ours = (set(table.frame[columns].itertuples(index=False, name=None)) for table in (checked, kept))
+    changed = listed(sorted({row[0] for row in theirs ^ ours}))
+    raise DataError(
+        f"the roster differs from the one that was randomized, in {trial.units.id} {changed}. "
+        "Give the roster of the randomization: later moves and hires do not change the allocation."
     )
-    if theirs != ours:
-        changed = listed(sorted({row[0] for row in theirs ^ ours}))
-        raise DataError(
-            f"the roster differs from the one that was randomized, in {trial.units.id} {changed}. "
-            "Give the roster of the randomization: later moves and hires do not change the allocation."
-        )
 
 
 def _person_column(trial: "Trial", outcome: "Outcome") -> str | None:

@@ -1,9 +1,11 @@
 """Where an incident belongs: the period and the measured units whose rows it may enter."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rct.errors import DataError
 from rct.records.incident_dates import parse_dates
 from rct.records.problem_list import ProblemList
 from rct.schedule import period_of
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rct.trial_tables import Schedule
+
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def place(
     _note_repeats(keyed, problems)
     whose = "officer" if by_officer else "unit"
     known = keyed[whose].isin(list(units))
-    _note_unknown(keyed if by_officer else keyed[first], whose, known, problems)
+    named = keyed if by_officer else keyed[first]
+    _require_some_known(named, whose, known, units)
+    _note_unknown(named, whose, known, units, problems)
     placed = keyed.assign(unit=keyed[whose].where(known, None))
     source = placed if by_officer else placed[first]
     columns = list(dict.fromkeys(["key", whose, "unit"]))
@@ -136,11 +142,58 @@ def _note_repeats(records: "pd.DataFrame", problems: ProblemList) -> None:
     problems.add_records(records[repeated], "the same as an earlier row in every column", done="kept")
 
 
-def _note_unknown(records: "pd.DataFrame", whose: str, known: "pd.Series", problems: ProblemList) -> None:
+def _require_some_known(
+    records: "pd.DataFrame", whose: str, known: "pd.Series", units: Collection[str]
+) -> None:
+    """Refuse a file none of whose records names a unit of the roster: its ids are written otherwise."""
+    found = known[records.index].groupby(records["file"], sort=False).any()
+    for file in found.index[~found]:
+        theirs = records.loc[records["file"] == file, whose].dropna().drop_duplicates().tolist()
+        given = f"they name {', '.join(theirs[:EXAMPLES])}" if theirs else f"the {whose} is always blank"
+        near = _near(theirs, units)
+        advice = (
+            f"{next(iter(near))} may be {next(iter(near.values()))}: read and write ids as text, "
+            "so that their leading zeros stay. "
+            if near
+            else ""
+        )
+        raise DataError(
+            f"{file}: none of its records is of a unit on the roster: {given}; "
+            f"the roster has {', '.join(sorted(units)[:EXAMPLES])}. {advice}"
+            "Write ids as the roster does, or leave the file out."
+        )
+
+
+def _near(ids: Sequence[str], units: Collection[str]) -> dict[str, str]:
+    """Map ids to the roster's that differ by nothing but leading zeros or a decimal ending."""
+    of_number: dict[str, str] = {}
+    for unit in sorted(units):
+        of_number.setdefault(_bare(unit), unit)
+    return {name: of_number[_bare(name)] for name in ids if _bare(name) in of_number}
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"^0+(?=\w)|\.0+$", "", name)
+
+
+def _note_unknown(
+    records: "pd.DataFrame",
+    whose: str,
+    known: "pd.Series",
+    units: Collection[str],
+    problems: ProblemList,
+) -> None:
     known = known[records.index]
     with_others = records["key"].isin(records.loc[known, "key"])
     blank = records[whose].isna()
-    text = (f"{whose} " + records[whose].fillna("") + " is not on the roster").where(~blank, f"blank {whose}")
+    strange = records.loc[~known & ~blank, whose].drop_duplicates().tolist()
+    near = _near(strange, units)
+    said = {
+        name: f"{whose} {name} is not on the roster"
+        + (f" (the roster has {near[name]})" if name in near else "")
+        for name in strange
+    }
+    text = records[whose].map(said).astype(object).where(~blank, f"blank {whose}")
     for some, done in (
         (with_others, "the incident enters the rows of its other officers"),
         (~with_others, "incident not counted"),

@@ -50,20 +50,41 @@ def test_the_option_may_be_repeated_too(build, allocated):
     ],
 )
 def test_an_incident_that_has_no_place_is_listed_and_fails_only_when_strict(record, named, build, allocated):
-    said = build("a,0001,2024-01-05\n", record)
+    said = build("a,0001,2024-01-05\n" + record)
     assert said.code == 0
-    assert f"records2.csv, row 2: {named}" in said.out
+    assert f"records1.csv, row 3: {named}" in said.out
     assert counted(allocated) == 1
-    assert build("a,0001,2024-01-05\n", record, options=("--strict",)).code == 1
+    assert build("a,0001,2024-01-05\n" + record, options=("--strict",)).code == 1
     assert build("a,0001,2024-01-05\n", options=("--strict",)).code == 0
 
 
 def test_problems_are_counted_by_kind(build):
     rows = "".join(f"{number},99{number},2024-02-01\n" for number in range(10, 25))
-    said = build(rows)
+    said = build(rows + "a,0001,2024-01-05\n")
     (line,) = [line for line in said.out.splitlines() if "officer … is not on the roster" in line]
     assert line.split()[-1] == "15"
     assert "and 5 more" in said.out
+
+
+def test_ids_without_their_zeros_are_one_kind_of_problem(build):
+    said = build("a,0001,2024-01-05\nb,2,2024-01-05\nc,3,2024-01-05\n")
+    (line,) = [line for line in said.out.splitlines() if "officer … is not on the roster (the roster" in line]
+    assert line.split()[-1] == "2"
+
+
+def test_records_none_of_which_is_of_the_roster_make_no_panel(build, allocated):
+    said = build("a,1,2024-01-05\n")
+    assert said.code == 2
+    assert "1 may be 0001" in said.err
+    assert not (allocated / "panel.parquet").exists()
+
+
+def test_exposure_is_read_from_its_file(build, allocated):
+    file = allocated / "exposure.csv"
+    file.write_text("officer_id,period,exposure\n0001,2024-01,0.5\n", encoding="utf-8")
+    assert build("a,0001,2024-01-05\n", options=("--exposure", file)).code == 0
+    exposure = rct.Panel.read(allocated / "panel.parquet").frame["exposure"]
+    assert exposure[exposure > 0].tolist() == [0.5]
 
 
 def test_a_kind_keeps_the_words_of_a_problem():
@@ -77,10 +98,10 @@ def test_a_kind_keeps_the_words_of_a_problem():
 
 
 def test_problems_as_json_have_file_and_row(build, allocated):
-    content = json.loads(build("a,9999,2024-01-05\n", options=("--json",)).out)
-    assert content["events"] == {"force": 0}
+    content = json.loads(build("a,0001,2024-01-05\nb,9999,2024-01-05\n", options=("--json",)).out)
+    assert content["events"] == {"force": 1}
     (problem,) = content["problems"]
-    assert (problem["file"], problem["row"]) == (str(allocated / "records1.csv"), 2)
+    assert (problem["file"], problem["row"]) == (str(allocated / "records1.csv"), 3)
 
 
 def test_a_missing_file_of_incidents_is_refused(rct_command, allocated):

@@ -33,6 +33,39 @@ def test_an_officer_who_is_not_on_the_roster_is_listed(declared, built, counted)
     assert counted(panel) == {("02", 1): 1}
 
 
+@pytest.mark.parametrize("written", ["1", "001", "1.0"])
+def test_an_id_that_lost_its_zeros_is_listed_with_the_one_of_the_roster(declared, built, counted, written):
+    panel = built(declared(), records(("I1", written, "2024-01-05", "1"), ("I2", "02", "2024-01-05", "1")))
+    assert listed(panel) == [(2, f"officer {written} is not on the roster (the roster has 01)")]
+    assert counted(panel) == {("02", 1): 1}
+
+
+def test_a_file_none_of_whose_ids_is_on_the_roster_is_refused_with_examples(declared, built, tmp_path):
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("case,badge,day\nI1,01,2024-01-05\n")
+    bad.write_text("case,badge,day\nI2,1,2024-01-05\nI3,2.0,2024-01-05\nI4,,2024-01-05\n")
+    said = r"bad.csv: none of its records .*: they name 1, 2.0; the roster has 01, 02, 03. 1 may be 01"
+    with pytest.raises(rct.DataError, match=said):
+        built(declared(), [good, bad])
+    bad.write_text("case,badge,day\nI2,,2024-01-05\n")
+    with pytest.raises(rct.DataError, match="bad.csv: .* the officer is always blank"):
+        built(declared(), [good, bad])
+    with pytest.raises(rct.DataError, match=r"incidents: .* they name C; the roster has A, B\. Write ids"):
+        built(
+            declared(squads=True), pd.DataFrame([("I1", "2024-01-05", "C")], columns=["case", "day", "place"])
+        )
+
+
+def test_a_file_without_records_is_listed(declared, built, tmp_path):
+    path = tmp_path / "force.csv"
+    path.write_text("case,badge,day\n\n")
+    panel = built(declared(), path)
+    assert panel.problems[["file", "row", "problem"]].values.tolist() == [
+        [str(path), 0, "no record in the file"]
+    ]
+    assert listed(built(declared(), records())) == [(0, "no record in the file")]
+
+
 def test_a_date_outside_the_schedule_or_unreadable_is_listed(declared, built, counted):
     panel = built(
         declared(),
@@ -146,6 +179,30 @@ def test_another_roster_than_the_randomized_one_is_refused(declared, built, offi
         built(declared(), frame, roster=officers.assign(squad=["A", "A", "B", "A"]))
 
 
+def test_a_roster_in_another_form_of_the_same_characters_is_the_randomized_one(declared):
+    composed = pd.DataFrame({"officer_id": ["Zoë", "Åsa"], "squad": ["É", "B"]})
+    decomposed = composed.apply(lambda column: column.str.normalize("NFD"))
+    assert decomposed.values.tolist() != composed.values.tolist()
+    trial = declared()
+    allocation = rct.randomize(trial, decomposed, seed="records")
+    frame = records(("I1", "Zoë", "2024-01-05", "1"))
+    for roster in (composed, decomposed):
+        panel = rct.build_panel(trial, allocation, incidents=frame, roster=roster)
+        assert panel.frame["force"].sum() == 1
+
+
+def test_exposure_may_be_a_file(declared, built, tmp_path):
+    table = pd.DataFrame(
+        {"officer_id": ["01", "01", "02"], "period": ["1", "2024-02", "1"], "calls": ["3", "4.5", "0"]}
+    )
+    path = tmp_path / "exposure.csv"
+    path.write_text(table.to_csv(index=False) + "\n")
+    trial, frame = declared('exposure = "calls"'), records(("I1", "02", "2024-01-05", "1"))
+    assert built(trial, frame, exposure=path) == built(trial, frame, exposure=table)
+    with pytest.raises(rct.DataError, match="no such file of exposure"):
+        built(trial, frame, exposure=tmp_path / "nowhere.csv")
+
+
 def test_exposure_comes_from_its_table(declared, built):
     exposure = pd.DataFrame(
         {
@@ -166,7 +223,7 @@ def test_exposure_comes_from_its_table(declared, built):
     assert (
         "1 force in period 2024-01, in which the unit has no exposure" in plain.problems["problem"].tolist()
     )
-    with pytest.raises(rct.TrialError, match="give exposure="):
+    with pytest.raises(rct.TrialError, match="give exposure= .rct panel: --exposure FILE"):
         built(declared('exposure = "calls"'), frame)
     with pytest.raises(rct.DataError, match="column exposure: no number of 0 or more in row 2"):
         built(declared(), frame, exposure=exposure.assign(exposure=[-1, 1, 1]))
