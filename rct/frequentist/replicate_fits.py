@@ -148,7 +148,7 @@ def _newton(
         information, _sums = _information(fitted, columns, active)
         _diagonal(information)[...] *= 1 + RIDGE
         score = np.einsum("rct,rctq->rq", counts - fitted, columns) * active
-        step = np.linalg.solve(information, score[..., None])[..., 0]
+        step = _solved(information, score)
         longest = np.abs(step).max(axis=1)
         step *= np.minimum(1.0, LONGEST_STEP / np.maximum(longest, LONGEST_STEP))[:, None]
         coefficients = coefficients + step
@@ -157,6 +157,26 @@ def _newton(
         if converged.all():
             break
     return coefficients, fitted, converged
+
+
+def _solved(information: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Newton steps (replicates, columns); none where the information is singular, which is judged later."""
+    try:
+        return np.linalg.solve(information, score[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        sound = _sound(information)
+        safe = np.where(sound[:, None, None], information, np.eye(information.shape[1]))
+        return np.linalg.solve(safe, (score * sound[:, None])[..., None])[..., 0]
+
+
+def _sound(information: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say for each replicate whether its information is finite and, scaled, far from singular."""
+    scale = np.diagonal(information, axis1=1, axis2=2)
+    finite = np.isfinite(information).all(axis=(1, 2)) & (scale > 0).all(axis=1)
+    own = np.where(finite[:, None, None], information, np.eye(information.shape[1]))
+    scale = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
+    condition: NDArray[np.float64] = np.asarray(np.linalg.cond(own / scale[:, :, None] / scale[:, None, :]))
+    return finite & (condition < INFLATION)
 
 
 def _expected(
@@ -197,8 +217,7 @@ def _bell_mccaffrey(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """CR2 standard error and Satterthwaite df of each contrast; formulas as in `cluster_robust`."""
     information, sums = _information(fitted, columns, active)
-    scale = np.diagonal(information, axis1=1, axis2=2)
-    sound = np.linalg.cond(information / np.sqrt(scale[:, :, None] * scale[:, None, :])) < INFLATION
+    sound = _sound(information)
     information[~sound] = np.eye(active.shape[1])
     inverse = np.linalg.inv(information) * (active[:, :, None] & active[:, None, :])
     totals = fitted.sum(axis=2)

@@ -157,13 +157,10 @@ def _batched(study: Study, spec: "AnalysisSpec") -> Promise | None:
         or (by_exposure and blocked)
     ):
         return None
-    rerandomizes = inference == "randomization"
-    if rerandomizes and study.trial.schedule.transition:  # other rows are left out in every draw
-        return None
     return PoissonPromise(
         name=analysis.label(spec),
         average=tuple(spec.options["average"]) if by_exposure else None,
-        rerandomizes=rerandomizes,
+        rerandomizes=inference == "randomization",
     )
 
 

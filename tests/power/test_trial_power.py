@@ -167,6 +167,15 @@ def test_batch_and_panel_agree_in_a_blocked_trial_too():
     assert "block:period" in test.method
 
 
+@pytest.mark.parametrize("officers", [27, 90])
+def test_an_agency_with_hardly_an_event_gets_its_power_too(officers):
+    names = [f"Division {1 + number % 9}" for number in range(officers)]
+    roster = pd.DataFrame({"officer_id": [f"{number:03d}" for number in range(officers)], "division": names})
+    frame = power.simulate(TRIAL, roster, sims=64, seed=1).frame
+    assert frame["power"].between(0, 0.3).all()
+    assert frame["failed"].sum() > 0
+
+
 def test_the_verdict_is_in_plain_words_and_names_the_error(monthly):
     assert (
         "A true change of −25 % in use-of-force incidents would be found significant in" in monthly.sentence
