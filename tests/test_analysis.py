@@ -245,7 +245,7 @@ def test_the_same_promise_twice_is_refused_and_another_inference_is_another_prom
             ("average = [1, 12]", "average = [1, 22]"),
             r"analysis.primary: .* exposure times of ICAT with data",
         ),
-        (('effect = "constant"', "quadrature = 3"), r"secondary\[0\]: .* not built yet"),
+        (('effect = "constant"', "quadrature = 3"), r"secondary\[0\]: .* quadrature=3 is of random effects"),
         (('effect = "constant"', 'cluster = "nosuch"'), "no column 'nosuch'"),
         (("alpha = 0.05", 'alpha = 0.05\ncovariates = ["age"]'), 'no column "age"'),
     ],

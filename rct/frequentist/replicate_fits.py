@@ -176,7 +176,7 @@ def _sound(information: NDArray[np.float64]) -> NDArray[np.bool_]:
     own = np.where(finite[:, None, None], information, np.eye(information.shape[1]))
     scale = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
     condition: NDArray[np.float64] = np.asarray(np.linalg.cond(own / scale[:, :, None] / scale[:, None, :]))
-    return finite & (condition < INFLATION)
+    return np.asarray(np.logical_and(finite, condition < INFLATION))
 
 
 def _expected(
