@@ -162,17 +162,17 @@ def _newton(
 def _solved(information: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
     """Newton steps (replicates, columns); none where the information is singular, which is judged later."""
     try:
-        return np.linalg.solve(information, score[..., None])[..., 0]
+        return np.asarray(np.linalg.solve(information, score[..., None])[..., 0], dtype=float)
     except np.linalg.LinAlgError:
         sound = _sound(information)
         safe = np.where(sound[:, None, None], information, np.eye(information.shape[1]))
-        return np.linalg.solve(safe, (score * sound[:, None])[..., None])[..., 0]
+        return np.asarray(np.linalg.solve(safe, (score * sound[:, None])[..., None])[..., 0], dtype=float)
 
 
 def _sound(information: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say for each replicate whether its information is finite and, scaled, far from singular."""
     scale = np.diagonal(information, axis1=1, axis2=2)
-    finite = np.isfinite(information).all(axis=(1, 2)) & (scale > 0).all(axis=1)
+    finite = np.asarray(np.isfinite(information).all(axis=(1, 2)) & (scale > 0).all(axis=1))
     own = np.where(finite[:, None, None], information, np.eye(information.shape[1]))
     scale = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
     condition: NDArray[np.float64] = np.asarray(np.linalg.cond(own / scale[:, :, None] / scale[:, None, :]))
