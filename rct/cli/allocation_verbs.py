@@ -8,7 +8,6 @@ import typer
 from rct.cli.arguments import AsJson, Quiet, RosterFile, RosterIfAny, TrialName
 from rct.cli.ledger_verb import is_ledger, verify_enrolment
 from rct.cli.printing import Printer, records
-from rct.cli.roster_file import read_units
 from rct.errors import RctError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def commit(
 
     declared = rct.load(trial)
     analysis.check(declared)
-    commitment = rct.commit(declared, read_units(roster, declared), source=source, round=round_)
+    commitment = rct.commit(declared, rct.read_roster(roster), source=source, round=round_)
     commitment.write(out)
     printer = Printer(as_json=as_json, quiet=quiet)
     printer.say(f"Wrote {out}. Commitment: {commitment.hash}")
@@ -95,7 +94,7 @@ def randomize(
 
     declared = rct.load(trial)
     analysis.check(declared)
-    units = read_units(roster, declared)
+    units = rct.read_roster(roster)
     allocation = rct.randomize(declared, units, seed=seed, commitment=commitment, value=value)
     analysis.rehearse(declared, allocation)
     allocation.write(out)

@@ -7,7 +7,6 @@ import typer
 
 from rct.cli.arguments import AsJson, RosterIfAny, TrialName
 from rct.cli.printing import Printer, json_text
-from rct.cli.roster_file import read_units
 from rct.errors import RctError, TrialError
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def _trial_run(trial: "Trial", roster: Path | None) -> "tuple[Allocation | None,
     from rct.simulation import synthetic_roster
 
     try:
-        units = synthetic_roster(trial) if roster is None else read_units(roster, trial)
+        units = synthetic_roster(trial) if roster is None else rct.read_roster(roster)
     except TrialError as error:
         return None, (f"How many units there are is not known yet: {error}",)
     allocation = rct.randomize(trial, units, seed="check")

@@ -19,7 +19,6 @@ from rct.cli.arguments import (
     whole_number_seed,
 )
 from rct.cli.printing import Printer, records
-from rct.cli.roster_file import read_units
 
 if TYPE_CHECKING:
     from rct.panel import Panel
@@ -106,7 +105,7 @@ def panel(
     printer = Printer(as_json=as_json, quiet=quiet)
     _note(printer, amendment_note(declared, given))
     built = rct.build_panel(
-        declared, given, roster=read_units(roster, declared), incidents=incidents, exposure=exposure
+        declared, given, roster=rct.read_roster(roster), incidents=incidents, exposure=exposure
     )
     built.write(out)
     for line in repr(built).splitlines():

@@ -10,7 +10,6 @@ import typer
 
 from rct.cli.arguments import AsJson, Quiet, RosterIfAny, SeedIfAny, TrialName, seed_if_any
 from rct.cli.printing import Printer, records
-from rct.cli.roster_file import read_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +49,7 @@ def power(
 
     declared = rct.load(trial)
     analysis.check(declared)
-    units = None if roster is None else read_units(roster, declared)
+    units = None if roster is None else rct.read_roster(roster)
     printer = Printer(as_json=as_json, quiet=quiet)
     with worker_pool(workers) as executor, progress_bar(printer, sims) as progress:
         found = simulate(

@@ -33,7 +33,7 @@ from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
 from rct.randomization.restricted_order import restrict
-from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
+from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster, refuse_decimals
 from rct.randomization.shift_calendar import require_cells
 from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
@@ -230,7 +230,7 @@ class Allocation:
             )
         allocation = assembled(trial, roster, certificate)
         written = folder_text(allocation)["allocation.csv"]
-        if (place / "allocation.csv").read_text(encoding="utf-8") != written:
+        if (place / "allocation.csv").read_bytes() != written.encode():
             raise AllocationError(
                 f"{place / 'allocation.csv'} differs from the certificate; rct verify says where"
             )
@@ -268,6 +268,7 @@ def randomize(
         committed to.
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
+    refuse_decimals(roster, trial.units)
     require_cells(trial, list(checked.blocks))
     checked = in_matched_groups(checked, trial)
     plan = capped(planned(trial, checked.block_sizes), checked, trial)
@@ -362,6 +363,11 @@ def assembled(
     if accepted is not None:
         probability = assignment_shares(accepted, len(plan.sequences))
     sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
+    if sequence.min() < 0 or sequence.max() >= len(plan.sequences):
+        raise AllocationError(
+            f"the certificate names sequence {sequence.max()}, but the trial has {len(plan.sequences)}, "
+            "numbered from 0; rct verify says what was changed"
+        )
     arms = [each.arm for each in plan.sequences]
     frame = pd.DataFrame(
         {

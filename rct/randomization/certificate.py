@@ -191,7 +191,7 @@ def read_certificate(path: str | PathLike[str]) -> Certificate:
         )
     try:
         certificate = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AllocationError(f"{file}: not readable as JSON: {error}") from None
     return known_certificate(certificate, where=str(file))
 

@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import io
 import operator
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from rct.errors import AllocationError, DataError
 from rct.identifiers import byte_fields, canonical_column, field, fields, join, listed
 from rct.randomization.keyed_order import Block
 from rct.trial_tables import Units
+
+DECIMAL = re.compile(r"\d+\.0+")
+NUMBER = re.compile(r"\d+(\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,28 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
     order = sorted(range(len(frame)), key=frame[units.id].tolist().__getitem__)
     frame = frame.iloc[order].reset_index(drop=True)
     return Roster(frame=frame, blocks=blocks, hash=roster_hash(frame, units, covariates=covariates))
+
+
+def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
+    """Refuse to randomize whole numbers of which some end in ".0": a program took the ids for numbers.
+
+    A roster that is verified may hold them: there they are told as what differs.
+
+    Raises
+    ------
+    DataError
+        With the ids and their rows.
+    """
+    file = roster.attrs.get("file", "roster")
+    for column in dict.fromkeys((units.id, units.randomize)):
+        ids = [str(value) for value in roster[column].tolist()]
+        shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if DECIMAL.fullmatch(text)]
+        if shown and all(NUMBER.fullmatch(text) for text in ids):
+            raise DataError(
+                f"{file}: ids in {column} are decimal numbers: {listed(shown)}. "
+                "A program read them as numbers, and zeros in front may be lost. Write every id as text, "
+                "exactly as the agency does."
+            )
 
 
 def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:

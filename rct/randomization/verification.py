@@ -1,6 +1,7 @@
 """Verification: the allocation is made again from the certificate, and whatever differs is named."""
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -251,10 +252,10 @@ def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iter
         yield from _row_edits(folder / "allocation.csv", certificate, plan, design)
     if "schedule.csv" not in lacking:
         written = table_text(sequence_table(plan.sequences))
-        if (folder / "schedule.csv").read_text(encoding="utf-8") != written:
+        if (folder / "schedule.csv").read_bytes() != written.encode():
             yield "schedule.csv in the folder was edited: it differs from the certificate's design"
     readme = folder / "README.txt"
-    words = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    words = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
     if words and not all(certificate[key] in words for key in ("level", "proves", "does_not_prove")):
         yield "README.txt in the folder was edited: its words on what this proves are not the certificate's"
     if "roster.csv" not in lacking:
@@ -264,8 +265,11 @@ def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iter
 def _row_edits(path: Path, certificate: Certificate, plan: Plan, design: Design) -> Iterator[str]:
     restricted = design.randomization.restricted  # then the probabilities are not the plan's shares
     claimed = {unit["unit"]: unit for unit in certificate["units"]}
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        yield f"allocation.csv cannot be read: {error}"
+        return
     for number, row in enumerate(rows, start=2):
         unit = claimed.pop(row.get("unit", ""), None)
         if unit is None:

@@ -80,7 +80,7 @@ def test_duplicate_ids_are_listed_with_their_rows(refused, here):
 
 def test_ids_that_a_program_took_for_numbers(refused, here):
     roster = roster_of(here, officer_id=[7.0, 8.0, 9.0], squad=["a", "b", "c"])
-    assert "the ids in officer_id are decimal numbers: 7.0 in row 2" in refused(roster=roster)
+    assert "ids in officer_id are decimal numbers: 7.0 in row 2" in refused(roster=roster)
 
 
 def test_a_blank_id(refused, here):

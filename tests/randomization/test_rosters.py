@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import rct
 from rct.errors import AllocationError, DataError
 from rct.identifiers import join
 from rct.randomization.rosters import checked_roster, read_roster, roster_hash
@@ -155,3 +156,14 @@ def test_columns_that_are_not_read_are_kept_as_text():
     roster = pd.DataFrame({"officer_id": ["b", "a"], "years": [1.5, None]})
     kept = checked_roster(roster, OFFICERS).frame
     assert kept.to_dict("list") == {"officer_id": ["a", "b"], "years": ["", "1.5"]}
+
+
+def test_whole_numbers_that_a_spreadsheet_turned_into_decimals_are_refused():
+    """One id such as 2.0 among whole numbers is enough; an id such as v1.0 is a name like any other."""
+    trial = rct.load("louisville_icat")
+    names = [f"Division {number}" for number in range(1, 10)]
+    mixed = pd.DataFrame({"officer_id": ["1", "2.0", *"3456789"], "division": names})
+    with pytest.raises(rct.DataError, match=r"ids in officer_id are decimal numbers: 2\.0 in row 3"):
+        rct.randomize(trial, mixed, seed=1)
+    versions = pd.DataFrame({"officer_id": ["v1.0", "2.0", *"3456789"], "division": names})
+    assert len(rct.randomize(trial, versions, seed=1).frame) == 9

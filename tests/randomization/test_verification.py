@@ -5,6 +5,7 @@ import re
 import pandas as pd
 import pytest
 
+import rct
 from rct.errors import AllocationError, DataError
 from rct.randomization import randomize, verify
 
@@ -241,3 +242,25 @@ def test_an_edited_readme_that_claims_more_is_found(folder, roster):
     edited(folder / "README.txt", "The seed was typed.", "Nothing.")
     (problem,) = verify(folder, roster).problems
     assert "README.txt in the folder was edited" in problem
+
+
+def test_bytes_that_are_no_text_and_numbers_that_are_no_sequence_are_named(tmp_path):
+    trial = rct.load("louisville_icat")
+    names = [f"Division {number}" for number in range(1, 10)]
+    roster = pd.DataFrame({"officer_id": names, "division": names})
+    allocation = rct.randomize(trial, roster, seed=1)
+    allocation.write(tmp_path / "bytes")
+    (tmp_path / "bytes" / "allocation.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(rct.AllocationError, match="differs from the certificate"):
+        rct.Allocation.read(tmp_path / "bytes")
+    assert not rct.verify(tmp_path / "bytes", roster).ok
+    allocation.write(tmp_path / "sequence")
+    certificate = tmp_path / "sequence" / "certificate.json"
+    content = json.loads(certificate.read_text())
+    content["units"][0]["sequence"] = 99999
+    certificate.write_text(json.dumps(content))
+    with pytest.raises(rct.AllocationError, match="names sequence 99999"):
+        rct.Allocation.read(tmp_path / "sequence")
+    assert not rct.verify(tmp_path / "sequence", roster).ok
+    (tmp_path / "sequence" / "schedule.csv").write_bytes(b"\xff")
+    assert not rct.verify(tmp_path / "sequence", roster).ok
