@@ -17,7 +17,8 @@ from rct.errors import TrialError
 from rct.trial_checks import contradictions
 from rct.trial_hash import canonical_json, design_json, sha256
 from rct.trial_problems import trial_error, validation_problems
-from rct.trial_tables import Analysis, Design, Name, Outcome, Power, Records
+from rct.trial_tables import Analysis, Design, Outcome, Power, Records
+from rct.trial_values import Name
 
 
 class Trial(Design):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rct.errors import TrialError
 from rct.schedule import MONTHS_PER_PERIOD, crossed
 from rct.trial_problems import Place
-from rct.trial_tables import Arms, exact_share
+from rct.trial_tables import Arms
+from rct.trial_values import exact_share
 
 if TYPE_CHECKING:
     from rct.trial import Trial

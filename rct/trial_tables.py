@@ -1,10 +1,8 @@
 """The tables of a trial file, as frozen models: what each key means, its type and its default."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,171 +14,30 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     Strict,
-    WithJsonSchema,
     model_validator,
 )
 
 from rct.schedule import PeriodUnit
-
-LARGEST_DENOMINATOR = 10**9
-MOST_FACTORS = 5
-MOST_DECIMALS = 12
-MOST_CANDIDATES = 1_000_000
-SCHEMES_BUILT = ("keyed-order", "simple", "matched", "constrained", "rerandomized")
-DATE_PARTS = "aAwdbBmyYHIpMSfjzZ%"
-
-
-def exact_share(value: object) -> Fraction:
-    """Read a probability exactly: 0.55, "0.55" and "11/20" are the same; binary floats are refused."""
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
-        raise ValueError(f'{value!r} is not a probability; write 0.55, "0.55" or "1/3"')
-    try:
-        share = Fraction(value)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise ValueError(f'{value!r} is not a probability; write 0.55, "0.55" or "1/3"') from None
-    if not 0 <= share <= 1:
-        raise ValueError(f"{value} is not between 0 and 1")
-    if share.denominator > LARGEST_DENOMINATOR:
-        raise ValueError(f'{value} has too many digits; write a fraction such as "1/3"')
-    return share
-
-
-def _kept(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError(f"{value} is no number of candidates to keep; write 1 or more, or a share: 0.1")
-        return value
-    share = exact_share(value)
-    if share == 0:
-        raise ValueError('nothing would be kept; write a share such as 0.1 or "1/10", or a whole number')
-    return share
-
-
-def _positive(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
-        raise ValueError(f"{value!r} is not a number; write 0.446")
-    try:
-        number = Fraction(value)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise ValueError(f"{value!r} is not a number; write 0.446") from None
-    if number <= 0:
-        raise ValueError(f"{value} is not above 0")
-    return number
-
-
-def _text(value: object) -> object:
-    if isinstance(value, str) and (not value or value != value.strip()):
-        raise ValueError(f"{value!r} is blank or begins or ends with white space")
-    return value
-
-
-def _named(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _chosen(value: object) -> object:
-    return {"estimator": value} if isinstance(value, str) else value
-
-
-def _by_arm_and_block(value: object) -> object:
-    if not isinstance(value, Mapping) or "by_arm" in value:
-        return value
-    by_arm = {key: share for key, share in value.items() if key != "by_block"}
-    return {"by_arm": by_arm, "by_block": value.get("by_block", ())}
-
-
-def plain_number(value: Any) -> Any:
-    """Turn decimals, in nested tables and lists too, into the int or float that an estimator takes."""
-    if isinstance(value, Mapping):
-        return {key: plain_number(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(plain_number(inner) for inner in value)
-    return float(value) if isinstance(value, Decimal) else value
-
-
-def _ratio(value: object) -> object:
-    given = plain_number(value)
-    ratios = list(given.values()) if isinstance(given, dict) else [given]
-    if not ratios or any(isinstance(r, bool) or not isinstance(r, int | float) or not r > 0 for r in ratios):
-        raise ValueError(f"{value} is not a ratio above 0, such as 0.72, or a table of ratios by arm")
-    return given
-
-
-def _built(value: object) -> object:
-    if value not in SCHEMES_BUILT:
-        raise ValueError(
-            f'scheme "{value}" is not built yet; built are {", ".join(SCHEMES_BUILT)}. Without '
-            "[randomization] a trial is randomized by the keyed order: completely, within blocks, or by "
-            "cluster"
-        )
-    return value
-
-
-def _cells(value: object) -> object:
-    """Turn two-level factors into the arms that are their combinations, the first factor varying fastest."""
-    if not isinstance(value, Mapping) or "factors" not in value:
-        return value
-    factors = value["factors"]
-    if "treatments" in value or "probabilities" in value:
-        raise ValueError(
-            "factors make the treatments, in equal shares; leave treatments and probabilities out"
-        )
-    if not isinstance(factors, list | tuple) or not 2 <= len(factors) <= MOST_FACTORS:
-        raise ValueError(f"factors are 2 to {MOST_FACTORS} names of trainings that can be combined")
-    cells = range(1, 2 ** len(factors))
-    return {
-        **value,
-        "treatments": [" + ".join(str(f) for i, f in enumerate(factors) if cell >> i & 1) for cell in cells],
-    }
-
-
-def _date_formats(given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-    for form in (given,) if isinstance(given, str) else given or ():
-        problem = _format_problem(form)
-        if problem:
-            raise ValueError(f'"{form}" {problem}; write a format such as %m/%d/%Y or %d %b %Y %H:%M')
-    return given
-
-
-def _format_problem(form: str) -> str:
-    parts = [part[1:] for part in re.findall("%.?", form)]
-    unknown = [f"%{part}" for part in parts if not part or part not in DATE_PARTS]
-    named = [part for part in parts if part != "%"]
-    if unknown:
-        return f"has {', '.join(unknown)}, which is no part of a date"
-    if len(set(named)) < len(named):
-        return "has a part twice"
-    if {"z", "Z"} & set(named[:-1]) or (named[-1:] in (["z"], ["Z"]) and not form.endswith(f"%{named[-1]}")):
-        return "has a zone that is not at its end"
-    if not {"y", "Y"} & set(named) or not ("j" in named or ("d" in named and {"m", "b", "B"} & set(named))):
-        return "is no full date of year, month and day"
-    return ""
-
-
-def _condition(value: str | None) -> str | None:
-    if value is not None and not value.strip():
-        raise ValueError("the condition is blank; leave the key out where every record counts")
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_text)]
-Share = Annotated[
-    Fraction, BeforeValidator(exact_share), WithJsonSchema({"type": ["number", "string"], "title": "Share"})
-]
-Keep = Annotated[
-    int | Fraction,
-    BeforeValidator(_kept),
-    WithJsonSchema({"type": ["integer", "number", "string"], "title": "Keep"}),
-]
-Threshold = Annotated[
-    Fraction,
-    BeforeValidator(_positive),
-    WithJsonSchema({"type": ["number", "string"], "title": "Threshold"}),
-]
-Effect = Annotated[float | dict[str, float], BeforeValidator(_ratio)]
-Count = Annotated[int, Strict(), Field(ge=1)]
-ShiftStart = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Whole = Annotated[int, Strict(), Field(ge=0)]
+from rct.trial_values import (
+    MOST_CANDIDATES,
+    MOST_DECIMALS,
+    Count,
+    Effect,
+    Keep,
+    Name,
+    Share,
+    ShiftStart,
+    Threshold,
+    Whole,
+    built_scheme,
+    by_arm_and_block,
+    chosen_estimator,
+    condition_or_none,
+    date_formats,
+    factorial_cells,
+    named_treatment,
+    plain_number,
+)
 
 
 class Table(BaseModel):
@@ -222,14 +79,14 @@ class Arms(Table):
 
     control: Name
     treatments: tuple[
-        Annotated[Treatment, BeforeValidator(_named, json_schema_input_type=str | Treatment)], ...
+        Annotated[Treatment, BeforeValidator(named_treatment, json_schema_input_type=str | Treatment)], ...
     ] = Field(default=(), min_length=1, description="Names, or tables of name, dose and label")
     factors: tuple[Name, ...] = Field(
         default=(), description="Instead of treatments: trainings given or not in every combination"
     )
     probabilities: Annotated[
         Probabilities,
-        BeforeValidator(_by_arm_and_block, json_schema_input_type=dict[str, Any]),
+        BeforeValidator(by_arm_and_block, json_schema_input_type=dict[str, Any]),
     ] = Probabilities()
 
     @model_validator(mode="before")
@@ -237,7 +94,7 @@ class Arms(Table):
     def _combinations(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and not {"treatments", "factors"} & value.keys():
             raise ValueError("treatments is missing: name the treatments, or factors to combine")
-        return _cells(value)
+        return factorial_cells(value)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -286,7 +143,8 @@ class Randomization(Table):
     """The scheme, where it is not the plain keyed order."""
 
     scheme: Annotated[
-        Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"], BeforeValidator(_built)
+        Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"],
+        BeforeValidator(built_scheme),
     ] = "keyed-order"
     covariates: tuple[Name, ...] = Field(default=(), description="Roster columns to match or balance on")
     group_size: Annotated[int, Strict(), Field(ge=2)] | None = Field(
@@ -326,7 +184,7 @@ class Outcome(Table):
     primary: bool = False
     direction: Literal["decrease", "increase"] = "decrease"
     unit_of_count: Literal["incident", "report", "person"] = "incident"
-    where: Annotated[str | None, AfterValidator(_condition)] = Field(
+    where: Annotated[str | None, AfterValidator(condition_or_none)] = Field(
         default=None, description="Condition over the columns of the records"
     )
     exposure: str | None = Field(default=None, description="Its own denominator")
@@ -348,7 +206,7 @@ class Records(Table):
     officer: Name = "officer"
     date: Name = "date"
     time: Name | None = None
-    date_format: Annotated[str | tuple[str, ...] | None, AfterValidator(_date_formats)] = Field(
+    date_format: Annotated[str | tuple[str, ...] | None, AfterValidator(date_formats)] = Field(
         default=None, description="For example %m/%d/%Y, or several, tried in order; ISO dates need none"
     )
     unit: Name | None = Field(default=None, description="Column of the measured unit where it is no officer")
@@ -374,7 +232,9 @@ class AnalysisSpec(BaseModel):
         return dict(self.model_extra or {})
 
 
-Promised = Annotated[AnalysisSpec, BeforeValidator(_chosen, json_schema_input_type=str | AnalysisSpec)]
+Promised = Annotated[
+    AnalysisSpec, BeforeValidator(chosen_estimator, json_schema_input_type=str | AnalysisSpec)
+]
 
 
 class Analysis(Table):

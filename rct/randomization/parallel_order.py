@@ -5,7 +5,8 @@ from fractions import Fraction
 from rct.randomization.keyed_order import Block, Shares
 from rct.randomization.plan import BlockSizes, Plan, for_block, unnamed_blocks
 from rct.schedule import treated_from, untreated
-from rct.trial_tables import Design, exact_share
+from rct.trial_tables import Design
+from rct.trial_values import exact_share
 
 
 def parallel_plan(design: Design, blocks: BlockSizes) -> Plan:

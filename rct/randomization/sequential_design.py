@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from rct.trial_tables import Count, Name, Whole, exact_share
+from rct.trial_values import Count, Name, Whole, exact_share
 
 
 def _weight(given: object) -> Fraction:
