@@ -21,6 +21,8 @@ from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contr
 from rct.frequentist.timing_sample import TimingSample, timing_sample
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from rct.panel import Panel
 
 Estimator = Literal["efficient", "callaway-santanna", "sun-abraham", "difference"]
@@ -160,16 +162,9 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     low, high, p_value = wald(fit.estimate, fit.std_error, np.inf, common.level)
     normal_p, inference, null = p_value, "adjusted Neyman variance, normal", None
     if common.permutations:
-        statistic = abs(fit.estimate) / fit.std_error
-        null = permuted_statistics(
-            sample.outcomes, sample.block, sample.sizes, sample.starts, theta, zero, beta,
-            permutations=common.permutations, seed=common.seed,
-        )  # fmt: skip
-        p_value = permutation_p_value(statistic, null)
-        inference = (
-            f"adjusted Neyman variance, normal limits; studentized randomization p-value"
-            f" ({common.permutations} permutations)"
-        )
+        null = _permuted(common, theta, zero)
+        p_value = permutation_p_value(fit.estimate / fit.std_error, null)
+        inference += f" limits; studentized randomization p-value ({common.permutations} permutations)"
     return Estimate(
         outcome=outcome,
         term=sample.arm if event_time is None else f"{sample.arm}, event time {event_time}",
@@ -202,6 +197,14 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
             "exact": False,
         },
     )
+
+
+def _permuted(common: _Common, theta: NDArray[np.float64], zero: NDArray[np.float64]) -> NDArray[np.float64]:
+    sample = common.sample
+    return permuted_statistics(
+        sample.outcomes, sample.block, sample.sizes, sample.starts, theta, zero, BETA[common.estimator],
+        permutations=common.permutations, seed=common.seed,
+    )  # fmt: skip
 
 
 def _estimand(aggregate: Aggregate, event_time: int | None) -> str:
