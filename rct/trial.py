@@ -138,6 +138,8 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise TrialError(f"{name}: not readable as TOML: {error}") from None
+    except RecursionError:
+        raise TrialError(f"{name}: not readable as TOML: it is nested too deeply") from None
 
 
 def designs() -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 from rct.errors import TrialError
 
 DESIGN_TABLES = ("units", "arms", "schedule", "randomization")
+LABELLED = "arms"
+"""The one table of the design with words on which no hash rests: the labels of its arms."""
 LARGEST_INTEGER = 2**53 - 1
 
 

@@ -22,10 +22,11 @@ from rct.randomization.certificate import (
     make_certificate,
     pre_committed,
     read_certificate,
+    require_fitting,
 )
 from rct.randomization.commitment import Commitment
 from rct.randomization.crossover_order import crossover_plan
-from rct.randomization.folder_text import folder_text, refuse_occupied
+from rct.randomization.folder_text import folder_text, kept_text, refuse_occupied
 from rct.randomization.keyed_order import Block, seed_text
 from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
 from rct.randomization.mechanisms import drawn, mechanism
@@ -228,9 +229,11 @@ class Allocation:
                 f"{place}: the trial or roster kept here is not the one in the certificate; rct verify says "
                 "what was changed"
             )
+        sequences = len(planned(trial, roster.block_sizes).sequences)
+        require_fitting(certificate, roster.blocks, sequences, where=str(place))
         allocation = assembled(trial, roster, certificate)
         written = folder_text(allocation)["allocation.csv"]
-        if (place / "allocation.csv").read_bytes() != written.encode():
+        if kept_text(place / "allocation.csv") != written:
             raise AllocationError(
                 f"{place / 'allocation.csv'} differs from the certificate; rct verify says where"
             )
@@ -363,11 +366,6 @@ def assembled(
     if accepted is not None:
         probability = assignment_shares(accepted, len(plan.sequences))
     sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
-    if sequence.min() < 0 or sequence.max() >= len(plan.sequences):
-        raise AllocationError(
-            f"the certificate names sequence {sequence.max()}, but the trial has {len(plan.sequences)}, "
-            "numbered from 0; rct verify says what was changed"
-        )
     arms = [each.arm for each in plan.sequences]
     frame = pd.DataFrame(
         {

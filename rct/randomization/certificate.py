@@ -142,6 +142,28 @@ def certified_blocks(certificate: Certificate) -> dict[str, list[str]]:
     return {unit["unit"]: unit["block"] for unit in certificate["units"]}
 
 
+def require_fitting(
+    certificate: Certificate, blocks: Mapping[str, Block], sequences: int, *, where: str
+) -> None:
+    """Refuse a certificate whose units are not those of the roster, or follow no sequence of the trial.
+
+    Raises
+    ------
+    AllocationError
+        Before such a unit is looked up.
+    """
+    unknown = [unit["sequence"] for unit in certificate["units"] if not 0 <= unit["sequence"] < sequences]
+    if unknown:
+        raise AllocationError(
+            f"{where}: the certificate names sequence {unknown[0]}, but the trial has {sequences}, numbered "
+            "from 0; rct verify says what was changed"
+        )
+    if [(unit["unit"], tuple(unit["block"])) for unit in certificate["units"]] != [*blocks.items()]:
+        raise AllocationError(
+            f"{where}: its units or their blocks are not those of its roster; rct verify says where"
+        )
+
+
 def unit_records(blocks: Mapping[str, Block], assigned: Mapping[str, int]) -> list[UnitRecord]:
     """Give every randomized unit with its block and sequence, in byte order."""
     values = {block: list(block) for block in set(blocks.values())}

@@ -24,7 +24,7 @@ CERTIFICATE_KEYS = {
     "units": "Each randomized unit in byte order: its id, the values of its block, its sequence.",
     "restriction": "Restricted schemes only: covariates, candidates, and the one that was taken.",
     "trial": "Name of the trial, hash of its whole file and of each table, to find amendments.",
-    "software": "Versions that wrote the certificate; the allocation does not depend on them.",
+    "software": "Versions that wrote the certificate: stated, not proved; no allocation depends on them.",
 }
 
 COMMITMENT_KEYS = {

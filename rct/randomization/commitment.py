@@ -195,7 +195,7 @@ def commitment_record(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[C
             raise AllocationError(f"{file}: there is no such file; rct commit writes a commitment")
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise AllocationError(f"{file}: not readable as JSON: {error}") from None
     try:
         return TypeAdapter(CommitmentRecord).validate_python(content), where

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rct.errors import AllocationError
-from rct.randomization.certificate import LEVELS, certificate_text
+from rct.randomization.certificate import LEVELS, Certificate, certificate_text
 
 if TYPE_CHECKING:
     from rct.randomization.allocation import Allocation
@@ -33,23 +33,44 @@ The rules, byte by byte, are in rct's documentation, "The bytes of an allocation
 
 def folder_text(allocation: "Allocation") -> dict[str, str]:
     """Give the text of each file by its name."""
-    certificate = allocation.certificate
-    proves, does_not_prove = LEVELS[certificate["level"]]
+    trial, certificate = allocation.trial, allocation.certificate
     return {
         "allocation.csv": table_text(allocation.frame),
         "schedule.csv": table_text(allocation.sequences),
         "roster.csv": table_text(allocation.roster),
-        "trial.toml": allocation.trial.to_toml(),
-        "README.txt": README.format(
-            name=allocation.trial.name,
-            unit=allocation.trial.units.randomize,
-            level=certificate["level"],
-            proves=proves,
-            does_not_prove=does_not_prove,
-            copy=" --commitment THEIR_COPY.json" if "commitment" in certificate else "",
-        ),
+        "trial.toml": trial.to_toml(),
+        "README.txt": readme_text(trial.name, trial.units.randomize, certificate),
         "certificate.json": certificate_text(certificate),
     }
+
+
+def readme_text(name: str, unit: str, certificate: Certificate) -> str:
+    """Say what the files are, and what the certificate proves, for a trial of this name and its units."""
+    proves, does_not_prove = LEVELS[certificate["level"]]
+    return README.format(
+        name=name,
+        unit=unit,
+        level=certificate["level"],
+        proves=proves,
+        does_not_prove=does_not_prove,
+        copy=" --commitment THEIR_COPY.json" if "commitment" in certificate else "",
+    )
+
+
+def kept_text(file: Path) -> str:
+    """Read a file of the folder; line endings count for nothing.
+
+    Raises
+    ------
+    AllocationError
+        When it is not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AllocationError(
+            f"{file}: byte {error.start + 1} is not UTF-8, so it differs from the certificate"
+        ) from None
 
 
 def table_text(frame: pd.DataFrame) -> str:

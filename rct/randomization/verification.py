@@ -1,9 +1,6 @@
 """Verification: the allocation is made again from the certificate, and whatever differs is named."""
 
-import csv
-import io
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -14,12 +11,12 @@ import pandas as pd
 
 from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
+from rct.randomization.accepted_set import assignment_shares
 from rct.randomization.allocation import assign, planned
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
     Certificate,
-    UnitRecord,
     block_records,
     certified_blocks,
     known_certificate,
@@ -28,17 +25,13 @@ from rct.randomization.certificate import (
 )
 from rct.randomization.commitment import Commitment
 from rct.randomization.commitment_check import commitment_problems, held_copy, what_is_open
-from rct.randomization.folder_text import table_text
+from rct.randomization.kept_folder import Probabilities, amended_tables, kept_problems
 from rct.randomization.matched_groups import group_problems, in_certified_groups
-from rct.randomization.plan import Plan, block_name
-from rct.randomization.restricted_order import restrict
+from rct.randomization.plan import Plan
+from rct.randomization.restricted_order import Restriction, restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
-from rct.schedule import sequence_table
-from rct.trial import Trial, differing_tables
-from rct.trial_hash import sha256
+from rct.trial_hash import DESIGN_TABLES, LABELLED, canonical_json, sha256
 from rct.trial_tables import Design
-
-KEPT = ("allocation.csv", "schedule.csv", "roster.csv", "trial.toml")
 
 
 @dataclass(frozen=True)
@@ -93,28 +86,35 @@ def verify(
         return Verification(
             ok=False, problems=(changed,), level=certificate["level"], does_not_prove=left_open
         )
-    design = _certified_design(certificate)
-    checked = checked_roster(roster, design.units, covariates=design.further_columns)
-    checked = in_certified_groups(checked, design, units=certified_blocks(certificate))
-    problems = [*_roster_problems(certificate, checked, design, folder)]
     promised = [*commitment_problems(certificate, copy, value)]
-    if not problems and not promised:
-        problems += group_problems(checked, design)
-    if not problems:
-        problems += _assignment_problems(certificate, checked, design)
-    amendments: tuple[str, ...] = ()
-    if folder is not None:
-        problems += [*_kept_tables(folder, certificate, design)]
-        trial_problems, amendments = _kept_trial(folder, certificate)
-        problems += trial_problems
-    problems = [*promised, *problems]
+    problems, amendments = _differences(certificate, roster, folder, broken=bool(promised))
     return Verification(
-        ok=not problems,
-        problems=tuple(problems),
+        ok=not promised and not problems,
+        problems=(*promised, *problems),
         level=certificate["level"],
         does_not_prove=left_open,
         amendments=amendments,
     )
+
+
+def _differences(
+    certificate: Certificate, roster: pd.DataFrame, folder: Path | None, *, broken: bool
+) -> tuple[list[str], tuple[str, ...]]:
+    """Give the problems and the amendments; ``broken`` says that the commitment was not kept."""
+    design = _certified_design(certificate)
+    checked = checked_roster(roster, design.units, covariates=design.further_columns)
+    checked = in_certified_groups(checked, design, units=certified_blocks(certificate))
+    problems = [*_roster_problems(certificate, checked, design, folder)]
+    if not problems and not broken:
+        problems += group_problems(checked, design)
+    probabilities: Probabilities = {}
+    if not problems:
+        found, probabilities = _assignment_problems(certificate, checked, design)
+        problems += found
+    if folder is None:
+        return problems, ()
+    problems += kept_problems(folder, certificate, design, probabilities)
+    return problems, amended_tables(folder, certificate)
 
 
 def _opened(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[Path | None, Certificate]:
@@ -127,7 +127,7 @@ def _opened(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[Path | None
 def _certified_design(certificate: Certificate) -> Design:
     try:
         return Design.model_validate(json.loads(certificate["design"]))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AllocationError(f"the certificate's design cannot be read: {error}") from None
 
 
@@ -198,30 +198,47 @@ def _bare(unit: str) -> str:
     return unit.removesuffix(".0").lstrip("0") or "0"
 
 
-def _assignment_problems(certificate: Certificate, roster: Roster, design: Design) -> list[str]:
+def _assignment_problems(
+    certificate: Certificate, roster: Roster, design: Design
+) -> tuple[list[str], Probabilities]:
     plan = capped(planned(design, roster.block_sizes), roster, design)
-    key, design_hash, record = certificate["seed"], certificate["design_hash"], None
+    key, design_hash = certificate["seed"], certificate["design_hash"]
     if design.randomization.restricted:
         restriction = restrict(key, design, design_hash, roster=roster, plan=plan)
-        again, record = restriction.assigned(roster), restriction.record
+        again = restriction.assigned(roster)
+        shares = assignment_shares(restriction.accepted, len(plan.sequences)).tolist()
+        probabilities = dict(zip(roster.blocks, shares, strict=True))
     else:
-        again = assign(key, design_hash, roster.blocks, plan)
+        restriction, again, probabilities = None, assign(key, design_hash, roster.blocks, plan), {}
+    problems = [
+        *_result_problems(certificate, roster, plan, again=again, restriction=restriction),
+        *_edited_facts(certificate, roster, design),
+    ]
+    return problems, probabilities
+
+
+def _result_problems(
+    certificate: Certificate,
+    roster: Roster,
+    plan: Plan,
+    *,
+    again: Mapping[str, int],
+    restriction: Restriction | None,
+) -> Iterator[str]:
     claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
     differing = [unit for unit in {**again, **claimed} if again.get(unit) != claimed.get(unit)]
-    problems = []
     if differing:
         shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {again.get(unit)}" for unit in differing]
-        problems.append(
+        yield (
             f'seed or result was changed: the seed "{certificate["seed"]}" does not give the sequences in '
             f"the certificate for {len(differing)} of {len(again)} units ({listed(shown)})"
         )
     elif certificate["blocks"] != block_records(roster.blocks, plan=plan, assigned=again):
-        problems.append("the certificate's counts or shares by block were edited")
+        yield "the certificate's counts or shares by block were edited"
     elif certificate["units"] != unit_records(roster.blocks, again):
-        problems.append("the certificate's units were put in another order, or their blocks edited")
-    elif certificate.get("restriction") != record:
-        problems.append("the certificate's covariates, scores or candidates were edited")
-    return [*problems, *_edited_facts(certificate, roster, design)]
+        yield "the certificate's units were put in another order, or their blocks edited"
+    elif certificate.get("restriction") != (restriction.record if restriction else None):
+        yield "the certificate's covariates, scores or candidates were edited"
 
 
 def _edited_facts(certificate: Certificate, roster: Roster, design: Design) -> Iterator[str]:
@@ -237,103 +254,13 @@ def _edited_facts(certificate: Certificate, roster: Roster, design: Design) -> I
             f"the certificate's number of measured units was edited: it says "
             f"{certificate['measured_units']}, its roster has {len(roster.frame)}"
         )
-
-
-def _kept_tables(folder: Path, certificate: Certificate, design: Design) -> Iterator[str]:
-    lacking = [name for name in KEPT if not (folder / name).is_file()]
-    yield from (f"{name} is missing from the folder" for name in lacking)
-    sizes = Counter(tuple(unit["block"]) for unit in certificate["units"])
-    try:
-        plan = planned(design, dict(sorted(sizes.items())))
-    except RctError as error:
-        yield f"the units in the certificate do not fit its design: {error}"
-        return
-    if "allocation.csv" not in lacking:
-        yield from _row_edits(folder / "allocation.csv", certificate, plan, design)
-    if "schedule.csv" not in lacking:
-        written = table_text(sequence_table(plan.sequences))
-        if (folder / "schedule.csv").read_bytes() != written.encode():
-            yield "schedule.csv in the folder was edited: it differs from the certificate's design"
-    readme = folder / "README.txt"
-    words = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
-    if words and not all(certificate[key] in words for key in ("level", "proves", "does_not_prove")):
-        yield "README.txt in the folder was edited: its words on what this proves are not the certificate's"
-    if "roster.csv" not in lacking:
-        yield from _kept_roster(folder / "roster.csv", certificate, design)
-
-
-def _row_edits(path: Path, certificate: Certificate, plan: Plan, design: Design) -> Iterator[str]:
-    restricted = design.randomization.restricted  # then the probabilities are not the plan's shares
-    claimed = {unit["unit"]: unit for unit in certificate["units"]}
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        yield f"allocation.csv cannot be read: {error}"
-        return
-    for number, row in enumerate(rows, start=2):
-        unit = claimed.pop(row.get("unit", ""), None)
-        if unit is None:
-            yield f"allocation.csv, row {number}: {row.get('unit')} stands twice, or is not certified"
-            continue
-        for column, value in _row_as_written(unit, plan).items():
-            if row.get(column) != value and not (restricted and column == "probability"):
-                yield (
-                    f"allocation.csv, row {number}: {unit['unit']} stands with {column} {row.get(column)}, "
-                    f"the certificate says {value}"
-                )
-    if claimed:
-        yield f"allocation.csv lacks {listed(sorted(claimed))}"
-    elif [row.get("unit") for row in rows] != [unit["unit"] for unit in certificate["units"]]:
-        yield "allocation.csv: the rows were put in another order, or some added"
-
-
-def _row_as_written(unit: UnitRecord, plan: Plan) -> dict[str, str]:
-    if unit["sequence"] not in range(len(plan.sequences)):
-        return {"sequence": str(unit["sequence"])}
-    sequence = plan.sequences[unit["sequence"]]
-    return {
-        "block": block_name(tuple(unit["block"])),
-        "sequence": str(unit["sequence"]),
-        "arm": sequence.arm,
-        "starts": str(sequence.starts),
-        "probability": str(float(plan.shares[tuple(unit["block"])][unit["sequence"]])),
-    }
-
-
-def _kept_roster(path: Path, certificate: Certificate, design: Design) -> Iterator[str]:
-    try:
-        kept = checked_roster(read_roster(path), design.units, covariates=design.further_columns)
-    except RctError as error:
-        yield f"the roster kept in the folder cannot be read any more: {error}"
-        return
-    if kept.hash != certificate["roster_hash"]:
-        yield "roster.csv in the folder was edited: it is not the roster in the certificate"
-
-
-def _kept_trial(folder: Path, certificate: Certificate) -> tuple[list[str], tuple[str, ...]]:
-    path = folder / "trial.toml"
-    if not path.is_file():
-        return [], ()
-    try:
-        trial = Trial.parse(path.read_bytes().decode("utf-8-sig"), name=str(path))
-    except (RctError, UnicodeDecodeError) as error:
-        return [f"the trial kept in the folder cannot be read any more: {error}"], ()
-    edits = list(_edits(json.loads(certificate["design"]), json.loads(trial.design_json)))
-    edited = {table for table, _ in edits}
-    tables = differing_tables(certificate["trial"]["tables"], trial.table_hashes)
-    problems = [f"trial.toml in the folder: the randomization rests on {edit}" for _, edit in edits]
-    if not tables and (trial.hash, trial.name) != (
-        certificate["trial"]["hash"],
-        certificate["trial"]["name"],
-    ):
-        problems.append("the certificate's name or hash of the trial was edited: the kept trial has another")
-    return problems, tuple(table for table in tables if table not in edited)
-
-
-def _edits(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for table in sorted({*then, *now}):
-        old, new = then.get(table, {}), now.get(table, {})
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                was, is_now = (json.dumps(one[key]) if key in one else "absent" for one in (old, new))
-                yield table, f"{table}.{key}, which was edited: {was} → {is_now}"
+    tables, declared = certificate["trial"]["tables"], json.loads(certificate["design"])
+    hashes = {table: sha256(canonical_json({table: keys})) for table, keys in declared.items()}
+    edited = [
+        table
+        for table in DESIGN_TABLES
+        if (table in tables) != (table in hashes)
+        or (table != LABELLED and tables.get(table) != hashes.get(table))
+    ]
+    if edited:
+        yield f"the certificate's hashes of the design's tables were edited: {', '.join(edited)}"
