@@ -12,25 +12,27 @@ from rct.panel import Panel
 
 from .conftest import data_file, officer_panel
 
+# Laplace standard errors of one model: lme4's lies .00115 below glmmTMB's, so at .001 one is missed.
+# Ours is held to glmmTMB's; lme4's is not met, and the last column says so.
 CHICAGO = [
-    ("glmmTMB_poisson_ri", "period", 1, 1e-3),
-    ("glmmTMB_poisson_yearFE", "year", 1, 1e-3),
-    # The two tools fit one model; lme4's standard errors come from coarser differences and are off by .0011.
-    ("glmer_poisson_nAGQ1_yearFE", "year", 1, 1.2e-3),
-    ("glmer_poisson_nAGQ25_yearFE", "year", 25, 1e-3),
+    ("glmmTMB_poisson_ri", "period", 1, True),
+    ("glmmTMB_poisson_yearFE", "year", 1, True),
+    ("glmer_poisson_nAGQ1_yearFE", "year", 1, False),
+    ("glmer_poisson_nAGQ25_yearFE", "year", 25, True),
 ]
 
 
-@pytest.mark.parametrize(("name", "effects", "quadrature", "tolerance"), CHICAGO)
+@pytest.mark.parametrize(("name", "effects", "quadrature", "error_met"), CHICAGO)
 def test_r_s_fits_of_six_hundred_chicago_officers_are_found_again(
-    chicago_600, references, name, effects, quadrature, tolerance
+    chicago_600, references, name, effects, quadrature, error_met
 ):
     reference = references[f"{name}/sub600/complaints"]
     ours = poisson(
         chicago_600, "complaints", fixed_effects=(effects,), random_effects="normal", quadrature=quadrature
     )
     assert ours.estimate == pytest.approx(reference["value"], rel=reference["tolerance"]["rel"])
-    assert ours.std_error == pytest.approx(reference["se"], rel=tolerance)
+    met = ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
+    assert met == error_met
     assert ours.notes["random_effects_sd"] == pytest.approx(reference["sd_uid"], rel=1e-3)
     if quadrature == 1:  # lme4 leaves a constant out of the likelihood of its quadrature
         assert ours.notes["log_likelihood"] == pytest.approx(reference["logLik"], abs=1e-3)
