@@ -97,3 +97,26 @@ def _nearest(word: str, known: Mapping[str, object]) -> str:
     close = get_close_matches(word, known, n=1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{meant}. There are: {', '.join(known)}."
+
+
+def checked_prior(
+    term: str, prior: object, distributions: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> Prior:
+    """Check one prior against the terms and distributions that a model knows.
+
+    Raises
+    ------
+    EstimationError
+    """
+    if term not in distributions:
+        raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, distributions)}")
+    known = distributions[term]
+    if not isinstance(prior, Mapping) or len(prior) != 1:
+        example = f'{{"{next(iter(known))}": [{", ".join(next(iter(known.values())))}]}}'
+        raise EstimationError(
+            f"priors: {term} = {prior!r} is not one distribution with its numbers, such as {example}."
+        )
+    ((name, numbers),) = prior.items()
+    if name not in known:
+        raise EstimationError(f"priors: {term} has no distribution {name!r}{_nearest(str(name), known)}")
+    return {name: _numbers(term, name, numbers, known[name])}
