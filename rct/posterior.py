@@ -74,17 +74,7 @@ class Posterior:
     @cached_property
     def idata(self) -> Any:
         """The draws as ArviZ holds them: InferenceData before ArviZ 1, a DataTree since."""
-        import warnings
-
-        with warnings.catch_warnings():
-            # ArviZ announces its next major version once a day, on import.
-            warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
-            import arviz as az
-        if az.__version__.startswith("0."):
-            return az.InferenceData(**self.groups)
-        import xarray as xr
-
-        return xr.DataTree.from_dict(dict(self.groups))
+        return arviz_data(self.groups)
 
     def effect_draws(self, outcome: str, *, arm: str | None = None) -> "np.ndarray":
         """Give the draws of one log incidence rate ratio at dose 1, (chains × draws,).
@@ -247,6 +237,21 @@ class Posterior:
             f"{self.diagnostics['divergences']} divergences"
         )
         return "\n".join([*lines, *(f"  prior of {words}" for words in self.priors_in_words())])
+
+
+def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
+    """Give datasets by group as ArviZ holds them: InferenceData before ArviZ 1, a DataTree since."""
+    import warnings
+
+    with warnings.catch_warnings():
+        # ArviZ announces its next major version once a day, on import.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
+        import arviz as az
+    if az.__version__.startswith("0."):
+        return az.InferenceData(**groups)
+    import xarray as xr
+
+    return xr.DataTree.from_dict(dict(groups))
 
 
 def _is_fit(folder: Path) -> bool:

@@ -174,7 +174,7 @@ def meta(
     """
     if not 0 < level < 1:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
-    names, y, s = _trials_of(effects_frame)
+    names, y, s = trials_of(effects_frame)
     used = _complete(priors)
     mean, sd = used["effect"]["normal"]
     ((kind, numbers),) = used["trials"].items()
@@ -186,7 +186,8 @@ def meta(
     return Meta(names, y, s, used, level, *found, _warning(len(y)))
 
 
-def _trials_of(frame: "pd.DataFrame") -> tuple[tuple[str, ...], Floats, Floats]:
+def trials_of(frame: "pd.DataFrame") -> tuple[tuple[str, ...], Floats, Floats]:
+    """Give names, log rate ratios and standard errors; refuse what is no frame of effects."""
     lacking = [column for column in ("estimate", "std_error") if column not in frame.columns]
     if lacking:
         raise DataError(
