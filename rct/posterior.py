@@ -311,6 +311,5 @@ PRIOR_WORDS: dict[str, Callable[..., str]] = {
     "zero-sum-normal": _of_period,
     "random-walk": _of_walk,
     "heterogeneity": _of_heterogeneity,
-    "cluster_sd": _of_sd,
-    "cluster_period_sd": _of_sd,
+    "half-normal": _of_sd,
 }
