@@ -152,13 +152,13 @@ def agency_model(counts: AgencyCounts, priors: Priors, periods: Any) -> Any:
         if priors["effect"]:
             centre = pm.Normal("effect", *of("effect"))
         else:
-            pm.Deterministic("effect", _common_change(counts, eta))
+            pm.Deterministic("effect", common_change(counts, eta))
             centre = 0.0
         pm.Potential("log_likelihood", log_likelihood(counts, eta, centre, sd, phi))
     return model
 
 
-def _common_change(counts: AgencyCounts, eta: Any) -> Any:
+def common_change(counts: AgencyCounts, eta: Any) -> Any:
     """Give the log ratio of the mean rates after and before a start that all agencies share."""
     import pytensor.tensor as pt
 

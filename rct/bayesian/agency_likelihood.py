@@ -131,13 +131,14 @@ def log_likelihood(counts: AgencyCounts, eta: Any, effect: Any, sd: Any, phi: An
     after_mean = pt.dot(counts.exposure_after, rate)[profile]
     centre, spread = peak(events, after, before_mean, after_mean, effect, sd, phi, pt)
     change = centre[:, None] + np.sqrt(2) * spread[:, None] * node
-    inner = (
-        after[:, None] * change
-        - (phi + events)[:, None] * pt.log(phi + before_mean[:, None] + pt.exp(change) * after_mean[:, None])
-        - ((change - effect) / sd) ** 2 / 2
-        + (np.log(weight) + node**2)
+    at_centre, at_nodes = (
+        after[:, None] * x
+        - (phi + events)[:, None] * pt.log(phi + before_mean[:, None] + pt.exp(x) * after_mean[:, None])
+        - ((x - effect) / sd) ** 2 / 2
+        for x in (centre[:, None], change)
     )
-    integral = pt.logsumexp(inner, axis=1) + pt.log(spread) - pt.log(sd) - np.log(np.pi) / 2
+    relative = (weight * np.exp(node**2) * pt.exp(at_nodes - at_centre)).sum(axis=1)
+    integral = at_centre[:, 0] + pt.log(relative) + pt.log(spread) - pt.log(sd) - np.log(np.pi) / 2
     each = integral + pt.gammaln(phi + events) - pt.gammaln(phi) + phi * pt.log(phi)
     return (number * each).sum() + (counts.by_period * eta).sum()
 
