@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GROUPS = ("posterior", "sample_stats")
-STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta")
+STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta", "checks")
 MODEL_WORDS = {"marginal": "marginal Poisson"}
 NAN = math.nan
 
@@ -47,6 +47,8 @@ class Posterior:
         By outcome: n_units, n_clusters, n_events, baseline (events per unit of untreated exposure), warning.
     source
         The draws: datasets by ArviZ group, or the folder that holds them.
+    checks
+        By outcome what :func:`rct.bayesian.check_fit` found; empty before it.
     """
 
     outcomes: tuple[str, ...]
@@ -58,6 +60,7 @@ class Posterior:
     level: float
     meta: Mapping[str, Mapping[str, Any]]
     source: "Mapping[str, xr.Dataset] | Path" = field(hash=False)
+    checks: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def groups(self) -> "Mapping[str, xr.Dataset]":
@@ -104,6 +107,84 @@ class Posterior:
                 f"below = {below}: a rate ratio is above 0; below = 0.9 asks for a fall of over 10 %."
             )
         return float((self.effect_draws(outcome, arm=arm) < math.log(below)).mean())
+
+    def answers(
+        self,
+        *,
+        larger_than: float = 0.1,
+        equivalence: tuple[float, float] = (0.95, 1.05),
+        periods_per_year: float = 12,
+        officers: float = 100,
+    ) -> "pd.DataFrame":
+        """Answer what people ask of a trial, from the draws.
+
+        Parameters
+        ----------
+        larger_than : float
+            The reduction that would matter, as a share: .1 asks for one of more than 10 %.
+        equivalence : (float, float)
+            Rate ratios that are as good as none (the region of practical equivalence, Kruschke 2018).
+        periods_per_year : float
+            How many units of exposure, such as officer-months, one officer has in a year.
+        officers : float
+            How many officers the events averted are counted for.
+
+        Returns
+        -------
+        DataFrame
+            One row per outcome and arm: ``probability_reduced``, ``probability_larger``,
+            ``probability_equivalent``, and ``averted`` (events a year that training averts, posterior median)
+            with ``averted_low`` and ``averted_high``. Negative: events added. The rate that they are averted
+            from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``), else
+            the observed untreated rate, taken as known.
+
+        Raises
+        ------
+        DataError
+            For a share or a region that makes no sense.
+        """
+        import numpy as np
+        import pandas as pd
+
+        low, high = equivalence
+        if not (0 < larger_than < 1 and 0 < low < high and periods_per_year > 0 and officers > 0):
+            raise DataError(
+                "answers: larger_than is a share below 1, equivalence two rate ratios in order, "
+                "periods_per_year and officers numbers above 0."
+            )
+        ends = [0.5, (1 - self.level) / 2, (1 + self.level) / 2]
+        rows = []
+        for outcome in self.outcomes:
+            rate = self._untreated_rate(outcome)
+            for arm in self.arms:
+                draws = self.effect_draws(outcome, arm=arm)
+                averted = -np.expm1(draws) * rate * officers * periods_per_year
+                median, least, most = np.quantile(averted, ends)
+                rows.append(
+                    {
+                        "outcome": outcome,
+                        "arm": arm,
+                        "probability_reduced": float((draws < 0).mean()),
+                        "probability_larger": float((draws < math.log1p(-larger_than)).mean()),
+                        "probability_equivalent": float(
+                            ((draws > math.log(low)) & (draws < math.log(high))).mean()
+                        ),
+                        "averted": float(median),
+                        "averted_low": float(least),
+                        "averted_high": float(most),
+                        "rate_uncertain": "untreated_rate" in self.groups["posterior"],
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def _untreated_rate(self, outcome: str) -> "float | np.ndarray":
+        draws = self.groups["posterior"]
+        if "untreated_rate" not in draws:
+            return float(self.meta[outcome]["baseline"])
+        rate = draws["untreated_rate"]
+        if "outcome" in rate.dims:
+            rate = rate.isel(outcome=self.outcomes.index(outcome))
+        return rate.to_numpy().ravel()
 
     @property
     def frame(self) -> "pd.DataFrame":

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rct.bayesian.cell_rates import Floats, unit_rates
 from rct.bayesian.evidence_priors import reference_priors
 from rct.bayesian.pareto_smoothing import LARGEST_K, pareto_k
 from rct.bayesian.predictive_checks import unit_log_likelihood
-from rct.bayesian.cell_rates import Floats, unit_rates
 
 if TYPE_CHECKING:
     from rct.panel import Panel
@@ -68,7 +68,7 @@ def _under(
         "conf_low": float(low),
         "conf_high": float(high),
         "probability_reduced": float(weights @ (draws < 0)),
-        "pareto_k": None if other == own else k,
+        "pareto_k": k if math.isfinite(k) else None,
         "reliable": bool(k < LARGEST_K),
     }
 
