@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rct.bayesian.agency_likelihood import AgencyCounts, count_agencies, draw_changes, log_likelihood
-from rct.bayesian.priors import Prior, Priors, checked_prior
+from rct.bayesian.agency_likelihood import (
+    AgencyCounts,
+    agency_tables,
+    count_agencies,
+    draw_changes,
+    log_likelihood,
+)
+from rct.bayesian.count_rows import CountRows, count_rows
+from rct.bayesian.fitting import fit_facts
+from rct.bayesian.model_inputs import CountModel, Inputs, numbers, prior_tables
+from rct.bayesian.priors import Priors, complete_priors
 from rct.errors import DataError, EstimationError
 from rct.posterior import Posterior
 
@@ -17,22 +26,6 @@ if TYPE_CHECKING:
 
     from rct.panel import Panel
 
-DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
-    "effect": {"normal": ("mean", "sd")},
-    "agency_sd": {"half-normal": ("sd",)},
-    "intercept": {"normal": ("mean", "sd")},
-    "period": {"zero-sum-normal": ("sd",)},
-    "heterogeneity": {"gamma": ("shape", "rate")},
-}
-DEFAULTS: dict[str, Prior] = {
-    "effect": {"normal": [0.0, 0.5]},
-    "agency_sd": {"half-normal": [0.5]},
-    "intercept": {"normal": [-3.0, 3.0]},
-    "period": {"zero-sum-normal": [2.0]},
-    "heterogeneity": {"gamma": [2.0, 2.0]},
-}
-KEPT = ("effect", "agency_sd", "intercept", "period", "heterogeneity")
-JUDGED = ("effect", "agency_sd", "heterogeneity")
 SURE = 0.975
 NO_CONTROL = (
     "every agency starts in the same period: the common change is a change over time, not an effect, for no "
@@ -79,22 +72,24 @@ def agencies(
     ConvergenceError
         When the chains fail twice.
     """
-    from rct.bayesian.compilerless import import_pymc
-    from rct.bayesian.fitting import _facts, _usable_rows
+    from rct.bayesian.compiling import compiled_model
     from rct.bayesian.sampling import Settings, sample
 
     _check_request(panel, chains, level)
-    rows = _usable_rows(panel, outcome)
-    periods = np.unique(rows["period"].to_numpy())
-    if len(periods) < 2:
+    rows = count_rows(panel, [outcome])
+    if len(rows.periods) < 2:
         raise EstimationError("agencies: the panel has one period; a change needs a before and an after.")
-    counts = count_agencies(rows, periods)
-    used = _complete(priors, counts)
-    import_pymc()
-    model = agency_model(counts, used, periods)
-    groups, diagnostics = sample(model, list(JUDGED), list(KEPT), Settings(draws, tune, chains, seed, progress))
-    groups["posterior"] = _with_changes(groups["posterior"], counts, seed)
-    facts = _facts(rows, {**used, "cluster_sd": True})
+    counts = count_agencies(rows.rows[outcome], np.array(rows.periods))
+    impossible = {} if counts.controlled else {"effect": NO_CONTROL}
+    used = complete_priors(priors, terms=AGENCIES.terms, impossible=impossible)
+    inputs = Inputs(used, rows.coords, agency_tables(counts) | prior_tables(used))
+    compiled, kept = compiled_model("agencies", AGENCIES, inputs)
+    groups, diagnostics = sample(
+        compiled, list(AGENCIES.judged), kept, Settings(draws, tune, chains, seed, progress)
+    )
+    posterior = groups["posterior"].assign_coords(period_number=rows.periods)
+    groups["posterior"] = _with_changes(posterior, counts, seed)
+    facts = fit_facts(rows.rows[outcome], rows, used | {"cluster_sd": True, "block": True})
     facts["warning"] = "" if counts.controlled else NO_CONTROL
     facts |= {
         "events": counts.events.tolist(),
@@ -124,53 +119,53 @@ def _check_request(panel: "Panel", chains: int, level: float) -> None:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def _complete(asked: Mapping[str, object] | None, counts: AgencyCounts) -> Priors:
-    asked = dict(asked or {})
-    known = {term: checked_prior(term, prior, DISTRIBUTIONS) for term, prior in asked.items()}
-    used: Priors = {term: known.get(term, default) for term, default in DEFAULTS.items()}
-    if not counts.controlled:
-        if "effect" in known:
-            raise EstimationError(f"priors: effect has a prior, but {NO_CONTROL}. Leave it out.")
-        used["effect"] = False
-    return used
-
-
-def agency_model(counts: AgencyCounts, priors: Priors, periods: Any) -> Any:
-    """Build the PyMC model."""
+def build_agencies(inputs: Inputs) -> None:
+    """Declare periods, heterogeneity and the changes' distribution, and the likelihood."""
     import pymc as pm
 
-    def of(term: str) -> list[float]:
-        return next(iter(priors[term].values()))  # type: ignore[union-attr]
-
-    with pm.Model(coords={"period_number": [int(p) for p in periods]}) as model:
-        intercept = pm.Normal("intercept", *of("intercept"))
-        period = pm.ZeroSumNormal("period", sigma=of("period")[0], dims="period_number")
-        shape, rate = of("heterogeneity")
-        phi = pm.Gamma("heterogeneity", alpha=shape, beta=rate)
-        sd = pm.HalfNormal("agency_sd", of("agency_sd")[0])
-        eta = intercept + period
-        if priors["effect"]:
-            centre = pm.Normal("effect", *of("effect"))
-        else:
-            pm.Deterministic("effect", common_change(counts, eta))
-            centre = 0.0
-        pm.Potential("log_likelihood", log_likelihood(counts, eta, centre, sd, phi))
-    return model
+    mean, sd = numbers(inputs, "intercept")  # type: ignore[misc]
+    intercept = pm.Normal("intercept", mean, sd)
+    (sd,) = numbers(inputs, "period")  # type: ignore[misc]
+    period = pm.ZeroSumNormal("period", sigma=sd, dims="period_number")
+    shape, rate = numbers(inputs, "heterogeneity")  # type: ignore[misc]
+    phi = pm.Gamma("heterogeneity", alpha=shape, beta=rate)
+    (sd,) = numbers(inputs, "agency_sd")  # type: ignore[misc]
+    spread = pm.HalfNormal("agency_sd", sd)
+    eta = intercept + period
+    centre: Any = 0.0
+    if effect := numbers(inputs, "effect"):
+        centre = pm.Normal("effect", *effect)
+    else:
+        pm.Deterministic("effect", common_change(inputs.tables, eta))
+    pm.Potential("log_likelihood", log_likelihood(inputs.tables, eta, centre, spread, phi))
 
 
-def common_change(counts: AgencyCounts, eta: Any) -> Any:
+def common_change(tables: Mapping[str, Any], eta: Any) -> Any:
     """Give the log ratio of the mean rates after and before a start that all agencies share."""
     import pytensor.tensor as pt
 
-    size = np.bincount(counts.profile, minlength=len(counts.exposure_before))
-    before, after = (size @ exposure for exposure in (counts.exposure_before, counts.exposure_after))
-    rate = pt.exp(eta)
-    return pt.log(pt.dot(after / after.sum(), rate)) - pt.log(pt.dot(before / before.sum(), rate))
+    rate, before, after = pt.exp(eta), tables["all_before"], tables["all_after"]
+    return pt.log(pt.dot(after, rate) / after.sum()) - pt.log(pt.dot(before, rate) / before.sum())
+
+
+def _no_tables(_rows: CountRows, _priors: Priors) -> dict[str, Any]:
+    """Give nothing: the tables rest on the agencies' own counts."""
+    return {}
+
+
+AGENCIES = CountModel(
+    words="Poisson with the rates and the changes of hundreds of agencies integrated out",
+    terms=("effect", "agency_sd", "intercept", "period", "heterogeneity"),
+    tables=_no_tables,
+    build=build_agencies,
+    judged=("effect", "agency_sd", "heterogeneity"),
+    kept=("effect", "agency_sd", "intercept", "period", "heterogeneity"),
+)
 
 
 def _with_changes(posterior: "xr.Dataset", counts: AgencyCounts, seed: int) -> "xr.Dataset":
     """Add each agency's change, what it shares with the others included, drawn from its conditional."""
-    values = {name: posterior[name].to_numpy() for name in KEPT}
+    values = {name: posterior[name].to_numpy() for name in AGENCIES.kept}
     chains, draws = values["effect"].shape
     flat = {name: value.reshape(chains * draws, *value.shape[2:]) for name, value in values.items()}
     eta = flat["intercept"][:, None] + flat["period"]

@@ -12,6 +12,7 @@ one dimension, integrated against N(effect, sd²) by Gauss-Hermite quadrature ar
 (Liu & Pierce 1994, "A note on Gauss-Hermite quadrature"): the sampler sees the periods and three numbers more.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,17 +119,33 @@ def peak(
     return (information * own + effect / sd**2) / precision, precision**-0.5
 
 
-def log_likelihood(counts: AgencyCounts, eta: Any, effect: Any, sd: Any, phi: Any) -> Any:
+def agency_tables(counts: AgencyCounts) -> dict[str, NDArray]:
+    """Give the arrays of the likelihood by name; agencies with equal numbers are counted together."""
+    cells = np.column_stack([counts.profile, counts.events, counts.after])
+    kinds, agencies = np.unique(cells, axis=0, return_counts=True)
+    size = np.bincount(counts.profile, minlength=len(counts.exposure_before)).astype(float)
+    return {
+        "profile": kinds[:, 0].astype(np.int64),
+        "events": kinds[:, 1],
+        "after": kinds[:, 2],
+        "agencies": agencies.astype(float),
+        "by_period": counts.by_period,
+        "exposure_before": counts.exposure_before,
+        "exposure_after": counts.exposure_after,
+        "all_before": size @ counts.exposure_before,
+        "all_after": size @ counts.exposure_after,
+    }
+
+
+def log_likelihood(tables: Mapping[str, Any], eta: Any, effect: Any, sd: Any, phi: Any) -> Any:
     """Give the log-likelihood of all agencies as a PyTensor scalar; eta is the log rate by period."""
     import pytensor.tensor as pt
 
-    cells = np.column_stack([counts.profile, counts.events, counts.after])
-    kinds, number = np.unique(cells, axis=0, return_counts=True)
-    profile, events, after = kinds[:, 0].astype(int), kinds[:, 1], kinds[:, 2]
+    events, after, profile = tables["events"], tables["after"], tables["profile"]
     node, weight = np.polynomial.hermite.hermgauss(QUADRATURE)
     rate = pt.exp(eta)
-    before_mean = pt.dot(counts.exposure_before, rate)[profile]
-    after_mean = pt.dot(counts.exposure_after, rate)[profile]
+    before_mean = pt.dot(tables["exposure_before"], rate)[profile]
+    after_mean = pt.dot(tables["exposure_after"], rate)[profile]
     centre, spread = peak(events, after, before_mean, after_mean, effect, sd, phi, pt)
     change = centre[:, None] + np.sqrt(2) * spread[:, None] * node
     at_centre, at_nodes = (
@@ -140,7 +157,7 @@ def log_likelihood(counts: AgencyCounts, eta: Any, effect: Any, sd: Any, phi: An
     relative = (weight * np.exp(node**2) * pt.exp(at_nodes - at_centre)).sum(axis=1)
     integral = at_centre[:, 0] + pt.log(relative) + pt.log(spread) - pt.log(sd) - np.log(np.pi) / 2
     each = integral + pt.gammaln(phi + events) - pt.gammaln(phi) + phi * pt.log(phi)
-    return (number * each).sum() + (counts.by_period * eta).sum()
+    return (tables["agencies"] * each).sum() + (tables["by_period"] * eta).sum()
 
 
 def draw_changes(

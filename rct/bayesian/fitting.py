@@ -92,7 +92,7 @@ def fit(
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: _facts(one, rows, used) for name, one in rows.rows.items()},
+        meta={name: fit_facts(one, rows, used) for name, one in rows.rows.items()},
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
 
@@ -126,18 +126,20 @@ def _check_request(model: str, chains: int, level: float) -> None:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def _facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> dict[str, Any]:
+def fit_facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> dict[str, Any]:
+    """Give size, baseline and warning of one outcome."""
     untreated = rows.loc[rows["treated"] == 0]
     return {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
-        "warning": _warning(rows, sample, priors),
+        "warning": fit_warning(rows, sample, priors),
     }
 
 
-def _warning(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> str:
+def fit_warning(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> str:
+    """Say what a reader of the fit has to know, or nothing."""
     warnings = []
     randomized = rows["randomized"].nunique()
     if randomized < rows["unit"].nunique() and not (priors["cluster_sd"] or priors["cluster_period_sd"]):

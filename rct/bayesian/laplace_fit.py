@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rct.bayesian.marginal_mode import Mode, ModePrior, find_mode, log_density
+from rct.bayesian.count_rows import count_rows
+from rct.bayesian.fitting import fit_warning
+from rct.bayesian.log_rate import outcome_totals
+from rct.bayesian.marginal_mode import (
+    Mode,
+    ModePrior,
+    ProfileTotals,
+    find_mode,
+    log_density,
+    profile_totals,
+)
+from rct.bayesian.marginal_poisson import MARGINAL
 from rct.bayesian.pareto_smoothing import LARGEST_K, pareto_k
-from rct.bayesian.priors import Priors
-from rct.bayesian.totals import Floats, Totals
+from rct.bayesian.priors import Priors, complete_priors
+from rct.bayesian.totals import Floats
 from rct.errors import DataError, EstimationError
 
 if TYPE_CHECKING:
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
 
     from rct.panel import Panel
 
+NO_MODE = ("cluster_sd", "cluster_period_sd", "block")
 DRAWS = 2000
 CELLS = 4e6  # draws × profiles × periods held at once
 
@@ -111,11 +123,8 @@ def mode_prior(priors: Priors, periods: int) -> ModePrior:
     Raises
     ------
     EstimationError
-        For cluster terms, which have no mode, and for a model without heterogeneity.
+        For a model without heterogeneity.
     """
-    for term in ("cluster_sd", "cluster_period_sd"):
-        if priors.get(term):
-            raise EstimationError(f"the Laplace fit has no cluster terms; write {term} = false, or use fit.")
     if not priors["heterogeneity"]:
         raise EstimationError("the Laplace fit needs a prior of heterogeneity; without it, use poisson.")
     (mean, sd), effect, heterogeneity = (
@@ -141,7 +150,7 @@ def _period_covariance(prior: Any, periods: int) -> Floats:
     return sd**2 * centring @ walk @ centring
 
 
-def importance_k(totals: Totals, prior: ModePrior, mode: Mode, *, seed: int) -> float:
+def importance_k(totals: ProfileTotals, prior: ModePrior, mode: Mode, *, seed: int) -> float:
     """Give Pareto k of the weights from the normal approximation of one data set to its posterior."""
     rng = np.random.default_rng(seed)
     factor = np.linalg.cholesky(mode.covariance[0])
@@ -173,7 +182,7 @@ def laplace(
     panel : Panel
     outcome : str
     priors : mapping, optional
-        As in :func:`rct.bayesian.fit`, without cluster terms: those have no mode.
+        As in :func:`rct.bayesian.fit`, without block and cluster terms.
     seed : int
         Of the draws behind ``pareto_k``; nothing else depends on it.
     level : float
@@ -182,7 +191,8 @@ def laplace(
     Raises
     ------
     EstimationError
-        As :func:`rct.bayesian.fit`; and for a prior of cluster terms.
+        As :func:`rct.bayesian.fit`; for a prior of block and cluster terms; and where blocks differ in the
+        share of treated units, each with its own time trend.
     ConvergenceError
         When there is no mode. (A Pareto k of .7 or more is said in the warning.)
     DataError
@@ -206,17 +216,16 @@ def laplace(
 
 def _sample(
     panel: "Panel", outcome: str, priors: Mapping[str, object] | None
-) -> tuple[Totals, Priors, list[str], str]:
-    from rct.bayesian.fitting import _dimensions, _usable_rows, _warning
-    from rct.bayesian.priors import complete_priors
-    from rct.bayesian.totals import unit_totals
-
-    rows = _usable_rows(panel, outcome)
-    dimensions = _dimensions(panel, {outcome: rows})
-    impossible = dict.fromkeys(("cluster_sd", "cluster_period_sd"), "the Laplace fit has no cluster terms")
-    if len(dimensions.periods) == 1:
+) -> tuple[ProfileTotals, Priors, list[str], str]:
+    rows = count_rows(panel, [outcome])
+    if rows.blocked_periods:
+        raise EstimationError(
+            "the share of treated units differs between blocks, each of which then needs a time trend of its "
+            "own; the Laplace fit has one. Use fit."
+        )
+    impossible = dict.fromkeys(NO_MODE, "the Laplace fit has no such term")
+    if len(rows.periods) == 1:
         impossible["period"] = "the panel has one period"
-    used = complete_priors(priors, impossible=impossible)
-    totals = unit_totals(rows.assign(cluster=""), periods=np.array(dimensions.periods),
-                         arms=dimensions.arms, clusters=[""])  # fmt: skip
-    return totals, used, dimensions.arms, _warning(rows, used)
+    used = complete_priors(priors, terms=MARGINAL.terms, impossible=impossible)
+    totals = profile_totals(outcome_totals(rows, used), len(rows.arms))
+    return totals, used, rows.arms, fit_warning(rows.rows[outcome], rows, used)

@@ -14,12 +14,70 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rct.bayesian.totals import Floats, Totals
+from rct.bayesian.totals import Floats, Integers, Totals
 from rct.errors import ConvergenceError
 
 STEPS = 100
 HALVINGS = 40
 SMALL = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileTotals:
+    """Totals as Newton needs them, data sets along the first axis (:class:`rct.bayesian.totals.Totals`).
+
+    Attributes
+    ----------
+    counts
+        Events, (sets, paths, periods).
+    doses
+        Dose of each treatment arm, (arms, sets, paths, periods).
+    path
+        Path of each profile, (sets, profiles).
+    exposure
+        Exposure of one unit of the profile, (sets, profiles, periods).
+    units, events
+        Units and all their events, (sets, profiles).
+    total, total_units
+        The distinct numbers of events of a unit, and how many units have each, (sets, totals).
+    """
+
+    counts: Floats
+    doses: Floats
+    path: Integers
+    exposure: Floats
+    units: Floats
+    events: Floats
+    total: Floats
+    total_units: Floats
+
+    @property
+    def one_profile_a_path(self) -> bool:
+        """Whether profiles and paths are the same, in the same order, as with equal exposures."""
+        paths = self.counts.shape[1]
+        return self.path.shape[1] == paths and bool((self.path == np.arange(paths)).all())
+
+
+def profile_totals(totals: Totals, arms: int) -> ProfileTotals:
+    """Lay the strips of profiles end to end; places of a strip that hold no unit are left out if they can."""
+    sets, strips, width, periods = totals.exposure.shape
+    path, exposure, units, events = (
+        np.repeat(totals.path, width, axis=1),
+        totals.exposure.reshape(sets, strips * width, periods),
+        totals.units.reshape(sets, -1),
+        totals.events.reshape(sets, -1),
+    )
+    used = (units > 0).any(axis=0)
+    return ProfileTotals(
+        counts=totals.counts,
+        doses=np.stack([totals.marks[f"dose_{arm}"] for arm in range(arms)]),
+        path=path[:, used],
+        exposure=exposure[:, used],
+        units=units[:, used],
+        events=events[:, used],
+        total=totals.total,
+        total_units=totals.total_units,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +122,7 @@ class Mode:
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2)[:, -1 - self.arms : -1])
 
 
-def find_mode(totals: Totals, prior: ModePrior) -> Mode:
+def find_mode(totals: ProfileTotals, prior: ModePrior) -> Mode:
     """Climb to the mode.
 
     Raises
@@ -89,7 +147,7 @@ def find_mode(totals: Totals, prior: ModePrior) -> Mode:
     return Mode(at, covariance, len(totals.doses))
 
 
-def _start(totals: Totals, prior: ModePrior) -> Floats:
+def _start(totals: ProfileTotals, prior: ModePrior) -> Floats:
     """Give the observed log rates, drawn to their mean where events are few; no effect; phi = 1."""
     sets = totals.counts.shape[0]
     exposure = (totals.exposure * totals.units[:, :, None]).sum(axis=1) @ prior.periods
@@ -99,7 +157,7 @@ def _start(totals: Totals, prior: ModePrior) -> Floats:
     return np.hstack([rates, np.zeros((sets, len(totals.doses) + 1))])
 
 
-def _expected(totals: Totals, prior: ModePrior, at: Floats) -> tuple[Floats, Floats, Floats]:
+def _expected(totals: ProfileTotals, prior: ModePrior, at: Floats) -> tuple[Floats, Floats, Floats]:
     """Give eta (sets, paths, periods), expected events (sets, profiles, periods) and phi (sets, 1)."""
     rates = prior.periods.shape[1]
     eta = (at[:, :rates] @ prior.periods.T)[:, None, :]
@@ -111,7 +169,7 @@ def _expected(totals: Totals, prior: ModePrior, at: Floats) -> tuple[Floats, Flo
     return eta, totals.exposure * rate, np.exp(at[:, -1:])
 
 
-def log_density(totals: Totals, prior: ModePrior, at: Floats) -> Floats:
+def log_density(totals: ProfileTotals, prior: ModePrior, at: Floats) -> Floats:
     """Give the log-density of parameters, (sets,), up to a constant."""
     from scipy.special import gammaln
 
@@ -136,7 +194,7 @@ def log_density(totals: Totals, prior: ModePrior, at: Floats) -> Floats:
     )
 
 
-def derivatives(totals: Totals, prior: ModePrior, at: Floats) -> tuple[Floats, Floats]:
+def derivatives(totals: ProfileTotals, prior: ModePrior, at: Floats) -> tuple[Floats, Floats]:
     """Give gradient (sets, parameters) and Hessian (sets, parameters, parameters)."""
     eta, expected, phi = _expected(totals, prior, at)
     rates, arms = prior.periods.shape[1], len(totals.doses)
@@ -175,7 +233,7 @@ def derivatives(totals: Totals, prior: ModePrior, at: Floats) -> tuple[Floats, F
 
 
 def _add_heterogeneity(
-    totals: Totals, phi: Floats, whole: Floats, share: Floats, gradient: Floats, hessian: Floats
+    totals: ProfileTotals, phi: Floats, whole: Floats, share: Floats, gradient: Floats, hessian: Floats
 ) -> None:
     from scipy.special import digamma, polygamma
 
@@ -218,7 +276,7 @@ def _uphill(gradient: Floats, hessian: Floats) -> Floats:
 
 
 def _climb(
-    totals: Totals, prior: ModePrior, at: Floats, step: Floats, value: Floats
+    totals: ProfileTotals, prior: ModePrior, at: Floats, step: Floats, value: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Take the longest of the halved steps that does not lose; give place, gain and value."""
     length = np.ones(len(at))

@@ -18,6 +18,7 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "heterogeneity": {"gamma": ("shape", "rate")},
     "cluster_sd": {"half-normal": ("sd",)},
     "cluster_period_sd": {"half-normal": ("sd",)},
+    "agency_sd": {"half-normal": ("sd",)},
 }
 
 # The period effects have a wide, fixed scale: shrunk towards each other, they leave the secular trend to
@@ -30,6 +31,7 @@ DEFAULTS: Priors = {
     "heterogeneity": {"gamma": [2.0, 2.0]},
     "cluster_sd": {"half-normal": [0.3]},
     "cluster_period_sd": {"half-normal": [0.3]},
+    "agency_sd": {"half-normal": [0.5]},
 }
 INDISPENSABLE = ("effect", "intercept")
 
@@ -83,9 +85,23 @@ def _checked(term: str, prior: object) -> Prior | bool:
         if term in INDISPENSABLE:
             raise EstimationError(f"priors: {term} cannot be left out of the model.")
         return False
-    known = DISTRIBUTIONS[term]
-    example = f'{{"{next(iter(known))}": {DEFAULTS[term][next(iter(known))]}}}'  # type: ignore[index]
+    return checked_prior(term, prior, DISTRIBUTIONS)
+
+
+def checked_prior(
+    term: str, prior: object, distributions: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> Prior:
+    """Check one prior against the terms and distributions that a model knows.
+
+    Raises
+    ------
+    EstimationError
+    """
+    if term not in distributions:
+        raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, distributions)}")
+    known = distributions[term]
     if not isinstance(prior, Mapping) or len(prior) != 1:
+        example = f'{{"{next(iter(known))}": [{", ".join(next(iter(known.values())))}]}}'
         raise EstimationError(
             f"priors: {term} = {prior!r} is not one distribution with its numbers, such as {example}."
         )
@@ -110,26 +126,3 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, list(known), n=1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{meant}. There are: {', '.join(known)}."
-
-
-def checked_prior(
-    term: str, prior: object, distributions: Mapping[str, Mapping[str, tuple[str, ...]]]
-) -> Prior:
-    """Check one prior against the terms and distributions that a model knows.
-
-    Raises
-    ------
-    EstimationError
-    """
-    if term not in distributions:
-        raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, distributions)}")
-    known = distributions[term]
-    if not isinstance(prior, Mapping) or len(prior) != 1:
-        example = f'{{"{next(iter(known))}": [{", ".join(next(iter(known.values())))}]}}'
-        raise EstimationError(
-            f"priors: {term} = {prior!r} is not one distribution with its numbers, such as {example}."
-        )
-    ((name, numbers),) = prior.items()
-    if name not in known:
-        raise EstimationError(f"priors: {term} has no distribution {name!r}{_nearest(str(name), known)}")
-    return {name: _numbers(term, name, numbers, known[name])}

@@ -7,7 +7,7 @@ from scipy import integrate, stats
 
 import rct
 from rct.bayesian.agency_fit import common_change
-from rct.bayesian.agency_likelihood import count_agencies, draw_changes, log_likelihood
+from rct.bayesian.agency_likelihood import agency_tables, count_agencies, draw_changes, log_likelihood
 
 
 def rows_of(counts, starts):
@@ -25,6 +25,10 @@ def rows_of(counts, starts):
     )
 
 
+def tables_of(rows):
+    return agency_tables(count_agencies(rows, np.arange(1, 7)))
+
+
 ETA = np.array([0.1, -0.2, 0.0, 0.3, -0.1, 0.2])
 
 
@@ -35,7 +39,7 @@ ETA = np.array([0.1, -0.2, 0.0, 0.3, -0.1, 0.2])
 def test_an_agencys_likelihood_equals_the_integral_over_its_rate_and_its_change(counts, sd):
     rows = rows_of([counts], [4])
     phi, effect = 0.6, -0.3
-    found = float(log_likelihood(count_agencies(rows, np.arange(1, 7)), constant(ETA), effect, sd, phi).eval())
+    found = float(log_likelihood(tables_of(rows), constant(ETA), effect, sd, phi).eval())
     before, after = np.exp(ETA[:3]).sum(), np.exp(ETA[3:]).sum()
     events, later = sum(counts), sum(counts[3:])
 
@@ -67,9 +71,9 @@ def constant(values):
 def test_agencies_add_up_whatever_they_share():
     rng = np.random.default_rng(3)
     rows = rows_of(rng.poisson(1.0, (12, 6)), rng.choice([0, 3, 5], 12))
-    together = log_likelihood(count_agencies(rows, np.arange(1, 7)), constant(ETA), -0.2, 0.3, 0.8).eval()
+    together = log_likelihood(tables_of(rows), constant(ETA), -0.2, 0.3, 0.8).eval()
     each = sum(
-        log_likelihood(count_agencies(one, np.arange(1, 7)), constant(ETA), -0.2, 0.3, 0.8).eval()
+        log_likelihood(tables_of(one), constant(ETA), -0.2, 0.3, 0.8).eval()
         for _, one in rows.groupby("unit")
     )
     assert together == pytest.approx(each, rel=1e-12)
@@ -137,7 +141,7 @@ def test_a_reform_everywhere_at_once_is_a_change_and_no_effect():
     at_once = count_agencies(rows_of(counts, np.full(30, 4)), np.arange(1, 7))
     assert not at_once.controlled
     assert count_agencies(rows_of(counts, np.repeat([3, 4], 15)), np.arange(1, 7)).controlled
-    found = float(common_change(at_once, constant(ETA)).eval())
+    found = float(common_change(agency_tables(at_once), constant(ETA)).eval())
     assert found == pytest.approx(np.log(np.exp(ETA[3:]).mean() / np.exp(ETA[:3]).mean()))
 
 

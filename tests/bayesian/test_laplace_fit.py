@@ -10,12 +10,14 @@ import pytest
 
 import rct
 from rct.bayesian.laplace_fit import mode_prior
-from rct.bayesian.marginal_mode import derivatives, find_mode, log_density
+from rct.bayesian.count_rows import count_rows
+from rct.bayesian.log_rate import outcome_totals
+from rct.bayesian.marginal_mode import derivatives, find_mode, log_density, profile_totals
 from rct.bayesian.priors import DEFAULTS
-from rct.bayesian.totals import stack_outcomes, unit_totals
+from rct.bayesian.totals import stack_outcomes
 
 DATA = Path(os.environ.get("RCT_DATA", Path(rct.__file__).parents[2] / "shared" / "data"))
-PRIORS = {**DEFAULTS, "cluster_sd": False, "cluster_period_sd": False}
+PRIORS = {**DEFAULTS, "cluster_sd": False, "cluster_period_sd": False, "block": False}
 
 
 def frame_of(seed, *, officers=60, months=8, exposure=False, effect=-0.4, mean=-1.0):
@@ -38,10 +40,12 @@ def panel_of(frame, **options):
     )  # fmt: skip
 
 
-def totals_of(frame):
-    rows = panel_of(frame).rows("force").assign(cluster="")
-    periods = np.unique(rows["period"].to_numpy())
-    return unit_totals(rows, periods=periods, arms=list(panel_of(frame).treatments), clusters=[""])
+def totals_of(*frames):
+    each = []
+    for frame in frames:
+        rows = count_rows(panel_of(frame), ["force"])
+        each.append(outcome_totals(rows, PRIORS))
+    return profile_totals(stack_outcomes(each), 1)
 
 
 @pytest.mark.parametrize("exposure", [False, True])
@@ -64,11 +68,14 @@ def test_gradient_and_hessian_equal_finite_differences(exposure, period):
 def test_the_density_is_that_of_the_sampled_model():
     """Differences of the log-density equal those of the PyMC model, priors and all."""
     from rct.bayesian.compilerless import import_pymc
-    from rct.bayesian.marginal_poisson import Dimensions, marginal_model
+    from rct.bayesian.compiling import pymc_model
+    from rct.bayesian.fitting import MODELS, model_inputs
 
     pt = import_pymc().math.pt
-    totals = totals_of(frame_of(3, officers=9, months=3))
-    model = marginal_model(totals, PRIORS, Dimensions(["force"], ["treated"], [1, 2, 3], [""]))
+    frame = frame_of(3, officers=9, months=3)
+    rows = count_rows(panel_of(frame), ["force"])
+    model = pymc_model(MODELS["marginal"], model_inputs(MODELS["marginal"], rows, PRIORS))
+    totals = totals_of(frame)
     exact = model.compile_logp(mode="FAST_COMPILE")
     start = model.initial_point()
     prior = mode_prior(PRIORS, 3)
@@ -101,11 +108,11 @@ def test_it_meets_the_reference_posterior():
 
 
 def test_many_data_sets_at_once_are_the_same_as_one_by_one():
-    each = [totals_of(frame_of(seed)) for seed in range(6)]
+    frames = [frame_of(seed) for seed in range(6)]
     prior = mode_prior(PRIORS, 8)
-    together = find_mode(stack_outcomes(each), prior)
-    for i, totals in enumerate(each):
-        alone = find_mode(totals, prior)
+    together = find_mode(totals_of(*frames), prior)
+    for i, frame in enumerate(frames):
+        alone = find_mode(totals_of(frame), prior)
         assert together.mean[i] == pytest.approx(alone.mean[0], abs=1e-6)
         assert together.effect_sd[i] == pytest.approx(alone.effect_sd[0], rel=1e-6)
 
@@ -144,6 +151,6 @@ def test_a_posterior_far_from_normal_is_called_so():
 def test_cluster_terms_are_refused_and_their_absence_is_said():
     frame = frame_of(4).assign(squad=lambda f: "s" + (f["start"]).astype(str))
     panel = panel_of(frame, randomized="squad", cluster="squad")
-    with pytest.raises(rct.EstimationError, match="no cluster terms"):
+    with pytest.raises(rct.EstimationError, match="the Laplace fit has no such term"):
         rct.bayesian.laplace(panel, "force", priors={"cluster_sd": {"half-normal": [0.3]}})
     assert "the interval is too narrow" in rct.bayesian.laplace(panel, "force").warning
