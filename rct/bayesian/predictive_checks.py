@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rct.posterior import Posterior
 
 DRAWS = 1000
+REPLICATES = 400
 MOST_COUNTS = 2e7
 # A replicated figure this seldom as far out as the observed one is a misfit that the report names.
 SELDOM = 0.025
@@ -34,7 +35,7 @@ def predictive_checks(posterior: "Posterior", panel: "Panel", *, outcome: str) -
         that equal it counted half.
     """
     rows = len(panel.rows(outcome))
-    draws = int(min(DRAWS, max(100, MOST_COUNTS / rows)))
+    draws = int(min(REPLICATES, max(100, MOST_COUNTS / rows)))
     rates = unit_rates(posterior, panel, outcome, most_draws=draws)
     clusters = rates.cells["cluster"].to_numpy()[rates.row_cell]
     names, cluster = np.unique(clusters, return_inverse=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ALPHA = 1.01
 SENSITIVE = 0.05
-LIKELIHOOD_DRAWS = 4000
+LIKELIHOOD_DRAWS = 2000
 
 
 def prior_table(posterior: "Posterior", *, outcome: str, arm: str, ratio: float = 0.8) -> list[dict[str, Any]]:
