@@ -89,9 +89,7 @@ def count_agencies(rows: "pd.DataFrame", periods: Integers) -> AgencyCounts:
     count[at] = rows["count"].to_numpy(float)
     before[at] = rows["exposure"].to_numpy(float) * (1 - dose)
     after[at] = rows["exposure"].to_numpy(float) * dose
-    _, first, profile = np.unique(
-        np.hstack([before, after]), axis=0, return_index=True, return_inverse=True
-    )
+    _, first, profile = np.unique(np.hstack([before, after]), axis=0, return_index=True, return_inverse=True)
     return AgencyCounts(
         names=tuple(str(name) for name in names),
         events=count.sum(axis=1),

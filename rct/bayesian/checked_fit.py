@@ -65,7 +65,11 @@ def _of_outcome(
         }
     if full:
         found["prior_incidents"] = prior_incidents(
-            posterior.priors, panel, outcome=outcome, level=posterior.level, seed=posterior.diagnostics["seed"]
+            posterior.priors,
+            panel,
+            outcome=outcome,
+            level=posterior.level,
+            seed=posterior.diagnostics["seed"],
         )
         found["predictive"] = predictive_checks(posterior, panel, outcome=outcome)
         found["left_out"] = officers_left_out(posterior, panel, outcome=outcome)

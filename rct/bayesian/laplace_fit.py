@@ -128,15 +128,24 @@ def mode_prior(priors: Priors, periods: int) -> ModePrior:
     if not priors["heterogeneity"]:
         raise EstimationError("the Laplace fit needs a prior of heterogeneity; without it, use poisson.")
     (mean, sd), effect, heterogeneity = (
-        next(iter(priors[term].values())) for term in ("intercept", "effect", "heterogeneity")  # type: ignore[union-attr]
+        next(iter(priors[term].values()))
+        for term in ("intercept", "effect", "heterogeneity")  # type: ignore[union-attr]
     )
     if not priors["period"]:
         return ModePrior(
-            np.ones((periods, 1)), np.array([mean]), np.array([[1 / sd**2]]), tuple(effect), tuple(heterogeneity)
+            np.ones((periods, 1)),
+            np.array([mean]),
+            np.array([[1 / sd**2]]),
+            tuple(effect),
+            tuple(heterogeneity),
         )
     covariance = np.full((periods, periods), sd**2) + _period_covariance(priors["period"], periods)
     return ModePrior(
-        np.eye(periods), np.full(periods, mean), np.linalg.inv(covariance), tuple(effect), tuple(heterogeneity)
+        np.eye(periods),
+        np.full(periods, mean),
+        np.linalg.inv(covariance),
+        tuple(effect),
+        tuple(heterogeneity),
     )
 
 

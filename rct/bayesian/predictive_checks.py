@@ -76,9 +76,7 @@ def _dispersion(values: Floats) -> float:
 
 def _compared(figure: str, observed: float, replicated: Floats, level: float) -> dict[str, Any]:
     known = replicated[np.isfinite(replicated)]
-    low, median, high = (
-        float(q) for q in np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    )
+    low, median, high = (float(q) for q in np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2]))
     tied = (known == observed).mean() / 2
     below, above = (float(side.mean() + tied) for side in (known < observed, known > observed))
     return {"figure": figure, "observed": observed, "median": median, "low": low, "high": high,

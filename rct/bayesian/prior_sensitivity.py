@@ -25,7 +25,9 @@ SENSITIVE = 0.05
 LIKELIHOOD_DRAWS = 2000
 
 
-def prior_table(posterior: "Posterior", *, outcome: str, arm: str, ratio: float = 0.8) -> list[dict[str, Any]]:
+def prior_table(
+    posterior: "Posterior", *, outcome: str, arm: str, ratio: float = 0.8
+) -> list[dict[str, Any]]:
     """Give the effect under other priors of it: weaker, stronger, a sceptic's, an enthusiast's.
 
     Parameters

@@ -87,7 +87,15 @@ def _new_place(
 
 
 def _own(
-    j: int, y: Floats, s: Floats, mass: Floats, mu: Floats, step: Floats, tau: Floats, q: Floats, log_q: Floats
+    j: int,
+    y: Floats,
+    s: Floats,
+    mass: Floats,
+    mu: Floats,
+    step: Floats,
+    tau: Floats,
+    q: Floats,
+    log_q: Floats,
 ) -> NormalMixture:
     between = tau[:, None] ** 2 / q
     variance = s[j] ** 2 + between

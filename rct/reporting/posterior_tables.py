@@ -38,7 +38,10 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
     rows = []
     for outcome, arm, effect in ((row["outcome"], row["arm"], row) for row in effects):
         answers = posterior.answers(
-            larger_than=LARGER, equivalence=EQUIVALENCE, officers=words.rate_factor(outcome), periods_per_year=1
+            larger_than=LARGER,
+            equivalence=EQUIVALENCE,
+            officers=words.rate_factor(outcome),
+            periods_per_year=1,
         )
         answer = answers[(answers["outcome"] == outcome) & (answers["arm"] == arm)].iloc[0]
         low, high = (100 * math.expm1(effect[end]) for end in ("conf_low", "conf_high"))
@@ -136,7 +139,9 @@ def priors_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:
         (
             _named(words.label(outcome), arm, posterior),
             f"{one['prior']}: normal({decimal(one['mean'])}, {decimal(one['sd'])})",
-            percent_with_interval(100 * math.expm1(one["estimate"]), *_ends(one)) if one["reliable"] else NONE,
+            percent_with_interval(100 * math.expm1(one["estimate"]), *_ends(one))
+            if one["reliable"]
+            else NONE,
             probability(one["probability_reduced"]) if one["reliable"] else "needs a fit of its own",
         )
         for outcome, checks in posterior.checks.items()
@@ -167,7 +172,8 @@ def check_sentences(posterior: "Posterior", words: "ReportUnits") -> list[str]:
         if left_out := checks.get("left_out"):
             told.append(_left_out(label, left_out, words))
         told += [
-            _scaling(_named(label, arm, posterior), one) for arm, one in checks.get("power_scaling", {}).items()
+            _scaling(_named(label, arm, posterior), one)
+            for arm, one in checks.get("power_scaling", {}).items()
         ]
     return told
 

@@ -18,7 +18,9 @@ def rows_of(counts, starts):
         {
             "unit": np.repeat([f"agency {i:03d}" for i in range(units)], periods),
             "period": period,
-            "treated": ((np.repeat(starts, periods) > 0) & (period >= np.repeat(starts, periods))).astype(float),
+            "treated": ((np.repeat(starts, periods) > 0) & (period >= np.repeat(starts, periods))).astype(
+                float
+            ),
             "exposure": 1.0 + 0.5 * np.repeat(np.arange(units) % 2, periods),
             "count": counts.ravel().astype(float),
         }

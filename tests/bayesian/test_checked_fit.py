@@ -92,7 +92,9 @@ def posterior(panel):
     return posterior_at_the_truth(0.05, arm=panel.treatments[0])
 
 
-def test_an_officers_likelihood_is_the_negative_binomial_of_his_total_and_the_multinomial_of_its_months(panel):
+def test_an_officers_likelihood_is_the_negative_binomial_of_his_total_and_the_multinomial_of_its_months(
+    panel,
+):
     posterior = posterior_at_the_truth(arm=panel.treatments[0])
     rates = unit_rates(posterior, panel, "force", most_draws=4)
     found = unit_log_likelihood(rates)[0]
@@ -110,7 +112,9 @@ def test_an_officers_likelihood_is_the_negative_binomial_of_his_total_and_the_mu
 
 
 def test_data_of_the_model_pass_its_checks_and_bursts_do_not(posterior, panel):
-    passed = {row["figure"]: row for row in rct.bayesian.check_fit(posterior, panel).checks["force"]["predictive"]}
+    passed = {
+        row["figure"]: row for row in rct.bayesian.check_fit(posterior, panel).checks["force"]["predictive"]
+    }
     assert min(row["tail"] for row in passed.values()) > 0.01
     assert passed["events in east"]["low"] < passed["events in east"]["observed"]
     bursty = panel_of(frame_of(burst=0.2))
@@ -153,7 +157,9 @@ def test_power_scaling_is_what_arviz_computes():
     rng = np.random.default_rng(12)
     draws = rng.normal(-0.2, 0.3, 4000)
     assert scaling_sensitivity(draws, stats.norm.logpdf(draws, 0, 0.5)) == pytest.approx(PSENS[0], rel=0.02)
-    assert scaling_sensitivity(draws, stats.norm.logpdf(draws, -0.5, 0.4)) == pytest.approx(PSENS[1], rel=0.02)
+    assert scaling_sensitivity(draws, stats.norm.logpdf(draws, -0.5, 0.4)) == pytest.approx(
+        PSENS[1], rel=0.02
+    )
 
 
 def test_other_priors_give_the_posteriors_that_they_would_have_given():
@@ -172,7 +178,9 @@ def test_other_priors_give_the_posteriors_that_they_would_have_given():
         mean = variance * (y / s**2 + row["mean"] / row["sd"] ** 2)
         assert row["estimate"] == pytest.approx(mean, abs=0.01)
         assert row["conf_low"] == pytest.approx(mean - 1.96 * np.sqrt(variance), abs=0.02)
-        assert row["probability_reduced"] == pytest.approx(stats.norm.cdf(0, mean, np.sqrt(variance)), abs=0.01)
+        assert row["probability_reduced"] == pytest.approx(
+            stats.norm.cdf(0, mean, np.sqrt(variance)), abs=0.01
+        )
         assert row["reliable"]
     assert table["sceptical"]["probability_reduced"] < table["enthusiastic"]["probability_reduced"]
 
@@ -218,8 +226,12 @@ def test_officers_effects_are_their_gamma_conditionals(posterior, panel):
     table = rct.bayesian.officer_effects(exact, panel, outcome="force").set_index("unit")
     rates = unit_rates(exact, panel, "force", most_draws=4)
     shape, rate = PHI + rates.events, PHI + rates.expected()[0]
-    assert table["rate_ratio"].to_numpy() == pytest.approx(stats.gamma.ppf(0.5, shape, scale=1 / rate), rel=0.25)
-    assert table["ratio_high"].to_numpy() == pytest.approx(stats.gamma.ppf(0.975, shape, scale=1 / rate), rel=0.2)
+    assert table["rate_ratio"].to_numpy() == pytest.approx(
+        stats.gamma.ppf(0.5, shape, scale=1 / rate), rel=0.25
+    )
+    assert table["ratio_high"].to_numpy() == pytest.approx(
+        stats.gamma.ppf(0.975, shape, scale=1 / rate), rel=0.2
+    )
     assert table["shrinkage"].to_numpy() == pytest.approx(PHI / (PHI + rates.expected()[0]))
     assert list(table.index) == sorted(table.index), "no ranking"
     assert (table["rank_low"] <= table["rank_high"]).all()

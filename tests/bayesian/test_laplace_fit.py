@@ -83,9 +83,15 @@ def test_the_density_is_that_of_the_sampled_model():
     for seed in (1, 2):
         rng = np.random.default_rng(seed)
         point = {name: value + rng.normal(0, 0.3, np.shape(value)) for name, value in start.items()}
-        zero_sum = model.rvs_to_transforms[model["period"]].backward(pt.as_tensor_variable(point["period_zerosum__"])).eval()
+        zero_sum = (
+            model.rvs_to_transforms[model["period"]]
+            .backward(pt.as_tensor_variable(point["period_zerosum__"]))
+            .eval()
+        )
         rates = point["intercept"] + zero_sum
-        at = np.concatenate([rates, np.atleast_1d(point["effect"]), np.atleast_1d(point["heterogeneity_log__"])])
+        at = np.concatenate(
+            [rates, np.atleast_1d(point["effect"]), np.atleast_1d(point["heterogeneity_log__"])]
+        )
         log_ratio.append(log_density(totals, prior, at[None])[0] - float(exact(point)))
     assert log_ratio[0] == pytest.approx(log_ratio[1], abs=1e-8)
 
