@@ -295,6 +295,10 @@ def _of_period(sd: float) -> str:
     return f"standard deviation {sd:g} of the log rate between periods ({_percent_range(0, sd)} at 95 %)"
 
 
+def _of_block(sd: float) -> str:
+    return f"standard deviation {sd:g} of the log rate between blocks ({_percent_range(0, sd)} at 95 %)"
+
+
 def _of_walk(sd: float) -> str:
     return f"from one period to the next, 95 % from {_percent_range(0, sd)}"
 
@@ -303,6 +307,7 @@ def _of_walk(sd: float) -> str:
 PRIOR_WORDS: dict[str, Callable[..., str]] = {
     "effect": _of_effect,
     "intercept": _of_intercept,
+    "block": _of_block,
     "zero-sum-normal": _of_period,
     "random-walk": _of_walk,
     "heterogeneity": _of_heterogeneity,

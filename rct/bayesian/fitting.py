@@ -3,20 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from rct.bayesian.count_rows import CountRows, count_rows, impossible_terms
+from rct.bayesian.marginal_poisson import MARGINAL
+from rct.bayesian.model_inputs import CountModel, Inputs, prior_tables
 from rct.bayesian.priors import Priors, complete_priors
 from rct.errors import EstimationError
 from rct.posterior import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
-    from rct.bayesian.marginal_poisson import Dimensions
     from rct.panel import Panel
 
-MODELS = {"marginal": "Poisson with gamma officer effects integrated out, period and cluster effects"}
-# Terms of the priors and what stands for them in the posterior.
-KEPT = ("effect", "intercept", "period", "heterogeneity", "cluster_sd", "cluster", "cluster_period_sd")
-JUDGED = ("effect", "heterogeneity", "cluster_sd", "cluster_period_sd")
+MODELS: dict[str, CountModel] = {
+    "marginal": MARGINAL,
+}
 
 
 def fit(
@@ -70,35 +72,57 @@ def fit(
     DataError
         For an unknown outcome, and for fractional counts.
     """
-    from rct.bayesian.compilerless import import_pymc
+    from rct.bayesian.compiling import compiled_model
     from rct.bayesian.sampling import Settings, sample
 
     _check_request(model, chains, level)
     names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
-    rows = {name: _usable_rows(panel, name) for name in names}
-    dimensions = _dimensions(panel, rows)
-    used = complete_priors(priors, impossible=_impossible_terms(rows, dimensions))
-    import_pymc()
-    built = _marginal(rows, used, dimensions)
-    kept = [term for term in KEPT if term in built.named_vars]
+    chosen = MODELS[model]
+    rows = count_rows(panel, names)
+    used = model_priors(chosen, rows, priors)
+    inputs = model_inputs(chosen, rows, used)
+    compiled, kept = compiled_model(model, chosen, inputs)
     settings = Settings(draws, tune, chains, seed, progress)
-    groups, diagnostics = sample(built, [term for term in JUDGED if term in kept], kept, settings)
+    groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),
-        arms=tuple(dimensions.arms),
+        arms=tuple(rows.arms),
         reference=panel.control,
         model=model,
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: _facts(rows[name], used) for name in names},
-        source=groups,
+        meta={name: _facts(one, rows, used) for name, one in rows.rows.items()},
+        source=groups | {"posterior": _labelled(groups["posterior"], rows)},
+    )
+
+
+def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object] | None) -> Priors:
+    """Complete and check the priors of a model for these rows."""
+    used = complete_priors(
+        priors, terms=model.terms, impossible=impossible_terms(rows), defaults=model.defaults
+    )
+    model.require(rows, used)
+    return used
+
+
+def model_inputs(model: CountModel, rows: CountRows, priors: Priors) -> Inputs:
+    """Give all that the model is built from."""
+    tables = dict(model.tables(rows, priors)) | prior_tables(priors)
+    return Inputs(
+        priors, rows.coords, tables, blocked_periods=rows.blocked_periods and bool(priors.get("period"))
+    )
+
+
+def _labelled(posterior: "xr.Dataset", rows: CountRows) -> "xr.Dataset":
+    return posterior.assign_coords(
+        {name: labels for name, labels in rows.coords.items() if name in posterior.dims}
     )
 
 
 def _check_request(model: str, chains: int, level: float) -> None:
     if model not in MODELS:
-        known = "; ".join(f'"{name}": {words}' for name, words in MODELS.items())
+        known = "; ".join(f'"{name}": {one.words}' for name, one in MODELS.items())
         raise EstimationError(f"no Bayesian model is named {model!r}. There is {known}.")
     if chains < 2:
         raise EstimationError(f"chains = {chains}: at least two are needed to see whether they agree.")
@@ -106,83 +130,18 @@ def _check_request(model: str, chains: int, level: float) -> None:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def _usable_rows(panel: "Panel", outcome: str) -> "pd.DataFrame":
-    panel.require_counts(outcome, asked_by="the Poisson model")
-    if outcome in panel.fractional:
-        raise EstimationError(
-            f"outcome {outcome!r} may hold fractions, which have no Poisson likelihood; "
-            "use an estimator for rates (poisson, staggered, randomization_test)."
-        )
-    rows = panel.rows(outcome)
-    if not rows["count"].sum() > 0:
-        raise EstimationError(
-            f"outcome {outcome!r} has no event, so that its rate ratio would be the prior alone."
-        )
-    treated = rows["treated"] > 0
-    if treated.all() or not treated.any():
-        raise EstimationError(
-            f"outcome {outcome!r}: {'every' if treated.all() else 'no'} usable row is treated; "
-            "an effect needs rows of both kinds."
-        )
-    return rows
-
-
-def _dimensions(panel: "Panel", rows: Mapping[str, "pd.DataFrame"]) -> "Dimensions":
-    from rct.bayesian.marginal_poisson import Dimensions
-
-    each = list(rows.values())
-    return Dimensions(
-        outcomes=list(rows),
-        arms=panel.treatments,
-        periods=sorted({int(p) for one in each for p in one["period"].unique()}),
-        clusters=sorted({str(c) for one in each for c in one["cluster"].unique()}),
-    )
-
-
-def _impossible_terms(rows: Mapping[str, "pd.DataFrame"], dimensions: "Dimensions") -> dict[str, str]:
-    """Name the terms that the panel cannot have, and why."""
-    reasons: dict[str, str] = {}
-    if len(dimensions.periods) == 1:
-        reasons["period"] = "the panel has one period"
-        reasons["cluster_period_sd"] = "the panel has one period"
-    units = max(one["unit"].nunique() for one in rows.values())
-    if len(dimensions.clusters) == 1:
-        reasons |= dict.fromkeys(("cluster_sd", "cluster_period_sd"), "the panel has one cluster")
-    elif len(dimensions.clusters) >= units:
-        reasons |= dict.fromkeys(
-            ("cluster_sd", "cluster_period_sd"), "every cluster of the panel is one unit"
-        )
-    return reasons
-
-
-def _marginal(rows: Mapping[str, "pd.DataFrame"], priors: Priors, dimensions: "Dimensions") -> Any:
-    import numpy as np
-
-    from rct.bayesian.marginal_poisson import marginal_model
-    from rct.bayesian.totals import stack_outcomes, unit_totals
-
-    periods = np.array(dimensions.periods)
-    grouped = bool(priors["cluster_sd"] or priors["cluster_period_sd"])
-    each = [
-        unit_totals(one if grouped else one.assign(cluster=""), periods=periods, arms=dimensions.arms,
-                    clusters=dimensions.clusters if grouped else [""])
-        for one in rows.values()
-    ]  # fmt: skip
-    return marginal_model(stack_outcomes(each), priors, dimensions)
-
-
-def _facts(rows: "pd.DataFrame", priors: Priors) -> dict[str, Any]:
+def _facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> dict[str, Any]:
     untreated = rows.loc[rows["treated"] == 0]
     return {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
-        "warning": _warning(rows, priors),
+        "warning": _warning(rows, sample, priors),
     }
 
 
-def _warning(rows: "pd.DataFrame", priors: Priors) -> str:
+def _warning(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> str:
     warnings = []
     randomized = rows["randomized"].nunique()
     if randomized < rows["unit"].nunique() and not (priors["cluster_sd"] or priors["cluster_period_sd"]):
@@ -190,7 +149,6 @@ def _warning(rows: "pd.DataFrame", priors: Priors) -> str:
             f"{randomized} clusters were randomized, but the model has no cluster terms: "
             "the interval is too narrow"
         )
-    by_block = rows.drop_duplicates("randomized").groupby("block")["starts"].agg(lambda s: (s > 0).mean())
-    if by_block.nunique() > 1:
-        warnings.append("the share of treated units differs between blocks, and blocks are not in this model")
+    if sample.blocked_periods and not priors["block"]:
+        warnings.append("the share of treated units differs between blocks, which have no level of their own")
     return "; ".join(warnings)

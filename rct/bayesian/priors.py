@@ -1,7 +1,7 @@
 """The prior of each term of a model: what may be asked for, and what is used where nothing is asked."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from rct.errors import EstimationError
@@ -13,6 +13,7 @@ Priors = dict[str, Prior | bool]
 DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "effect": {"normal": ("mean", "sd")},
     "intercept": {"normal": ("mean", "sd")},
+    "block": {"zero-sum-normal": ("sd",)},
     "period": {"zero-sum-normal": ("sd",), "random-walk": ("sd",)},
     "heterogeneity": {"gamma": ("shape", "rate")},
     "cluster_sd": {"half-normal": ("sd",)},
@@ -24,6 +25,7 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 DEFAULTS: Priors = {
     "effect": {"normal": [0.0, 0.5]},
     "intercept": {"normal": [-3.0, 3.0]},
+    "block": {"zero-sum-normal": [1.0]},
     "period": {"zero-sum-normal": [2.0]},
     "heterogeneity": {"gamma": [2.0, 2.0]},
     "cluster_sd": {"half-normal": [0.3]},
@@ -32,15 +34,25 @@ DEFAULTS: Priors = {
 INDISPENSABLE = ("effect", "intercept")
 
 
-def complete_priors(asked: Mapping[str, object] | None, *, impossible: Mapping[str, str]) -> Priors:
+def complete_priors(
+    asked: Mapping[str, object] | None,
+    *,
+    terms: Sequence[str],
+    impossible: Mapping[str, str],
+    defaults: Mapping[str, Prior | bool] | None = None,
+) -> Priors:
     """Fill in the defaults.
 
     Parameters
     ----------
     asked
         Priors by term, ``{"effect": {"normal": [0, 0.5]}}``; False leaves the term out.
+    terms
+        The terms of the model.
     impossible
         Terms that this panel cannot have, with the reason. They are left out, unless they were asked for.
+    defaults
+        Defaults of this model where they differ from the term's.
 
     Raises
     ------
@@ -50,11 +62,12 @@ def complete_priors(asked: Mapping[str, object] | None, *, impossible: Mapping[s
     """
     asked = dict(asked or {})
     for term in asked:
-        if term not in DISTRIBUTIONS:
-            raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, DISTRIBUTIONS)}")
+        if term not in terms:
+            raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, terms)}")
     used: Priors = {}
-    for term, default in DEFAULTS.items():
-        prior = _checked(term, asked[term]) if term in asked else default
+    standard = DEFAULTS | dict(defaults or {})
+    for term in terms:
+        prior = _checked(term, asked[term]) if term in asked else standard[term]
         if term in impossible:
             if term in asked and prior is not False:
                 raise EstimationError(
@@ -93,7 +106,7 @@ def _numbers(term: str, name: str, numbers: object, wanted: tuple[str, ...]) -> 
     return taken
 
 
-def _nearest(word: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(word, known, n=1)
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, list(known), n=1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{meant}. There are: {', '.join(known)}."
