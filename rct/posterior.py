@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GROUPS = ("posterior", "sample_stats")
-STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta", "checks")
-MODEL_WORDS = {"marginal": "marginal Poisson"}
+STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta")
+MODEL_WORDS = {
+    "marginal": "marginal Poisson",
+    "stepped-wedge": "marginal Poisson with division and division-by-period effects",
+    "joint": "force and the injuries within it",
+    "fading": "marginal Poisson, fading effect",
+    "dose": "marginal Poisson, monotone in dose",
+    "negative-binomial": "negative binomial",
+    "zero-inflated": "zero-inflated negative binomial",
+}
+CONSTANT_EFFECT = "ITT incidence rate ratio, constant effect"
 NAN = math.nan
 
 
@@ -211,7 +220,7 @@ class Posterior:
             "reference": self.reference,
             "event_time": NAN,
             "exposure_time": NAN,
-            "estimand": "ITT incidence rate ratio, constant effect",
+            "estimand": facts.get("estimand", CONSTANT_EFFECT),
             "method": f"Bayesian, {MODEL_WORDS.get(self.model, self.model)}",
             "inference": self.inference,
             "scale": "log",
@@ -381,16 +390,57 @@ def _of_period(sd: float) -> str:
     return f"standard deviation {sd:g} of the log rate between periods ({_percent_range(0, sd)} at 95 %)"
 
 
+def _of_block(sd: float) -> str:
+    return f"standard deviation {sd:g} of the log rate between blocks ({_percent_range(0, sd)} at 95 %)"
+
+
 def _of_walk(sd: float) -> str:
     return f"from one period to the next, 95 % from {_percent_range(0, sd)}"
+
+
+def _of_log_share(mean: float, sd: float) -> str:
+    low, middle, high = (100 * math.exp(mean + side * 1.96 * sd) for side in (-1, 0, 1))
+    return f"injury in {middle:.0f} % of force incidents (95 % from {low:.0f} % to {min(high, 100):.0f} %)"
+
+
+def _of_correlation(shape: float) -> str:
+    return (
+        f"correlations of divisions' effects centred at 0; of two outcomes, standard deviation "
+        f"{1 / math.sqrt(2 * shape + 1):.2g}"
+    )
+
+
+def _of_fading(shape: float, rate: float) -> str:
+    mean = shape / rate
+    return (
+        f"the effect loses {-100 * math.expm1(-mean):.0f} % of itself per period on average, "
+        f"half in {math.log(2) / mean:.2g} periods"
+    )
+
+
+def _of_dose_share(concentration: float) -> str:
+    return f"a step from dose to dose is any part of the whole effect (concentration {concentration:g})"
+
+
+def _of_zero_share(a: float, b: float) -> str:
+    return f"{100 * a / (a + b):.0f} % of unit-periods are surplus zeros on average"
 
 
 # By term, or by distribution where a term may have several.
 PRIOR_WORDS: dict[str, Callable[..., str]] = {
     "effect": _of_effect,
     "intercept": _of_intercept,
+    "block": _of_block,
     "zero-sum-normal": _of_period,
     "random-walk": _of_walk,
     "heterogeneity": _of_heterogeneity,
-    "half-normal": _of_sd,
+    "cluster_sd": _of_sd,
+    "cluster_period_sd": _of_sd,
+    "effect_given": _of_effect,
+    "intercept_given": _of_log_share,
+    "cluster_correlation": _of_correlation,
+    "fading": _of_fading,
+    "dose_share": _of_dose_share,
+    "dispersion": _of_heterogeneity,
+    "zero_share": _of_zero_share,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from rct.errors import EstimationError
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rct.panel import Panel
+
+
+OF_CLUSTERS = ("cluster_sd", "cluster_period_sd", "cluster_correlation")
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,18 @@ class CountRows:
             "period_number": self.periods,
             "cluster_name": self.clusters,
             "block_name": self.blocks,
+            "injury": self.outcomes[1:],
+            "outcome_pair": [f"{a}, {b}" for b, a in combinations(self.outcomes, 2)],
         }
 
 
-def count_rows(panel: "Panel", outcomes: list[str]) -> CountRows:
+def count_rows(panel: "Panel", outcomes: list[str], refresher: str | None = None) -> CountRows:
     """Take the usable rows of a panel.
+
+    Parameters
+    ----------
+    refresher
+        Column of the panel that is 1 in the periods of a refresher; it becomes ``refreshed``.
 
     Raises
     ------
@@ -60,6 +71,8 @@ def count_rows(panel: "Panel", outcomes: list[str]) -> CountRows:
         For an unknown outcome, and for fractional counts.
     """
     rows = {name: usable_rows(panel, name) for name in outcomes}
+    if refresher is not None:
+        rows = {name: one.assign(refreshed=_refreshed(one, refresher)) for name, one in rows.items()}
 
     def values(column: str) -> list[str]:
         return sorted({str(value) for one in rows.values() for value in one[column].unique()})
@@ -73,6 +86,18 @@ def count_rows(panel: "Panel", outcomes: list[str]) -> CountRows:
         blocks=blocks,
         blocked_periods=len(blocks) > 1 and any(_shares_differ(one) for one in rows.values()),
     )
+
+
+def _refreshed(rows: "pd.DataFrame", column: str) -> "pd.Series":
+    if column not in rows:
+        raise EstimationError(
+            f"refresher: the panel has no column {column!r}; name it among the "
+            "covariates when the panel is made."
+        )
+    values = rows[column].astype(float)
+    if not values.isin([0.0, 1.0]).all():
+        raise EstimationError(f"refresher: column {column!r} holds other values than 0 and 1.")
+    return values
 
 
 def usable_rows(panel: "Panel", outcome: str) -> "pd.DataFrame":
@@ -110,14 +135,13 @@ def impossible_terms(rows: CountRows) -> dict[str, str]:
     reasons: dict[str, str] = {}
     if len(rows.periods) == 1:
         reasons["period"] = "the panel has one period"
+        reasons["period_given"] = "the panel has one period"
         reasons["cluster_period_sd"] = "the panel has one period"
     units = max(one["unit"].nunique() for one in rows.rows.values())
     if len(rows.clusters) == 1:
-        reasons |= dict.fromkeys(("cluster_sd", "cluster_period_sd"), "the panel has one cluster")
+        reasons |= dict.fromkeys(OF_CLUSTERS, "the panel has one cluster")
     elif len(rows.clusters) >= units:
-        reasons |= dict.fromkeys(
-            ("cluster_sd", "cluster_period_sd"), "every cluster of the panel is one unit"
-        )
+        reasons |= dict.fromkeys(OF_CLUSTERS, "every cluster of the panel is one unit")
     if len(rows.blocks) == 1:
         reasons["block"] = "the panel has one block"
     return reasons

@@ -4,11 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rct.bayesian.count_rows import CountRows, count_rows, impossible_terms
+from rct.bayesian.fading_effect import FADING
+from rct.bayesian.injuries_within_force import JOINT
 from rct.bayesian.marginal_poisson import MARGINAL
 from rct.bayesian.model_inputs import CountModel, Inputs, prior_tables
+from rct.bayesian.monotone_dose import DOSE
+from rct.bayesian.overdispersed_cells import NEGATIVE_BINOMIAL, ZERO_INFLATED
 from rct.bayesian.priors import Priors, complete_priors
+from rct.bayesian.stepped_wedge import STEPPED_WEDGE
 from rct.errors import EstimationError
-from rct.posterior import Posterior
+from rct.posterior import CONSTANT_EFFECT, Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,15 +23,25 @@ if TYPE_CHECKING:
 
 MODELS: dict[str, CountModel] = {
     "marginal": MARGINAL,
+    "stepped-wedge": STEPPED_WEDGE,
+    "joint": JOINT,
+    "fading": FADING,
+    "dose": DOSE,
+    "negative-binomial": NEGATIVE_BINOMIAL,
+    "zero-inflated": ZERO_INFLATED,
 }
+FEW_EVENTS = 10
 
 
 def fit(
     panel: "Panel",
     outcomes: str | Sequence[str],
     *,
-    model: Literal["marginal"] = "marginal",
+    model: Literal[
+        "marginal", "stepped-wedge", "joint", "fading", "dose", "negative-binomial", "zero-inflated"
+    ] = "marginal",
     priors: Mapping[str, object] | None = None,
+    refresher: str | None = None,
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
@@ -36,11 +51,19 @@ def fit(
 ) -> Posterior:
     """Fit a Bayesian model of counts to a panel, sampled with nutpie (which needs no compiler).
 
-    The marginal model: unit i of cluster k has, in period t, Poisson counts with mean
+    ``marginal``: unit i of cluster k has, in period t, Poisson counts with mean
     ``u_i E_it exp(intercept + period_t + cluster_k + cluster_period_kt + effect dose_it)``, and the effects
     ``u_i ~ Gamma(heterogeneity, heterogeneity)`` of the units are integrated out exactly
     (:mod:`rct.bayesian.marginal_poisson`). Several outcomes are independent blocks of one model. Cluster
-    terms are there where the panel's clusters hold several units and there are several clusters.
+    terms are there where the panel's clusters hold several units and there are several clusters; where blocks
+    differ in the share treated, each block has period effects of its own.
+
+    ``stepped-wedge``: the same, with the cluster terms obligatory. ``fading``: an effect that fades since
+    training (:mod:`rct.bayesian.fading_effect`). ``dose``: an effect that grows with the dose, in steps of
+    any size (:mod:`rct.bayesian.monotone_dose`). ``joint``: force, and injuries as parts of its incidents
+    (:mod:`rct.bayesian.injuries_within_force`); the first outcome contains the others.
+    ``negative-binomial`` and ``zero-inflated`` leave lasting differences of units out, and serve sensitivity
+    analyses (:mod:`rct.bayesian.overdispersed_cells`).
 
     Parameters
     ----------
@@ -51,8 +74,14 @@ def fit(
         By term: ``{"effect": {"normal": [0, 0.5]}, "period": {"random-walk": [0.5]}}``; False leaves the term
         out. The effect is the log incidence rate ratio at dose 1. Terms and defaults: effect
         ``{"normal": [0, 0.5]}``, intercept ``{"normal": [-3, 3]}``, period ``{"zero-sum-normal": [2]}``,
+        block ``{"zero-sum-normal": [1]}``,
         heterogeneity ``{"gamma": [2, 2]}`` (shape, rate), cluster_sd and cluster_period_sd
-        ``{"half-normal": [0.3]}``.
+        ``{"half-normal": [0.3]}``; of single models: fading ``{"gamma": [4, 40]}``, dose_share
+        ``{"dirichlet": [1]}``, effect_given ``{"normal": [0, 0.3]}``, intercept_given
+        ``{"normal": [-1.5, 0.7]}``, period_given ``{"zero-sum-normal": [1]}``, cluster_correlation
+        ``{"lkj": [2]}``, dispersion ``{"gamma": [2, 2]}``, zero_share ``{"beta": [1, 9]}``.
+    refresher : str, optional
+        Of ``fading``: a covariate of the panel that is 1 in the periods of a refresher.
     draws, tune, chains : int
         Draws kept and dropped, of each chain, and the number of chains (at least two).
     seed : int
@@ -75,10 +104,10 @@ def fit(
     from rct.bayesian.compiling import compiled_model
     from rct.bayesian.sampling import Settings, sample
 
-    _check_request(model, chains, level)
+    _check_request(model, refresher, chains, level)
     names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
     chosen = MODELS[model]
-    rows = count_rows(panel, names)
+    rows = chosen.prepare(count_rows(panel, names, refresher))
     used = model_priors(chosen, rows, priors)
     inputs = model_inputs(chosen, rows, used)
     compiled, kept = compiled_model(model, chosen, inputs)
@@ -92,7 +121,7 @@ def fit(
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: fit_facts(one, rows, used) for name, one in rows.rows.items()},
+        meta={name: _facts(one, rows, used, chosen) for name, one in rows.rows.items()},
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
 
@@ -102,51 +131,61 @@ def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object
     used = complete_priors(
         priors, terms=model.terms, impossible=impossible_terms(rows), defaults=model.defaults
     )
-    model.require(rows, used)
+    model.require(used)
     return used
 
 
 def model_inputs(model: CountModel, rows: CountRows, priors: Priors) -> Inputs:
     """Give all that the model is built from."""
     tables = dict(model.tables(rows, priors)) | prior_tables(priors)
-    return Inputs(priors, rows.coords, tables, blocked_periods=rows.blocked_periods and bool(priors["period"]))
+    return Inputs(
+        priors, rows.coords, tables, blocked_periods=rows.blocked_periods and bool(priors.get("period"))
+    )
 
 
 def _labelled(posterior: "xr.Dataset", rows: CountRows) -> "xr.Dataset":
-    return posterior.assign_coords({name: labels for name, labels in rows.coords.items() if name in posterior.dims})
+    return posterior.assign_coords(
+        {name: labels for name, labels in rows.coords.items() if name in posterior.dims}
+    )
 
 
-def _check_request(model: str, chains: int, level: float) -> None:
+def _check_request(model: str, refresher: str | None, chains: int, level: float) -> None:
     if model not in MODELS:
         known = "; ".join(f'"{name}": {one.words}' for name, one in MODELS.items())
         raise EstimationError(f"no Bayesian model is named {model!r}. There is {known}.")
+    if refresher is not None and model != "fading":
+        raise EstimationError(f'refresher belongs to the model "fading", not to {model!r}.')
     if chains < 2:
         raise EstimationError(f"chains = {chains}: at least two are needed to see whether they agree.")
     if not 0 < level < 1:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def fit_facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> dict[str, Any]:
-    """Give size, baseline and warning of one outcome."""
+def _facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> dict[str, Any]:
     untreated = rows.loc[rows["treated"] == 0]
     return {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
-        "warning": fit_warning(rows, sample, priors),
+        "estimand": model.estimand(sample) if model.estimand else CONSTANT_EFFECT,
+        "warning": "; ".join(_warnings(rows, sample, priors, model)),
     }
 
 
-def fit_warning(rows: "pd.DataFrame", sample: CountRows, priors: Priors) -> str:
-    """Say what a reader of the fit has to know, or nothing."""
-    warnings = []
+def _warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
+    warnings = [model.caution] if model.caution else []
+    events = rows["count"].sum()
+    if events < FEW_EVENTS:
+        warnings.append(f"{events:g} events in all: the effect is little more than its prior")
     randomized = rows["randomized"].nunique()
     if randomized < rows["unit"].nunique() and not (priors["cluster_sd"] or priors["cluster_period_sd"]):
         warnings.append(
             f"{randomized} clusters were randomized, but the model has no cluster terms: "
             "the interval is too narrow"
         )
-    if sample.blocked_periods and not priors["block"]:
-        warnings.append("the share of treated units differs between blocks, which have no level of their own")
-    return "; ".join(warnings)
+    if sample.blocked_periods and not (priors["block"] and priors["period"]):
+        warnings.append(
+            "the share of treated units differs between blocks, whose level or trend is not in this model"
+        )
+    return warnings

@@ -1,5 +1,6 @@
 """The log rate that the models of officers share: intercept, periods, blocks, clusters and the effect."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ TERMS = ("effect", "intercept", "block", "period", "cluster_sd", "cluster_period
 GROUPED = {"cluster": ("cluster_name",), "cluster_period": ("cluster_name", "period_number")}
 
 
-def outcome_totals(rows: CountRows, priors: Priors, extra: dict[str, str] | None = None) -> Totals:
+def outcome_totals(
+    rows: CountRows, priors: Priors, *, extra: tuple[str, ...] = (), cells: bool = False
+) -> Totals:
     """Add up the rows of every outcome, with the marks that the log rate needs.
 
     Parameters
     ----------
     extra
-        Further marks, by name the column of the rows.
+        Columns of the rows that are further marks.
+    cells
+        Whether to add up single unit-periods too.
     """
     grouped = bool(priors["cluster_sd"] or priors["cluster_period_sd"])
     blocked = bool(priors["block"] or rows.blocked_periods)
@@ -30,8 +35,8 @@ def outcome_totals(rows: CountRows, priors: Priors, extra: dict[str, str] | None
         marks = {f"dose_{a}": np.where(arm == name, treated, 0.0) for a, name in enumerate(rows.arms)}
         marks["cluster"] = _index(one["cluster"], rows.clusters) if grouped else np.zeros(len(one), np.int64)
         marks["block"] = _index(one["block"], rows.blocks) if blocked else np.zeros(len(one), np.int64)
-        marks |= {name: one[column].to_numpy(float) for name, column in (extra or {}).items()}
-        each.append(unit_totals(one, periods=np.array(rows.periods), marks=marks))
+        marks |= {name: one[name].to_numpy() for name in extra}
+        each.append(unit_totals(one, periods=np.array(rows.periods), marks=marks, cells=cells))
     return stack_outcomes(each)
 
 
@@ -40,63 +45,77 @@ def _index(values: Any, labels: list[str]) -> NDArray[np.int64]:
     return values.astype(str).map(place).to_numpy(np.int64)
 
 
-def log_rate(inputs: Inputs, effect_of_arm: Any = None) -> Any:
+def log_rate(inputs: Inputs, change: Callable[[int, Any], Any] | None = None) -> Any:
     """Declare the terms and give the log rate per unit of exposure, (outcomes, paths, periods).
 
     Parameters
     ----------
-    effect_of_arm
-        Function of the effect of one arm, (outcomes, 1, 1), and its dose, (outcomes, paths, periods), that
-        gives the change of the log rate; by default their product.
+    change
+        Function of the arm's place and its effect, (outcomes, 1, 1), that gives the change of the log rate,
+        (outcomes, paths, periods); by default the effect times the arm's dose.
     """
-    eta = untreated_log_rate(inputs)
-    effects = effect_by_arm(inputs)
-    for arm in range(len(inputs.coords["arm"])):
-        dose, effect = inputs.tables[f"dose_{arm}"], effects[:, arm, None, None]
-        eta = eta + (effect_of_arm(effect, dose) if effect_of_arm else effect * dose)
-    return eta
+    return untreated_log_rate(inputs) + change_of_log_rate(inputs, effect_by_arm(inputs), change)
 
 
-def effect_by_arm(inputs: Inputs, term: str = "effect", outer: tuple[str, ...] | None = None) -> Any:
+def change_of_log_rate(inputs: Inputs, effects: Any, change: Callable[[int, Any], Any] | None = None) -> Any:
+    """Give what the effects, (outcomes, arms), do to the log rate, (outcomes, paths, periods)."""
+    each = [effects[:, arm, None, None] for arm in range(len(inputs.coords["arm"]))]
+    if change:
+        return sum(change(arm, effect) for arm, effect in enumerate(each))
+    return sum(effect * inputs.tables[f"dose_{arm}"] for arm, effect in enumerate(each))
+
+
+def effect_by_arm(inputs: Inputs) -> Any:
     """Declare the effects, (outcomes, arms)."""
     import pymc as pm
 
-    mean, sd = numbers(inputs, term)  # type: ignore[misc]
+    mean, sd = numbers(inputs, "effect")  # type: ignore[misc]
     several_arms = len(inputs.coords["arm"]) > 1
-    outer = inputs.outer if outer is None else outer
-    effect = pm.Normal(term, mean, sd, dims=(*outer, "arm") if several_arms else outer or None)
-    effect = effect if outer else effect[None]
+    dims = (*inputs.outer, "arm") if several_arms else inputs.outer or None
+    effect = inputs.by_outcome(pm.Normal("effect", mean, sd, dims=dims))
     return effect if several_arms else effect[:, None]
 
 
-def untreated_log_rate(inputs: Inputs) -> Any:
-    """Declare all terms but the effect, and give their sum, (outcomes, paths, periods)."""
+def untreated_log_rate(
+    inputs: Inputs,
+    numbers_of: Callable[[Inputs, str], list[Any] | None] = numbers,
+    cluster_effects: "Callable[[Inputs], Any] | None" = None,
+) -> Any:
+    """Declare all terms but the effect, and give their sum, (outcomes, paths, periods).
+
+    Parameters
+    ----------
+    numbers_of
+        Where a model takes the numbers of its priors from.
+    cluster_effects
+        Declares the effects of the clusters, (outcomes, clusters), in a model that has its own.
+    """
     import pymc as pm
 
     tables, outer = inputs.tables, inputs.outer
     outcomes = np.arange(len(inputs.coords["outcome"]))[:, None, None]
     periods = np.arange(len(inputs.coords["period_number"]))[None, None, :]
-    mean, sd = numbers(inputs, "intercept")  # type: ignore[misc]
+    mean, sd = numbers_of(inputs, "intercept")  # type: ignore[misc]
     eta = inputs.by_outcome(pm.Normal("intercept", mean, sd, dims=outer or None))[:, None, None]
-    if scale := numbers(inputs, "block"):
+    if scale := numbers_of(inputs, "block"):
         block = pm.ZeroSumNormal("block", sigma=scale[0], dims=(*outer, "block_name"))
         eta = eta + inputs.by_outcome(block)[outcomes, tables["block"]]
-    if inputs.priors["period"]:
-        period = inputs.by_outcome(_period_effects(inputs))
+    if sds := numbers_of(inputs, "period"):
+        period = inputs.by_outcome(_period_effects(inputs, sds[0]))
         blocked = inputs.blocked_periods
         eta = eta + (period[outcomes, tables["block"], periods] if blocked else period[:, None, :])
     for term, inner in GROUPED.items():
-        if numbers(inputs, f"{term}_sd"):
-            effects = inputs.by_outcome(_group_effects(inputs, term, inner))
+        if scale := numbers_of(inputs, f"{term}_sd"):
+            own = cluster_effects if term == "cluster" else None
+            effects = inputs.by_outcome(own(inputs) if own else _group_effects(inputs, term, inner, scale[0]))
             at = (outcomes, tables["cluster"], periods)
             eta = eta + effects[at if term == "cluster_period" else at[:2]]
     return eta
 
 
-def _period_effects(inputs: Inputs) -> Any:
+def _period_effects(inputs: Inputs, sd: Any) -> Any:
     import pymc as pm
 
-    (sd,) = numbers(inputs, "period")  # type: ignore[misc]
     within = ("block_name",) if inputs.blocked_periods else ()
     dims = (*inputs.outer, *within, "period_number")
     if "zero-sum-normal" in inputs.priors["period"]:  # type: ignore[operator]
@@ -106,12 +125,11 @@ def _period_effects(inputs: Inputs) -> Any:
     return pm.Deterministic("period", walk - walk.mean(axis=-1, keepdims=True), dims=dims)
 
 
-def _group_effects(inputs: Inputs, term: str, inner: tuple[str, ...]) -> Any:
+def _group_effects(inputs: Inputs, term: str, inner: tuple[str, ...], scale: Any) -> Any:
     """Give sd times standard normal effects: drawn with their sd, the sampler sticks where it is small."""
     import pymc as pm
 
     outer = inputs.outer
-    (scale,) = numbers(inputs, f"{term}_sd")  # type: ignore[misc]
     sd = pm.HalfNormal(f"{term}_sd", scale, dims=outer or None)
     standard = pm.Normal(f"{term}_standard", 0, 1, dims=(*outer, *inner))
     spread = sd[(..., *(None for _ in inner))] if outer else sd

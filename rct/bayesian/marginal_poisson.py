@@ -14,6 +14,7 @@ which is exact, and leaves tens of parameters where there were thousands.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from rct.bayesian.count_rows import CountRows
@@ -75,7 +76,7 @@ def expected_events(tables: Mapping[str, Any], eta: Any) -> Any:
     """Give S, the expected events of one unit of each profile, (outcomes, strips, width)."""
     import pytensor.tensor as pt
 
-    outcomes = pt.arange(tables["path"].shape[0])[:, None]
+    outcomes = np.arange(tables["path"].type.shape[0])[:, None]
     rate = pt.exp(eta)[outcomes, tables["path"]]
     return pt.matmul(tables["exposure"], rate[..., None])[..., 0]
 
@@ -88,6 +89,6 @@ MARGINAL = CountModel(
     judged=("effect", "heterogeneity", "cluster_sd", "cluster_period_sd"),
     kept=(
         "effect", "intercept", "block", "period", "heterogeneity", "cluster_sd", "cluster",
-        "cluster_period_sd", "cluster_period",
+        "cluster_period_sd",
     ),
 )  # fmt: skip

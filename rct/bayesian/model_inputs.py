@@ -1,8 +1,8 @@
 """What a model is built from, and how: the shape that every Bayesian model of counts has.
 
 A model is a file with its likelihood and one :class:`CountModel`, listed in ``MODELS`` of
-:mod:`rct.bayesian.fitting`. Its arrays and the numbers of its priors enter the PyMC model as data, so that one
-compilation serves every fit of the same structure.
+:mod:`rct.bayesian.fitting`. Its arrays and the numbers of its priors enter the PyMC model as data, so that
+one compilation serves every fit of the same structure.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,12 @@ class Inputs:
         return variable if self.outer else variable[None]
 
 
-def no_requirement(rows: CountRows, priors: Priors) -> None:
+def rows_as_they_are(rows: CountRows) -> CountRows:
+    """Prepare nothing."""
+    return rows
+
+
+def no_requirement(priors: Priors) -> None:
     """Ask nothing."""
 
 
@@ -60,10 +65,14 @@ class CountModel:
         Variables for which all limits of :mod:`rct.bayesian.sampling` hold, where they are in the model.
     kept
         Variables that stay in the result, the judged ones among them.
+    prepare
+        Adds columns to the rows, or refuses them.
     require
-        Refuses rows and priors with which the model has no meaning.
+        Refuses priors with which the model has no meaning.
     estimand
-        What ``effect`` is.
+        What ``effect`` is, in words; None: a constant log incidence rate ratio.
+    caution
+        A warning that stands beside every effect.
     defaults
         Default priors of this model where they differ from the term's.
     """
@@ -74,8 +83,10 @@ class CountModel:
     build: Callable[[Inputs], None]
     judged: tuple[str, ...]
     kept: tuple[str, ...]
-    require: Callable[[CountRows, Priors], None] = no_requirement
-    estimand: str = "ITT incidence rate ratio, constant effect"
+    prepare: Callable[[CountRows], CountRows] = rows_as_they_are
+    require: Callable[[Priors], None] = no_requirement
+    estimand: Callable[[CountRows], str] | None = None
+    caution: str = ""
     defaults: Mapping[str, Prior | bool] = field(default_factory=dict)
 
 
@@ -101,5 +112,5 @@ def structure(name: str, inputs: Inputs) -> tuple:
     """Give what two fits must have in common to share a compilation."""
     distributions = tuple((term, next(iter(p)) if p else "") for term, p in sorted(inputs.priors.items()))  # type: ignore[arg-type]
     sizes = tuple((dimension, len(labels)) for dimension, labels in sorted(inputs.coords.items()))
-    ranks = tuple((table, np.ndim(values)) for table, values in sorted(inputs.tables.items()))
-    return name, distributions, sizes, ranks, inputs.blocked_periods
+    shapes = tuple((table, np.shape(values)) for table, values in inputs.tables.items())
+    return name, distributions, sizes, shapes, inputs.blocked_periods

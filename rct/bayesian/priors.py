@@ -18,7 +18,14 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "heterogeneity": {"gamma": ("shape", "rate")},
     "cluster_sd": {"half-normal": ("sd",)},
     "cluster_period_sd": {"half-normal": ("sd",)},
-    "agency_sd": {"half-normal": ("sd",)},
+    "effect_given": {"normal": ("mean", "sd")},
+    "intercept_given": {"normal": ("mean", "sd")},
+    "period_given": {"zero-sum-normal": ("sd",), "random-walk": ("sd",)},
+    "cluster_correlation": {"lkj": ("shape",)},
+    "fading": {"gamma": ("shape", "rate")},
+    "dose_share": {"dirichlet": ("concentration",)},
+    "dispersion": {"gamma": ("shape", "rate")},
+    "zero_share": {"beta": ("a", "b")},
 }
 
 # The period effects have a wide, fixed scale: shrunk towards each other, they leave the secular trend to
@@ -31,9 +38,19 @@ DEFAULTS: Priors = {
     "heterogeneity": {"gamma": [2.0, 2.0]},
     "cluster_sd": {"half-normal": [0.3]},
     "cluster_period_sd": {"half-normal": [0.3]},
-    "agency_sd": {"half-normal": [0.5]},
+    "effect_given": {"normal": [0.0, 0.3]},
+    "intercept_given": {"normal": [-1.5, 0.7]},
+    "period_given": {"zero-sum-normal": [1.0]},
+    "cluster_correlation": {"lkj": [2.0]},
+    "fading": {"gamma": [4.0, 40.0]},
+    "dose_share": {"dirichlet": [1.0]},
+    "dispersion": {"gamma": [2.0, 2.0]},
+    "zero_share": {"beta": [1.0, 9.0]},
 }
-INDISPENSABLE = ("effect", "intercept")
+INDISPENSABLE = (
+    "effect", "intercept", "effect_given", "intercept_given", "fading", "dose_share", "dispersion",
+    "zero_share",
+)  # fmt: skip
 
 
 def complete_priors(

@@ -105,7 +105,8 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
     Returns
     -------
     dict
-        ``ok``, ``failures`` (sentences), ``divergences``, ``ebfmi`` (the smallest of the chains), and by variable the largest ``rhat`` and the
+        ``ok``, ``failures`` (sentences), ``divergences``, ``ebfmi`` (the smallest of the chains), and by
+        variable the largest ``rhat`` and the
         smallest ``ess_bulk`` and ``ess_tail``.
     """
     import arviz as az
@@ -129,7 +130,9 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
         failures.append(f"{int(divergent.sum())} of {divergent.size} draws diverged")
     fraction = energy_fraction(statistics["energy"].to_numpy())
     if not fraction >= SMALLEST_ENERGY_FRACTION:
-        failures.append(f"E-BFMI is {fraction:.2f}, below {SMALLEST_ENERGY_FRACTION}: too short steps in energy")
+        failures.append(
+            f"E-BFMI is {fraction:.2f}, below {SMALLEST_ENERGY_FRACTION}: too short steps in energy"
+        )
     return {
         "ok": not failures,
         "failures": failures,
@@ -142,7 +145,7 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
 
 
 def energy_fraction(energy: NDArray[np.float64]) -> float:
-    """Give the smallest fraction of missing information about the energy, E-BFMI (Betancourt 2016, section 6).
+    """Give the smallest fraction of missing information about the energy, E-BFMI (Betancourt 2016).
 
     Parameters
     ----------

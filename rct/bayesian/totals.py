@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 WIDEST = 64
+NAMED = ("marks", "cells")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Totals:
     ----------
     marks
         By name, the marks of the paths, (outcomes, paths, periods).
+    cells
+        Empty, or of single unit-periods: ``cell_events``, ``cell_zeros`` and ``cell_units`` of each profile
+        (its events, its unit-periods without any, all of them), (outcomes, strips, width, periods); the
+        distinct counts of a unit-period ``cell_total`` and how many have each, ``cell_times``.
     counts
         Events, (outcomes, paths, periods).
     path
@@ -38,12 +43,14 @@ class Totals:
     units, events
         Units and all their events, (outcomes, strips, width); 0 where a strip is not full.
     total, total_units
-        The distinct numbers of events of a unit, and how many units have each, (outcomes, totals).
+        The distinct numbers of events of a unit, and how many units have each, (outcomes, totals);
+        filled up with totals that no unit has.
     constant
         Part of the log-likelihood that no parameter enters, the sum of y log E - log y!, (outcomes,).
     """
 
     marks: Mapping[str, NDArray]
+    cells: Mapping[str, NDArray]
     counts: Floats
     path: Integers
     exposure: Floats
@@ -56,8 +63,8 @@ class Totals:
     @property
     def tables(self) -> dict[str, NDArray]:
         """All arrays by name."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "marks"}
-        return own | dict(self.marks)
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in NAMED}
+        return own | dict(self.marks) | dict(self.cells)
 
 
 def stack_outcomes(each: list[Totals]) -> Totals:
@@ -65,10 +72,15 @@ def stack_outcomes(each: list[Totals]) -> Totals:
     stacked = {
         field.name: _stacked([getattr(one, field.name)[0] for one in each])
         for field in fields(Totals)
-        if field.name != "marks"
+        if field.name not in NAMED
     }
-    marks = {name: _stacked([one.marks[name][0] for one in each]) for name in each[0].marks}
-    return Totals(marks=marks, **stacked)
+    named = {
+        group: {
+            name: _stacked([getattr(one, group)[name][0] for one in each]) for name in getattr(each[0], group)
+        }
+        for group in NAMED
+    }
+    return Totals(**named, **stacked)
 
 
 def _stacked(arrays: list[NDArray]) -> NDArray:
@@ -79,7 +91,9 @@ def _stacked(arrays: list[NDArray]) -> NDArray:
     return stacked
 
 
-def unit_totals(rows: "pd.DataFrame", *, periods: Integers, marks: Mapping[str, NDArray]) -> Totals:
+def unit_totals(
+    rows: "pd.DataFrame", *, periods: Integers, marks: Mapping[str, NDArray], cells: bool = False
+) -> Totals:
     """Add up the rows of one outcome.
 
     Parameters
@@ -90,6 +104,8 @@ def unit_totals(rows: "pd.DataFrame", *, periods: Integers, marks: Mapping[str, 
         The values, in their order, that the rows' periods may take.
     marks
         By name, one number for each row.
+    cells
+        Whether to add up single unit-periods too.
     """
     from scipy.special import gammaln
 
@@ -107,14 +123,19 @@ def unit_totals(rows: "pd.DataFrame", *, periods: Integers, marks: Mapping[str, 
     strip, place = _strips(path_of_profile)
     width = int(place.max()) + 1
     unit_events = counts.sum(axis=1)
-    total, total_units = np.unique(unit_events, return_counts=True)
+    total, total_units = _histogram(unit_events)
 
     def in_strips(values: NDArray) -> NDArray:
         table = np.zeros((int(strip.max()) + 1, width, *values.shape[1:]))
         table[strip, place] = values
         return table
 
+    of_cells = _cells(counts, exposures > 0, profile) if cells else {}
     return Totals(
+        cells={
+            name: in_strips(values)[None] if values.ndim == 2 else values[None]
+            for name, values in of_cells.items()
+        },
         marks={name: values[None, first] for name, values in spread.items()},
         counts=_sums(counts, path, len(first))[None],
         path=path_of_profile[place == 0][None],
@@ -122,9 +143,29 @@ def unit_totals(rows: "pd.DataFrame", *, periods: Integers, marks: Mapping[str, 
         units=in_strips(np.bincount(profile).astype(float))[None],
         events=in_strips(np.bincount(profile, weights=unit_events))[None],
         total=total[None],
-        total_units=total_units.astype(float)[None],
+        total_units=total_units[None],
         constant=np.atleast_1d(count @ np.log(exposure) - gammaln(count + 1).sum()),
     )
+
+
+def _cells(counts: Floats, observed: NDArray, profile: Integers) -> dict[str, Floats]:
+    """Add up unit-periods of the same profile and period."""
+    profiles = int(profile.max()) + 1
+    value, times = _histogram(counts[observed])
+    return {
+        "cell_events": _sums(counts, profile, profiles),
+        "cell_zeros": _sums((observed & (counts == 0)).astype(float), profile, profiles),
+        "cell_units": _sums(observed.astype(float), profile, profiles),
+        "cell_total": value,
+        "cell_times": times,
+    }
+
+
+def _histogram(events: Floats) -> tuple[Floats, Floats]:
+    """Give the distinct values and how often each occurs, filled up so that most panels are of one length."""
+    value, times = np.unique(events, return_counts=True)
+    empty = 2 ** max(4, int(np.ceil(np.log2(len(value))))) - len(value)
+    return np.pad(value, (0, empty)), np.pad(times.astype(float), (0, empty))
 
 
 def _spread(values: NDArray, at: tuple[Integers, Integers], shape: tuple[int, int]) -> NDArray:

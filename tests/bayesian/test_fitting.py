@@ -24,7 +24,7 @@ def panel_of(frame, **options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "joint"}, r'named \'joint\'. There is "marginal"'),
+        ({"model": "joined"}, r'named \'joined\'. There is "marginal"'),
         ({"priors": {"efect": {"normal": [0, 1]}}}, r"no term is named 'efect' .did you mean 'effect'."),
         ({"priors": {"effect": {"normall": [0, 1]}}}, "effect has no distribution 'normall'"),
         ({"priors": {"effect": {"normal": [0]}}}, r"effect, normal takes .mean, sd., not .0."),
@@ -78,9 +78,10 @@ def drawn(shift: float, divergent: int = 0):
     diverging = np.zeros((4, 500), dtype=bool)
     diverging[0, :divergent] = True
     dims = ("chain", "draw")
+    energy = rng.normal(size=(4, 500))
     return {
         "posterior": xr.Dataset({"effect": (dims, values)}),
-        "sample_stats": xr.Dataset({"diverging": (dims, diverging)}),
+        "sample_stats": xr.Dataset({"diverging": (dims, diverging), "energy": (dims, energy)}),
     }
 
 
@@ -91,11 +92,11 @@ def drawn(shift: float, divergent: int = 0):
 def test_chains_that_fail_are_run_again_with_smaller_steps_and_then_refused(monkeypatch, groups, failure):
     acceptances = []
 
-    def draw(model, kept, settings, acceptance):
+    def draw(compiled, kept, settings, acceptance):
         acceptances.append(acceptance)
         return groups
 
-    monkeypatch.setattr(sampling, "_draw", draw)
+    monkeypatch.setattr(sampling, "draw", draw)
     settings = sampling.Settings(draws=500, tune=500, chains=4, seed=1, progress=False)
     with pytest.raises(rct.ConvergenceError, match=failure):
         sampling.sample(None, ["effect"], ["effect"], settings)
