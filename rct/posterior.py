@@ -4,13 +4,15 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
+from rct.posterior_questions import Question
+from rct.prior_words import in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GROUPS = ("posterior", "sample_stats")
-STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta")
+STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta", "checks")
 MODEL_WORDS = {
     "marginal": "marginal Poisson",
     "stepped-wedge": "marginal Poisson with division and division-by-period effects",
@@ -144,47 +146,25 @@ class Posterior:
             One row per outcome and arm: ``probability_reduced``, ``probability_larger``,
             ``probability_equivalent``, and ``averted`` (events a year that training averts, posterior median)
             with ``averted_low`` and ``averted_high``. Negative: events added. The rate that they are averted
-            from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``), else
-            the observed untreated rate, taken as known.
+            from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``),
+            else the observed untreated rate, taken as known.
 
         Raises
         ------
         DataError
             For a share or a region that makes no sense.
         """
-        import numpy as np
         import pandas as pd
 
-        low, high = equivalence
-        if not (0 < larger_than < 1 and 0 < low < high and periods_per_year > 0 and officers > 0):
-            raise DataError(
-                "answers: larger_than is a share below 1, equivalence two rate ratios in order, "
-                "periods_per_year and officers numbers above 0."
-            )
-        ends = [0.5, (1 - self.level) / 2, (1 + self.level) / 2]
-        rows = []
-        for outcome in self.outcomes:
-            rate = self._untreated_rate(outcome)
-            for arm in self.arms:
-                draws = self.effect_draws(outcome, arm=arm)
-                averted = -np.expm1(draws) * rate * officers * periods_per_year
-                median, least, most = np.quantile(averted, ends)
-                rows.append(
-                    {
-                        "outcome": outcome,
-                        "arm": arm,
-                        "probability_reduced": float((draws < 0).mean()),
-                        "probability_larger": float((draws < math.log1p(-larger_than)).mean()),
-                        "probability_equivalent": float(
-                            ((draws > math.log(low)) & (draws < math.log(high))).mean()
-                        ),
-                        "averted": float(median),
-                        "averted_low": float(least),
-                        "averted_high": float(most),
-                        "rate_uncertain": "untreated_rate" in self.groups["posterior"],
-                    }
-                )
-        return pd.DataFrame(rows)
+        asked = Question(larger_than, equivalence, officers * periods_per_year, self.level)
+        return pd.DataFrame(
+            [
+                {"outcome": outcome, "arm": arm}
+                | asked.answer(self.effect_draws(outcome, arm=arm), self._untreated_rate(outcome))
+                for outcome in self.outcomes
+                for arm in self.arms
+            ]
+        )
 
     def _untreated_rate(self, outcome: str) -> "float | np.ndarray":
         draws = self.groups["posterior"]
@@ -249,9 +229,9 @@ class Posterior:
         size = f"{self.diagnostics['chains']} × {self.diagnostics['draws']} draws"
         return f"posterior ({words}, nutpie, {size})"
 
-    def priors_in_words(self) -> list[str]:
+    def priorsin_words(self) -> list[str]:
         """Say what each prior means in percent: the central 95 % of each."""
-        return [_in_words(term, prior) for term, prior in self.priors.items()]
+        return [in_words(term, prior) for term, prior in self.priors.items()]
 
     def write(self, path: str | Path) -> Path:
         """Write the fit as a Zarr folder, which xarray and ArviZ open too; a fit that was there is replaced.
@@ -326,7 +306,7 @@ class Posterior:
             f"  chains: largest R-hat {worst:.3f}, smallest effective sample size of an effect {size:.0f}, "
             f"{self.diagnostics['divergences']} divergences"
         )
-        return "\n".join([*lines, *(f"  prior of {words}" for words in self.priors_in_words())])
+        return "\n".join([*lines, *(f"  prior of {words}" for words in self.priorsin_words())])
 
 
 def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
@@ -347,100 +327,3 @@ def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
 def _is_fit(folder: Path) -> bool:
     attributes = folder / ".zattrs"
     return attributes.is_file() and "rct" in json.loads(attributes.read_text("utf-8"))
-
-
-def _in_words(term: str, prior: Any) -> str:
-    if prior is False:
-        return f"{term}: not in the model"
-    ((distribution, numbers),) = prior.items()
-    written = f"{term}, {distribution}({', '.join(f'{number:g}' for number in numbers)})"
-    words = PRIOR_WORDS.get(term) or PRIOR_WORDS[distribution]
-    return f"{written}: {words(*numbers)}"
-
-
-def _percent_range(mean: float, sd: float) -> str:
-    low, high = (100 * math.expm1(mean + side * 1.96 * sd) for side in (-1, 1))
-    return f"{low:+.0f} % to {high:+.0f} %"
-
-
-def _of_effect(mean: float, sd: float) -> str:
-    reduction = 50 * math.erfc(mean / sd / math.sqrt(2))
-    return f"95 % from {_percent_range(mean, sd)}; a reduction has probability {reduction:.0f} %"
-
-
-def _of_intercept(mean: float, sd: float) -> str:
-    low, high = (math.exp(mean + side * 1.96 * sd) for side in (-1, 1))
-    return f"95 % from {low:.2g} to {high:.3g} events per unit of exposure"
-
-
-def _of_heterogeneity(shape: float, rate: float) -> str:
-    mean = shape / rate
-    return (
-        f"mean {mean:g}; units then differ by {100 / math.sqrt(mean):.0f} % of the average "
-        "(standard deviation between units)"
-    )
-
-
-def _of_sd(sd: float) -> str:
-    spread = _percent_range(0, 1.96 * sd)
-    return f"95 % of standard deviations below {1.96 * sd:.2g}, rates then {spread}"
-
-
-def _of_period(sd: float) -> str:
-    return f"standard deviation {sd:g} of the log rate between periods ({_percent_range(0, sd)} at 95 %)"
-
-
-def _of_block(sd: float) -> str:
-    return f"standard deviation {sd:g} of the log rate between blocks ({_percent_range(0, sd)} at 95 %)"
-
-
-def _of_walk(sd: float) -> str:
-    return f"from one period to the next, 95 % from {_percent_range(0, sd)}"
-
-
-def _of_log_share(mean: float, sd: float) -> str:
-    low, middle, high = (100 * math.exp(mean + side * 1.96 * sd) for side in (-1, 0, 1))
-    return f"injury in {middle:.0f} % of force incidents (95 % from {low:.0f} % to {min(high, 100):.0f} %)"
-
-
-def _of_correlation(shape: float) -> str:
-    return (
-        f"correlations of divisions' effects centred at 0; of two outcomes, standard deviation "
-        f"{1 / math.sqrt(2 * shape + 1):.2g}"
-    )
-
-
-def _of_fading(shape: float, rate: float) -> str:
-    mean = shape / rate
-    return (
-        f"the effect loses {-100 * math.expm1(-mean):.0f} % of itself per period on average, "
-        f"half in {math.log(2) / mean:.2g} periods"
-    )
-
-
-def _of_dose_share(concentration: float) -> str:
-    return f"a step from dose to dose is any part of the whole effect (concentration {concentration:g})"
-
-
-def _of_zero_share(a: float, b: float) -> str:
-    return f"{100 * a / (a + b):.0f} % of unit-periods are surplus zeros on average"
-
-
-# By term, or by distribution where a term may have several.
-PRIOR_WORDS: dict[str, Callable[..., str]] = {
-    "effect": _of_effect,
-    "intercept": _of_intercept,
-    "block": _of_block,
-    "zero-sum-normal": _of_period,
-    "random-walk": _of_walk,
-    "heterogeneity": _of_heterogeneity,
-    "cluster_sd": _of_sd,
-    "cluster_period_sd": _of_sd,
-    "effect_given": _of_effect,
-    "intercept_given": _of_log_share,
-    "cluster_correlation": _of_correlation,
-    "fading": _of_fading,
-    "dose_share": _of_dose_share,
-    "dispersion": _of_heterogeneity,
-    "zero_share": _of_zero_share,
-}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from rct.panel import Panel
 
+MEAN_OF_CHANGES = "rate ratio of the average agency (mean of the agencies' log rate ratios)"
+COMMON_CHANGE = "change of the agencies' mean rate over time, without a control"
 SURE = 0.975
 NO_CONTROL = (
     "every agency starts in the same period: the common change is a change over time, not an effect, for no "
@@ -89,8 +91,11 @@ def agencies(
     )
     posterior = groups["posterior"].assign_coords(period_number=rows.periods)
     groups["posterior"] = _with_changes(posterior, counts, seed)
-    facts = fit_facts(rows.rows[outcome], rows, used | {"cluster_sd": True, "block": True})
-    facts["warning"] = "" if counts.controlled else NO_CONTROL
+    facts = fit_facts(rows.rows[outcome], rows, used | {"cluster_sd": True, "block": True}, AGENCIES)
+    facts["estimand"] = MEAN_OF_CHANGES if counts.controlled else COMMON_CHANGE
+    facts["warning"] = "; ".join(
+        text for text in (facts["warning"], "" if counts.controlled else NO_CONTROL) if text
+    )
     facts |= {
         "events": counts.events.tolist(),
         "events_after": counts.after.tolist(),

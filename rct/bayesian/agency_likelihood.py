@@ -9,7 +9,7 @@ and after it at delta = 0,
                  + phi log phi,
 
 one dimension, integrated against N(effect, sd²) by Gauss-Hermite quadrature around the agency's own peak
-(Liu & Pierce 1994, "A note on Gauss-Hermite quadrature"): the sampler sees the periods and three numbers more.
+(Liu & Pierce 1994, "A note on Gauss-Hermite quadrature"): the sampler sees periods and three numbers.
 """
 
 from collections.abc import Mapping
@@ -62,11 +62,8 @@ class AgencyCounts:
     @property
     def controlled(self) -> bool:
         """Whether some period has exposure of both kinds, so that an effect differs from a common trend."""
-        before, after = (self._exposed(e) for e in (self.exposure_before, self.exposure_after))
+        before, after = (e.sum(axis=0) > 0 for e in (self.exposure_before, self.exposure_after))
         return bool((before & after).any())
-
-    def _exposed(self, exposure: Floats) -> NDArray[np.bool_]:
-        return (exposure > 0).any(axis=0)
 
 
 def count_agencies(rows: "pd.DataFrame", periods: Integers) -> AgencyCounts:

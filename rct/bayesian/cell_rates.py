@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 COLUMNS = {"period_number": "period", "cluster_name": "cluster", "block_name": "block"}
 LEVELS = ("block", "period", "cluster", "cluster_period")
 # Models whose log rate is a sum of these levels and effect × dose, with gamma effects of the units.
-MODELS = frozenset({"marginal"})
+MODELS = frozenset({"marginal", "stepped-wedge"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class UnitRates:
     @property
     def events(self) -> Floats:
         """All events of each unit, (units,)."""
-        return np.bincount(self.row_unit, self.count, len(self.units))
+        return np.bincount(self.row_unit, self.count, len(self.units)).astype(float)
 
     def expected(self) -> Floats:
         """Give the expected events of a unit whose own rate is average, (draws, units)."""
@@ -83,7 +83,8 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
     """
     if not has_unit_rates(posterior):
         raise EstimationError(
-            f"the model {posterior.model!r} has no expected events of a unit; {', '.join(sorted(MODELS))} has."
+            f"the model {posterior.model!r} gives no expected events of single units; "
+            f"{' and '.join(sorted(MODELS))} do."
         )
     rows = panel.rows(outcome)
     posterior.effect_draws(outcome, arm=posterior.arms[0])  # an unknown outcome is refused

@@ -23,7 +23,7 @@ HOPED = 0.8
 def check_fit(
     posterior: "Posterior", panel: "Panel", *, hoped: Mapping[str, float] | None = None
 ) -> "Posterior":
-    """Give the fit with its checks: does it make such data, and would other priors have said the same?
+    """Give the fit with its checks: whether it makes such data, and whether its prior decides.
 
     Parameters
     ----------
@@ -37,8 +37,9 @@ def check_fit(
     Returns
     -------
     Posterior
-        With ``checks`` by outcome: ``prior_incidents`` (:func:`rct.bayesian.prior_incidents.prior_incidents`),
-        ``priors`` (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`) and, where the model has gamma
+        With ``checks`` by outcome: ``prior_incidents``
+        (:func:`rct.bayesian.prior_incidents.prior_incidents`), ``priors``
+        (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`) and, where the model has gamma
         effects of the units, ``predictive``, ``left_out`` and ``power_scaling``. ``untreated_rate`` is added
         to the draws: the rate per unit of exposure in the treated rows, had they not been treated.
     """

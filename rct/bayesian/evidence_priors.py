@@ -1,4 +1,4 @@
-"""Priors of the effect that come from somewhere: earlier trials, discounted, and a doubter's and a believer's."""
+"""Priors of the effect with a source: earlier trials, discounted; a sceptic's and an enthusiast's."""
 
 import math
 from typing import TYPE_CHECKING

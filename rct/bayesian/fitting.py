@@ -121,7 +121,7 @@ def fit(
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: _facts(one, rows, used, chosen) for name, one in rows.rows.items()},
+        meta={name: fit_facts(one, rows, used, chosen) for name, one in rows.rows.items()},
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
 
@@ -161,7 +161,8 @@ def _check_request(model: str, refresher: str | None, chains: int, level: float)
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def _facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> dict[str, Any]:
+def fit_facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> dict[str, Any]:
+    """Give size, baseline, estimand and warning of one outcome."""
     untreated = rows.loc[rows["treated"] == 0]
     return {
         "n_units": int(rows["unit"].nunique()),
@@ -169,11 +170,12 @@ def _facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: Count
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
         "estimand": model.estimand(sample) if model.estimand else CONSTANT_EFFECT,
-        "warning": "; ".join(_warnings(rows, sample, priors, model)),
+        "warning": "; ".join(fit_warnings(rows, sample, priors, model)),
     }
 
 
-def _warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
+def fit_warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
+    """Say what a reader of the fit has to know."""
     warnings = [model.caution] if model.caution else []
     events = rows["count"].sum()
     if events < FEW_EVENTS:

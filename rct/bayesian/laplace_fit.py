@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rct.bayesian.count_rows import count_rows
-from rct.bayesian.fitting import fit_warning
+from rct.bayesian.fitting import fit_warnings
 from rct.bayesian.log_rate import outcome_totals
 from rct.bayesian.marginal_mode import (
     Mode,
@@ -82,7 +82,7 @@ class LaplaceFit:
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row per arm: estimate and std_error on the log scale, conf_low, conf_high, probability_reduced."""
+        """One row per arm: estimate, std_error and limits on the log scale, probability_reduced."""
         import pandas as pd
         from scipy.special import ndtri
 
@@ -111,8 +111,8 @@ class LaplaceFit:
         for row in self.frame.to_dict("records"):
             low, high = (100 * math.expm1(row[end]) for end in ("conf_low", "conf_high"))
             lines.append(
-                f"  {row['outcome']}, {row['arm']}: {row['percent_change']:+.1f} % ({low:+.1f} to {high:+.1f}), "
-                f"probability of a reduction {row['probability_reduced']:.3f}"
+                f"  {row['outcome']}, {row['arm']}: {row['percent_change']:+.1f} % "
+                f"({low:+.1f} to {high:+.1f}), probability of a reduction {row['probability_reduced']:.3f}"
             )
         return "\n".join([*lines, *([f"  {self.warning}"] if self.warning else [])])
 
@@ -128,25 +128,30 @@ def mode_prior(priors: Priors, periods: int) -> ModePrior:
     if not priors["heterogeneity"]:
         raise EstimationError("the Laplace fit needs a prior of heterogeneity; without it, use poisson.")
     (mean, sd), effect, heterogeneity = (
-        next(iter(priors[term].values()))
-        for term in ("intercept", "effect", "heterogeneity")  # type: ignore[union-attr]
+        next(iter(dict(priors[term]).values()))  # type: ignore[arg-type]
+        for term in ("intercept", "effect", "heterogeneity")
     )
     if not priors["period"]:
         return ModePrior(
             np.ones((periods, 1)),
             np.array([mean]),
             np.array([[1 / sd**2]]),
-            tuple(effect),
-            tuple(heterogeneity),
+            _pair(effect),
+            _pair(heterogeneity),
         )
     covariance = np.full((periods, periods), sd**2) + _period_covariance(priors["period"], periods)
     return ModePrior(
         np.eye(periods),
         np.full(periods, mean),
-        np.linalg.inv(covariance),
-        tuple(effect),
-        tuple(heterogeneity),
+        np.linalg.inv(covariance).astype(float),
+        _pair(effect),
+        _pair(heterogeneity),
     )
+
+
+def _pair(numbers: list[float]) -> tuple[float, float]:
+    first, second = numbers
+    return first, second
 
 
 def _period_covariance(prior: Any, periods: int) -> Floats:
@@ -237,4 +242,4 @@ def _sample(
         impossible["period"] = "the panel has one period"
     used = complete_priors(priors, terms=MARGINAL.terms, impossible=impossible)
     totals = profile_totals(outcome_totals(rows, used), len(rows.arms))
-    return totals, used, rows.arms, fit_warning(rows.rows[outcome], rows, used)
+    return totals, used, rows.arms, "; ".join(fit_warnings(rows.rows[outcome], rows, used, MARGINAL))

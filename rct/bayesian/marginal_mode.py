@@ -5,7 +5,8 @@ alpha_k the log rates of the periods, beta_a the log rate ratios and l = log phi
 (alpha, beta, l) is that of :mod:`rct.bayesian.marginal_poisson` plus the priors', and with S_p a profile's
 expected events, c_p = phi n_p + Y_p, r_p = c_p / (phi + S_p) and V_p the gradient of S_p:
 
-    gradient:  X' y - sum r_p V_p                       Hessian:  - sum r_p (V_p)' + sum r_p V_p V_p' / (phi + S_p)
+    gradient:  X' y - sum r_p V_p
+    Hessian:   - sum r_p dV_p + sum r_p V_p V_p' / (phi + S_p)
 
 The derivatives with respect to l use digamma and trigamma functions; all are exact.
 """
@@ -141,7 +142,7 @@ def find_mode(totals: ProfileTotals, prior: ModePrior) -> Mode:
     else:
         raise ConvergenceError("the posterior mode was not found in 100 steps of Newton's method.")
     _, hessian = derivatives(totals, prior, at)
-    covariance = np.linalg.inv(-hessian)
+    covariance: Floats = np.linalg.inv(-hessian).astype(float)
     if not (np.diagonal(covariance, axis1=1, axis2=2) > 0).all():
         raise ConvergenceError("the posterior has no peak with curvature: the data say too little.")
     return Mode(at, covariance, len(totals.doses))
@@ -196,7 +197,7 @@ def log_density(totals: ProfileTotals, prior: ModePrior, at: Floats) -> Floats:
 
 def derivatives(totals: ProfileTotals, prior: ModePrior, at: Floats) -> tuple[Floats, Floats]:
     """Give gradient (sets, parameters) and Hessian (sets, parameters, parameters)."""
-    eta, expected, phi = _expected(totals, prior, at)
+    _, expected, phi = _expected(totals, prior, at)
     rates, arms = prior.periods.shape[1], len(totals.doses)
     linear = rates + arms
     whole = phi + expected.sum(axis=2)
@@ -267,7 +268,7 @@ def _add_priors(prior: ModePrior, at: Floats, phi: Floats, gradient: Floats, hes
 
 def _uphill(gradient: Floats, hessian: Floats) -> Floats:
     """Give Newton's step; where the density is not yet concave, a scaled gradient's."""
-    step = np.linalg.solve(-hessian, gradient[:, :, None])[:, :, 0]
+    step: Floats = np.linalg.solve(-hessian, gradient[:, :, None])[:, :, 0].astype(float)
     down = ~((step * gradient).sum(axis=1) >= 0)
     if down.any():
         scale = np.abs(np.diagonal(hessian, axis1=1, axis2=2)[down]) + 1

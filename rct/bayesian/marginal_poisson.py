@@ -89,6 +89,6 @@ MARGINAL = CountModel(
     judged=("effect", "heterogeneity", "cluster_sd", "cluster_period_sd"),
     kept=(
         "effect", "intercept", "block", "period", "heterogeneity", "cluster_sd", "cluster",
-        "cluster_period_sd",
+        "cluster_period_sd", "cluster_period",
     ),
 )  # fmt: skip

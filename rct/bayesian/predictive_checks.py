@@ -55,7 +55,7 @@ def predictive_checks(posterior: "Posterior", panel: "Panel", *, outcome: str) -
 
 
 def _figures(count: Floats, rates: UnitRates, cluster: Any, names: Any) -> dict[str, float]:
-    totals = np.bincount(rates.row_unit, count, len(rates.units))
+    totals = np.bincount(rates.row_unit, count, len(rates.units)).astype(float)
     found = {
         "share of unit-periods without an event": float((count == 0).mean()),
         "variance by mean of unit-periods": _dispersion(count),
@@ -85,17 +85,15 @@ def _compared(figure: str, observed: float, replicated: Floats, level: float) ->
 
 def unit_log_likelihood(rates: UnitRates) -> Floats:
     """Give the log-likelihood of each unit, its own effect integrated out, (draws, units)."""
+    from scipy.sparse import coo_array
     from scipy.special import gammaln
 
     eta = rates.log_rate + rates.log_effect
     expected, events = rates.expected(), rates.events
     counted = np.flatnonzero(rates.count)
-    in_cells = np.zeros_like(expected)
-    from scipy.sparse import coo_array
-
     shape = (len(rates.units), len(rates.cells))
     cells = coo_array((rates.count[counted], (rates.row_unit[counted], rates.row_cell[counted])), shape=shape)
-    in_cells = (cells.tocsr() @ eta.T).T
+    in_cells: Floats = np.asarray((cells.tocsr() @ eta.T).T)
     constant = np.bincount(
         rates.row_unit,
         rates.count * np.log(rates.exposure) - gammaln(rates.count + 1),

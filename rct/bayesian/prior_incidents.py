@@ -1,10 +1,9 @@
 """What the priors alone say, in the units of the agency: incidents in a period."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from rct.bayesian.priors import Priors
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -16,7 +15,7 @@ DRAWS = 4000
 
 
 def prior_incidents(
-    priors: Priors, panel: "Panel", *, outcome: str, level: float, seed: int
+    priors: Mapping[str, Any], panel: "Panel", *, outcome: str, level: float, seed: int
 ) -> dict[str, float]:
     """Draw the expected events of a period from the priors alone, without treatment.
 
@@ -32,7 +31,7 @@ def prior_incidents(
     if not (priors.get("cluster_sd") or priors.get("cluster_period_sd")):
         exposure = exposure.sum(keepdims=True)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4,)))
-    mean, sd = priors["intercept"]["normal"]  # type: ignore[index]
+    mean, sd = priors["intercept"]["normal"]
     log_rate = rng.normal(mean, sd, DRAWS)
     if priors.get("period"):
         log_rate = log_rate + rng.normal(0, _period_sd(priors["period"], periods), DRAWS)

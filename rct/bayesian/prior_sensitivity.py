@@ -1,8 +1,9 @@
 """What another prior of the effect would have said, from the same draws by importance weights.
 
-Power-scaling raises the prior, or the likelihood, to a power alpha near one; how fast the posterior then moves
-is its sensitivity (Kallioinen, Paananen, Bürkner & Vehtari 2024, "Detecting and diagnosing prior and likelihood
-sensitivity with power-scaling", equations 5 to 11). Draws of the effect are weighted by the ratio of priors.
+Power-scaling raises the prior, or the likelihood, to a power alpha near one; how fast the posterior then
+moves is its sensitivity (Kallioinen, Paananen, Bürkner & Vehtari 2024, "Detecting and diagnosing prior and
+likelihood sensitivity with power-scaling", equations 5 to 11). Draws of the effect are weighted by the ratio
+of priors.
 """
 
 import math

@@ -26,6 +26,7 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "dose_share": {"dirichlet": ("concentration",)},
     "dispersion": {"gamma": ("shape", "rate")},
     "zero_share": {"beta": ("a", "b")},
+    "agency_sd": {"half-normal": ("sd",)},
 }
 
 # The period effects have a wide, fixed scale: shrunk towards each other, they leave the secular trend to
@@ -46,10 +47,11 @@ DEFAULTS: Priors = {
     "dose_share": {"dirichlet": [1.0]},
     "dispersion": {"gamma": [2.0, 2.0]},
     "zero_share": {"beta": [1.0, 9.0]},
+    "agency_sd": {"half-normal": [0.5]},
 }
 INDISPENSABLE = (
     "effect", "intercept", "effect_given", "intercept_given", "fading", "dose_share", "dispersion",
-    "zero_share",
+    "zero_share", "agency_sd",
 )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def student_t_posterior(
         _new_place(kept, mus, steps, taus, q, log_q),
         tuple(_own(j, y, s, kept, mus, steps, taus, q, log_q) for j in range(len(y))),
         tau,
-        np.bincount(node, mass, minlength=len(tau)),
+        np.bincount(node, mass, minlength=len(tau)).astype(float),
     )
 
 

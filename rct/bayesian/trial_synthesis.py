@@ -31,8 +31,8 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "tau": {"half-normal": ("sd",), "half-cauchy": ("scale",)},
     "trials": {"normal": (), "student-t": ("df",)},
 }
-# Half-normal(0.5) is what Friede, Röver, Wandel & Neuenschwander (2017, "Meta-analysis of few small studies in
-# orphan diseases", section 2.3) advise for log ratios when the trials are few.
+# Half-normal(0.5) is what Friede, Röver, Wandel & Neuenschwander (2017, "Meta-analysis of few small studies
+# in orphan diseases", section 2.3) advise for log ratios when the trials are few.
 DEFAULTS: dict[str, Prior] = {
     "effect": {"normal": [0.0, 0.5]},
     "tau": {"half-normal": [0.5]},

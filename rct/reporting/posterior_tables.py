@@ -1,4 +1,4 @@
-"""Tables and sentences of one Bayesian fit: answers, checks, other priors, the randomization-based estimate."""
+"""Tables and sentences of one Bayesian fit: answers, checks, other priors, the primary analysis."""
 
 import math
 from collections.abc import Mapping
@@ -57,8 +57,8 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
             )
         )
     columns = (
-        "outcome", "percent change", "P(reduction)", "P(reduction of more than 10 %)", "P(within 5 % of none)",
-        "events averted",
+        "outcome", "percent change", "P(reduction)", "P(reduction of more than 10 %)",
+        "P(within 5 % of none)", "events averted",
     )  # fmt: skip
     caption = (
         f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability; negative "
@@ -98,7 +98,7 @@ def _compared(label: str, row: "Estimate", analysis: str) -> tuple[str, ...]:
     return label, analysis, percent_with_interval(row.percent_change, low, high), p_value(row.p_value), NONE
 
 
-def _ends(row: Mapping[str, Any]) -> tuple[float, float]:
+def _ends(row: Mapping[Any, Any]) -> tuple[float, float]:
     return 100 * math.expm1(row["conf_low"]), 100 * math.expm1(row["conf_high"])
 
 
@@ -152,8 +152,8 @@ def priors_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:
         return None
     columns = ("outcome", "prior of the log rate ratio", "percent change", "P(reduction)")
     caption = (
-        "Would other priors have said the same? The same draws, reweighted. The sceptic gives one in twenty to "
-        "an effect larger than hoped for, the enthusiast one in twenty to none at all."
+        "Would other priors have said the same? The same draws, reweighted. The sceptic gives one in twenty "
+        "to an effect larger than hoped for, the enthusiast one in twenty to none at all."
     )
     return Table(caption, columns, tuple(rows), frozenset(columns[2:]))
 
@@ -167,7 +167,7 @@ def check_sentences(posterior: "Posterior", words: "ReportUnits") -> list[str]:
             low, high = (_rounded(prior[end]) for end in ("low", "high"))
             told.append(
                 f"{label}: before any data, the priors allow from {low} to {high} events a {words.period} "
-                f"({100 * posterior.level:g} %); {_rounded(prior['observed'])} were recorded in an average one."
+                f"({100 * posterior.level:g} %); an average one had {_rounded(prior['observed'])}."
             )
         if left_out := checks.get("left_out"):
             told.append(_left_out(label, left_out, words))
@@ -185,17 +185,17 @@ def _rounded(value: float) -> str:
 
 
 def _left_out(label: str, found: Mapping[str, Any], words: "ReportUnits") -> str:
+    elpd, error = (decimal(found[key], decimals=1) for key in ("elpd", "elpd_std_error"))
     told = (
-        f"{label}, each {words.measured} left out in turn: expected log predictive density "
-        f"{decimal(found['elpd'], decimals=1)} (standard error {decimal(found['elpd_std_error'], decimals=1)}), "
-        f"largest Pareto k {decimal(found['largest_k'])}"
+        f"{label}, each {words.measured} left out in turn: expected log predictive density {elpd} "
+        f"(standard error {error}), largest Pareto k {decimal(found['largest_k'])}"
     )
     if not found["units_above"]:
         return f"{told}: no single {words.measured} decides."
     above = found["units_above"]
     return (
-        f"{told}; {above} of {count(found['units'])} {words.measured_plural} are above {found['limit']}, where "
-        "the figure is not to be trusted: the fit leans on them."
+        f"{told}; {above} of {count(found['units'])} {words.measured_plural} are above {found['limit']}, "
+        "where the figure is not to be trusted: the fit leans on them."
     )
 
 

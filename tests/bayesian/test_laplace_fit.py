@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import rct
-from rct.bayesian.laplace_fit import mode_prior
 from rct.bayesian.count_rows import count_rows
+from rct.bayesian.laplace_fit import mode_prior
 from rct.bayesian.log_rate import outcome_totals
 from rct.bayesian.marginal_mode import derivatives, find_mode, log_density, profile_totals
 from rct.bayesian.priors import DEFAULTS
