@@ -216,9 +216,7 @@ def test_cells_are_negative_binomial_with_surplus_zeros(surplus):
     rows = count_rows(panel_of(frame.drop(index=[5, 17]), exposure="days"), ["force"])
     tables = model_inputs(model, rows, model_priors(model, rows, None)).tables
     eta = -0.2 + 0.1 * np.arange(MONTHS) - 0.5 * tables["dose_0"]
-    shared = {name: constants(values)[0] for name, values in tables.items()} | {
-        "path": _whole(tables["path"])
-    }
+    shared = {name: pt.as_tensor_variable(values) for name, values in tables.items()}
     size, pi = 0.8, surplus or 0.0
     found = cell_log_likelihood(
         shared, *constants(eta, [size]), None if surplus is None else constants([surplus])[0]
