@@ -229,7 +229,7 @@ class Posterior:
         size = f"{self.diagnostics['chains']} × {self.diagnostics['draws']} draws"
         return f"posterior ({words}, nutpie, {size})"
 
-    def priorsin_words(self) -> list[str]:
+    def priors_in_words(self) -> list[str]:
         """Say what each prior means in percent: the central 95 % of each."""
         return [in_words(term, prior) for term, prior in self.priors.items()]
 
@@ -306,7 +306,7 @@ class Posterior:
             f"  chains: largest R-hat {worst:.3f}, smallest effective sample size of an effect {size:.0f}, "
             f"{self.diagnostics['divergences']} divergences"
         )
-        return "\n".join([*lines, *(f"  prior of {words}" for words in self.priorsin_words())])
+        return "\n".join([*lines, *(f"  prior of {words}" for words in self.priors_in_words())])
 
 
 def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:

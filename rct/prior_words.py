@@ -62,8 +62,8 @@ def _of_log_share(mean: float, sd: float) -> str:
 
 def _of_correlation(shape: float) -> str:
     return (
-        f"correlations of divisions' effects centred at 0; of two outcomes, standard deviation "
-        f"{1 / math.sqrt(2 * shape + 1):.2g}"
+        "correlations of divisions' effects centred at 0; of three outcomes each has standard deviation "
+        f"{1 / math.sqrt(2 * shape + 2):.2g}"
     )
 
 
@@ -96,6 +96,7 @@ PRIOR_WORDS: dict[str, Callable[..., str]] = {
     "cluster_period_sd": _of_sd,
     "effect_given": _of_effect,
     "intercept_given": _of_log_share,
+    "cluster_period_given_sd": _of_sd,
     "cluster_correlation": _of_correlation,
     "fading": _of_fading,
     "dose_share": _of_dose_share,

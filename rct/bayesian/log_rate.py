@@ -107,7 +107,7 @@ def untreated_log_rate(
     for term, inner in GROUPED.items():
         if scale := numbers_of(inputs, f"{term}_sd"):
             own = cluster_effects if term == "cluster" else None
-            effects = inputs.by_outcome(own(inputs) if own else _group_effects(inputs, term, inner, scale[0]))
+            effects = inputs.by_outcome(own(inputs) if own else group_effects(inputs, term, inner, scale[0]))
             at = (outcomes, tables["cluster"], periods)
             eta = eta + effects[at if term == "cluster_period" else at[:2]]
     return eta
@@ -125,7 +125,7 @@ def _period_effects(inputs: Inputs, sd: Any) -> Any:
     return pm.Deterministic("period", walk - walk.mean(axis=-1, keepdims=True), dims=dims)
 
 
-def _group_effects(inputs: Inputs, term: str, inner: tuple[str, ...], scale: Any) -> Any:
+def group_effects(inputs: Inputs, term: str, inner: tuple[str, ...], scale: Any) -> Any:
     """Give sd times standard normal effects: drawn with their sd, the sampler sticks where it is small."""
     import pymc as pm
 

@@ -2,9 +2,9 @@
 
 The likelihood is that of :mod:`rct.bayesian.marginal_poisson`, whose cluster and cluster-by-period effects
 are the two random effects of a wedge's standard model (Hooper, Teerenstra, de Hoop & Eldridge 2016, "Sample
-size calculation for stepped wedge and other longitudinal cluster randomised trials"). What differs is that they
-cannot be left out: without the second, intervals of 90 % cover .71 where division-months vary with a standard
-deviation of .4.
+size calculation for stepped wedge and other longitudinal cluster randomised trials"). What differs is that
+they cannot be left out: without the second, intervals of 90 % cover .71 where division-months vary with a
+standard deviation of .4.
 """
 
 from dataclasses import replace

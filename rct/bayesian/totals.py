@@ -164,7 +164,7 @@ def _cells(counts: Floats, observed: NDArray, profile: Integers) -> dict[str, Fl
 def _histogram(events: Floats) -> tuple[Floats, Floats]:
     """Give the distinct values and how often each occurs, filled up so that most panels are of one length."""
     value, times = np.unique(events, return_counts=True)
-    empty = 2 ** max(4, int(np.ceil(np.log2(len(value))))) - len(value)
+    empty = 2 ** max(6, int(np.ceil(np.log2(len(value))))) - len(value)
     return np.pad(value, (0, empty)), np.pad(times.astype(float), (0, empty))
 
 
