@@ -269,9 +269,11 @@ def _without_estimate(sample: Sample, spec: "AnalysisSpec", outcome: str, reason
 
 
 def _bayesian(sample: Sample, spec: "AnalysisSpec") -> Answer:
-    from rct.bayesian import check_fit, fit
+    from rct.bayesian import check_fit
+    from rct.bayesian.fitting import fit, priors_of_model
 
-    options = {"priors": dict(sample.trial.analysis.priors) or None} | spec.options
+    model = spec.options.get("model", "marginal")
+    options = {"priors": priors_of_model(model, sample.trial.analysis.priors)} | spec.options
     posterior = fit(sample.panel, sample.outcomes, seed=sample.seed, level=sample.level, **options)
     ratios = sample.trial.power.effects
     hoped = {name: ratio for name, ratio in ratios.items() if isinstance(ratio, float) and ratio != 1}

@@ -91,7 +91,9 @@ def agencies(
     )
     posterior = groups["posterior"].assign_coords(period_number=rows.periods)
     groups["posterior"] = _with_changes(posterior, counts, seed)
-    facts = fit_facts(rows.rows[outcome], rows, used | {"cluster_sd": True, "block": True}, AGENCIES)
+    facts = fit_facts(
+        outcome, rows, used | {"cluster_sd": True, "block": True}, AGENCIES, groups["posterior"]
+    )
     facts["estimand"] = MEAN_OF_CHANGES if counts.controlled else COMMON_CHANGE
     facts["warning"] = "; ".join(
         text for text in (facts["warning"], "" if counts.controlled else NO_CONTROL) if text

@@ -1,5 +1,6 @@
 """Fit a Bayesian model to a panel."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ from rct.bayesian.marginal_poisson import MARGINAL
 from rct.bayesian.model_inputs import CountModel, Inputs, prior_tables
 from rct.bayesian.monotone_dose import DOSE
 from rct.bayesian.overdispersed_cells import NEGATIVE_BINOMIAL, ZERO_INFLATED
-from rct.bayesian.priors import Priors, complete_priors
+from rct.bayesian.priors import DISTRIBUTIONS, Priors, complete_priors
 from rct.bayesian.stepped_wedge import STEPPED_WEDGE
 from rct.errors import EstimationError
 from rct.posterior import CONSTANT_EFFECT, Posterior
@@ -31,6 +32,7 @@ MODELS: dict[str, CountModel] = {
     "zero-inflated": ZERO_INFLATED,
 }
 FEW_EVENTS = 10
+FAR_FROM_PRIOR = 2.0
 
 
 def fit(
@@ -122,7 +124,7 @@ def fit(
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: fit_facts(one, rows, used, chosen) for name, one in rows.rows.items()},
+        meta={name: fit_facts(name, rows, used, chosen, groups["posterior"]) for name in names},
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
 
@@ -134,6 +136,15 @@ def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object
     )
     model.require(used)
     return used
+
+
+def priors_of_model(model: str, priors: Mapping[str, object]) -> dict[str, object]:
+    """Take the priors that a model has out of those of a trial, which may promise several models.
+
+    Names that no model has stay in, so that a misspelt one is refused.
+    """
+    foreign = set(DISTRIBUTIONS) - set(MODELS[model].terms) if model in MODELS else set()
+    return {term: prior for term, prior in priors.items() if term not in foreign}
 
 
 def model_inputs(model: CountModel, rows: CountRows, priors: Priors) -> Inputs:
@@ -162,17 +173,41 @@ def _check_request(model: str, refresher: str | None, chains: int, level: float)
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def fit_facts(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> dict[str, Any]:
-    """Give size, baseline, estimand and warning of one outcome."""
+def fit_facts(
+    outcome: str, sample: CountRows, priors: Priors, model: CountModel, posterior: "xr.Dataset"
+) -> dict[str, Any]:
+    """Give size, baseline, estimand and warnings of one outcome."""
+    rows = sample.rows[outcome]
     untreated = rows.loc[rows["treated"] == 0]
+    warnings = fit_warnings(rows, sample, priors, model) + _disagreement(outcome, sample, priors, posterior)
     return {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
         "estimand": model.estimand(sample) if model.estimand else CONSTANT_EFFECT,
-        "warning": "; ".join(fit_warnings(rows, sample, priors, model)),
+        "warning": "; ".join(warnings),
     }
+
+
+def _disagreement(outcome: str, sample: CountRows, priors: Priors, posterior: "xr.Dataset") -> list[str]:
+    """Say that the data moved an effect further from its prior's mean than that prior thought likely."""
+    if not priors["effect"]:
+        return []
+    mean, sd = next(iter(priors["effect"].values()))  # type: ignore[union-attr]
+    place = sample.outcomes.index(outcome)
+    if place and "effect_given" in priors:
+        given, sd_given = next(iter(priors["effect_given"].values()))  # type: ignore[union-attr]
+        mean, sd = mean + given, math.hypot(sd, sd_given)
+    effect = posterior["effect"].mean(("chain", "draw"))
+    effect = effect.isel(outcome=place) if "outcome" in effect.dims else effect
+    furthest = float(abs(effect - mean).max()) / sd
+    if furthest <= FAR_FROM_PRIOR:
+        return []
+    return [
+        f"prior and data disagree: the effect lies {furthest:.1f} standard deviations of its prior from the "
+        "prior's mean, and is a compromise of the two"
+    ]
 
 
 def fit_warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
@@ -180,7 +215,8 @@ def fit_warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model:
     warnings = [model.caution] if model.caution else []
     events = rows["count"].sum()
     if events < FEW_EVENTS:
-        warnings.append(f"{events:g} events in all: the effect is little more than its prior")
+        words = "1 event" if events == 1 else f"{events:g} events"
+        warnings.append(f"{words} in all: the effect is little more than its prior")
     randomized = rows["randomized"].nunique()
     if randomized < rows["unit"].nunique() and not (priors["cluster_sd"] or priors["cluster_period_sd"]):
         warnings.append(

@@ -118,7 +118,7 @@ def _numbers(inputs: Inputs, term: str) -> list[Any] | None:
     if given not in inputs.priors or not of_force:
         return of_force
     others = [numbers(inputs, given)] * (len(inputs.coords["outcome"]) - 1)
-    stacked = [pt.stack(column) for column in zip(of_force, *others, strict=True)]  # type: ignore[arg-type]
+    stacked = [pt.stack(column) for column in zip(of_force, *others, strict=True)]
     if term != "period":
         return stacked
     return [column[(slice(None), *[None] * (2 if inputs.blocked_periods else 1))] for column in stacked]

@@ -69,25 +69,26 @@ class Totals:
 
 def stack_outcomes(each: list[Totals]) -> Totals:
     """Put outcomes beside each other; the shorter ones are filled up with profiles of no unit."""
-    stacked = {
-        field.name: _stacked([getattr(one, field.name)[0] for one in each])
-        for field in fields(Totals)
-        if field.name not in NAMED
-    }
-    named = {
-        group: {
+
+    def together(field: str) -> NDArray:
+        return _stacked([getattr(one, field)[0] for one in each])
+
+    def named(group: str) -> dict[str, NDArray]:
+        return {
             name: _stacked([getattr(one, group)[name][0] for one in each]) for name in getattr(each[0], group)
         }
-        for group in NAMED
-    }
-    return Totals(**named, **stacked)
+
+    return Totals(
+        **{field.name: named(field.name) if field.name in NAMED else together(field.name)
+           for field in fields(Totals)}  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _stacked(arrays: list[NDArray]) -> NDArray:
     shapes = [np.shape(array) for array in arrays]
     stacked = np.zeros((len(arrays), *(max(sizes) for sizes in zip(*shapes, strict=True))), arrays[0].dtype)
-    for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        stacked[(index, *map(slice, shape))] = array
+    for one, array, shape in zip(stacked[:, None], arrays, shapes, strict=True):
+        one[(0, *(slice(size) for size in shape))] = array
     return stacked
 
 

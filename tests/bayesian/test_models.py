@@ -209,6 +209,7 @@ def test_a_wedge_model_is_the_marginal_one_and_keeps_its_cluster_terms():
 
 @pytest.mark.parametrize("surplus", [None, 0.15])
 def test_cells_are_negative_binomial_with_surplus_zeros(surplus):
+    import pytensor.tensor as pt
 
     frame = frame_of()
     frame.loc[frame["officer"].str[-1].astype(int) % 2 == 0, "days"] = 1.0
