@@ -5,7 +5,7 @@ from rct.bayesian.checked_fit import check_fit
 from rct.bayesian.evidence_priors import earlier_trials, reference_priors
 from rct.bayesian.fitting import fit
 from rct.bayesian.laplace_fit import LaplaceFit, laplace
-from rct.bayesian.officer_effects import officer_effects
+from rct.bayesian.officer_rates import officer_effects
 from rct.bayesian.trial_synthesis import Meta, meta
 
 __all__ = [
