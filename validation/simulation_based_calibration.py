@@ -293,8 +293,8 @@ def write_summary(kept: Path) -> None:
         "below; "
         f"{OFFICERS} officers in {SQUADS} squads over {MONTHS} months, one squad crossing a month; "
         f"2 chains × 500 draws, ranks among {RANKS} thinned draws. `p_uniform`: simultaneous ECDF band; "
-        "`p_bonferroni`: times the number of parameters of the model. No fit is left out. With 200 fits a coverage of 0.95 "
-        "has a Monte-Carlo standard deviation of 0.015, of 0.80 of 0.028, of 0.50 of 0.035.",
+        "`p_bonferroni`: times the number of parameters of the model. No fit is left out. With 200 fits a "
+        "coverage of 0.95 has a Monte-Carlo standard deviation of 0.015, of 0.80 of 0.028, of 0.50 of 0.035.",
         "",
         *(_of_model(str(model), one) for model, one in each),
         "",
