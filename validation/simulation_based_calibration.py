@@ -39,14 +39,23 @@ COLUMNS = (
     "divergences",
 )
 
-SHARED = {"effect": {"normal": [0, 0.5]}, "intercept": {"normal": [-0.7, 0.5]},
-          "period": {"zero-sum-normal": [0.5]}, "heterogeneity": {"gamma": [4, 4]}}  # fmt: skip
+SHARED = {
+    "effect": {"normal": [0, 0.5]},
+    "intercept": {"normal": [-0.7, 0.5]},
+    "period": {"zero-sum-normal": [0.5]},
+    "heterogeneity": {"gamma": [4, 4]},
+}
 CLUSTERS = {"cluster_sd": {"half-normal": [0.3]}, "cluster_period_sd": {"half-normal": [0.3]}}
 NO_CLUSTERS = {"cluster_sd": False, "cluster_period_sd": False}
-GIVEN = {"effect_given": {"normal": [0, 0.3]}, "intercept_given": {"normal": [-1.5, 0.3]},
-         "period_given": {"zero-sum-normal": [0.3]}, "cluster_correlation": {"lkj": [2]},
-         "cluster_sd": {"half-normal": [0.2]}, "cluster_period_sd": {"half-normal": [0.2]},
-         "cluster_period_given_sd": {"half-normal": [0.2]}}  # fmt: skip
+GIVEN = {
+    "effect_given": {"normal": [0, 0.3]},
+    "intercept_given": {"normal": [-1.5, 0.3]},
+    "period_given": {"zero-sum-normal": [0.3]},
+    "cluster_correlation": {"lkj": [2]},
+    "cluster_sd": {"half-normal": [0.2]},
+    "cluster_period_sd": {"half-normal": [0.2]},
+    "cluster_period_given_sd": {"half-normal": [0.2]},
+}
 PRIORS: dict[str, dict[str, Any]] = {
     "marginal": SHARED | NO_CLUSTERS,
     "stepped-wedge": SHARED | CLUSTERS,
@@ -63,15 +72,22 @@ def zero_sum(rng: np.random.Generator, sd: float) -> np.ndarray:
 
 
 def shared_truth(rng: np.random.Generator) -> Truth:
-    return {"effect": rng.normal(0, 0.5), "intercept": rng.normal(-0.7, 0.5), "period": zero_sum(rng, 0.5),
-            "heterogeneity": rng.gamma(4, 1 / 4)}  # fmt: skip
+    return {
+        "effect": rng.normal(0, 0.5),
+        "intercept": rng.normal(-0.7, 0.5),
+        "period": zero_sum(rng, 0.5),
+        "heterogeneity": rng.gamma(4, 1 / 4),
+    }
 
 
 def cluster_truth(rng: np.random.Generator, outcomes: int, scale: float, factor: np.ndarray) -> Truth:
     sd, period_sd = np.abs(rng.normal(0, scale, (2, outcomes)))
-    return {"cluster_sd": sd, "cluster": sd[:, None] * (factor @ rng.normal(size=(outcomes, SQUADS))),
-            "cluster_period_sd": period_sd,
-            "cluster_period": period_sd[:, None, None] * rng.normal(size=(outcomes, SQUADS, MONTHS))}  # fmt: skip
+    return {
+        "cluster_sd": sd,
+        "cluster": sd[:, None] * (factor @ rng.normal(size=(outcomes, SQUADS))),
+        "cluster_period_sd": period_sd,
+        "cluster_period": period_sd[:, None, None] * rng.normal(size=(outcomes, SQUADS, MONTHS)),
+    }
 
 
 def lkj_factor(rng: np.random.Generator, size: int, eta: float) -> np.ndarray:
@@ -152,8 +168,11 @@ def draw_joint(rng: np.random.Generator) -> tuple[Truth, list[np.ndarray]]:
 
 
 DRAW: dict[str, Callable[[np.random.Generator], tuple[Truth, list[np.ndarray]]]] = {
-    "marginal": draw_marginal, "stepped-wedge": draw_wedge, "fading": draw_fading, "joint": draw_joint,
-}  # fmt: skip
+    "marginal": draw_marginal,
+    "stepped-wedge": draw_wedge,
+    "fading": draw_fading,
+    "joint": draw_joint,
+}
 
 
 def panel_of(counts: list[np.ndarray], names: list[str]) -> Panel:
@@ -205,10 +224,16 @@ def one_fit(model: str, number: int) -> list[dict[str, Any]]:
         )
         thinned = draws[:: len(draws) // RANKS][:RANKS]
         found.append(
-            {"model": model, "fit": number, "parameter": label, "rank": int((thinned < value).sum()),
-             "rhat": max(verdict["rhat"][j] for j in judged), "divergences": verdict["divergences"]}
+            {
+                "model": model,
+                "fit": number,
+                "parameter": label,
+                "rank": int((thinned < value).sum()),
+                "rhat": max(verdict["rhat"][j] for j in judged),
+                "divergences": verdict["divergences"],
+            }
             | {f"inside_{p:g}": int(abs((draws < value).mean() - 0.5) < p / 2) for p in LEVELS}
-        )  # fmt: skip
+        )
     return found
 
 
@@ -249,6 +274,14 @@ def summarize(kept: Path) -> pd.DataFrame:
     return table
 
 
+def _of_model(model: str, fits: pd.DataFrame) -> str:
+    divergent, unmixed = (fits["divergences"] > 0).sum(), (fits["rhat"] > 1.02).sum()
+    return (
+        f"- `{model}`: {len(fits)} fits, {divergent} with a divergence, {unmixed} with an R-hat above 1.02. "
+        f"Priors: `{json.dumps(PRIORS[model])}`"
+    )
+
+
 def write_summary(kept: Path) -> None:
     table = summarize(kept)
     table.to_csv(HERE / "simulation_based_calibration.csv", index=False)
@@ -256,21 +289,22 @@ def write_summary(kept: Path) -> None:
     lines = [
         "# Simulation-based calibration of the Bayesian models",
         "",
-        "Made by `python validation/simulation_based_calibration.py --fits 200`. Truths from the priors below, "
-        f"{OFFICERS} officers in {SQUADS} squads over {MONTHS} months, one squad crossing a month; 2 chains × "
-        f"500 draws, ranks among {RANKS} thinned draws. `p_uniform`: simultaneous ECDF band; `p_bonferroni`: "
-        "times the number of parameters of the model. No fit is left out. With 200 fits a coverage of 0.95 has a "
-        "Monte-Carlo standard deviation of 0.015, of 0.80 of 0.028, of 0.50 of 0.035.",
+        "Made by `python validation/simulation_based_calibration.py --fits 200`. Truths from the priors "
+        "below; "
+        f"{OFFICERS} officers in {SQUADS} squads over {MONTHS} months, one squad crossing a month; "
+        f"2 chains × 500 draws, ranks among {RANKS} thinned draws. `p_uniform`: simultaneous ECDF band; "
+        "`p_bonferroni`: times the number of parameters of the model. No fit is left out. With 200 fits a "
+        "coverage of 0.95 has a Monte-Carlo standard deviation of 0.015, of 0.80 of 0.028, of 0.50 of 0.035.",
         "",
-        *(f"- `{model}`: {len(one)} fits, {int((one['divergences'] > 0).sum())} with a divergence, "
-          f"{int((one['rhat'] > 1.02).sum())} with an R-hat above 1.02. Priors: `{json.dumps(PRIORS[str(model)])}`"
-          for model, one in each),
+        *(_of_model(str(model), one) for model, one in each),
         "",
         "| " + " | ".join(table.columns) + " |",
         "|" + "---|" * len(table.columns),
-        *("| " + " | ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in row) + " |"
-          for row in table.itertuples(index=False)),
-    ]  # fmt: skip
+        *(
+            "| " + " | ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in row) + " |"
+            for row in table.itertuples(index=False)
+        ),
+    ]
     (HERE / "simulation_based_calibration.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 

@@ -110,3 +110,14 @@ def test_too_few_draws_are_no_posterior():
     assert not verdict["ok"]
     assert any("effective sample size of effect" in failure for failure in verdict["failures"])
     assert sampling.diagnose(groups["posterior"], groups["sample_stats"], ["effect"])["ok"]
+
+
+def test_energy_that_moves_in_small_steps_is_a_failure():
+    """Of a random walk with few steps E-BFMI is small; of independent energies it is about 2."""
+    rng = np.random.default_rng(4)
+    assert sampling.energy_fraction(rng.normal(size=(4, 2000))) == pytest.approx(2, abs=0.2)
+    assert sampling.energy_fraction(rng.normal(size=(4, 2000)).cumsum(axis=1)) < 0.05
+    groups = drawn(0.0)
+    groups["sample_stats"]["energy"] = (("chain", "draw"), rng.normal(size=(4, 500)).cumsum(axis=1))
+    verdict = sampling.diagnose(groups["posterior"], groups["sample_stats"], ["effect"])
+    assert any(failure.startswith("E-BFMI is 0.0") for failure in verdict["failures"])

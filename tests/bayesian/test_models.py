@@ -262,3 +262,32 @@ def test_every_term_has_a_default_and_words():
     assert set(MODEL_WORDS) == set(MODELS)
     for term, prior in DEFAULTS.items():
         assert ":" in _in_words(term, prior)
+
+
+def test_a_trial_with_several_models_gives_each_the_priors_it_has():
+    from rct.bayesian.fitting import priors_of_model
+
+    asked = {"effect": {"normal": [0, 1]}, "fading": {"gamma": [2, 20]}, "efect": {"normal": [0, 1]}}
+    assert set(priors_of_model("fading", asked)) == {"effect", "fading", "efect"}
+    assert set(priors_of_model("marginal", asked)) == {"effect", "efect"}
+
+
+def test_exposure_that_varies_between_officers_is_one_product():
+    """Expected events of strips against a loop over officers."""
+    import pytensor.tensor as pt
+
+    from rct.bayesian.marginal_poisson import expected_events
+
+    frame = frame_of()
+    rows = count_rows(panel_of(frame, exposure="days"), ["force"])
+    model = MODELS["marginal"]
+    tables = model_inputs(
+        model, rows, model_priors(model, rows, {"cluster_sd": False, "cluster_period_sd": False})
+    ).tables
+    assert tables["exposure"].shape[1:] == (6, 4, MONTHS)
+    eta = -0.2 + 0.1 * np.arange(MONTHS) - 0.5 * tables["dose_0"]
+    shared = {name: pt.as_tensor_variable(values) for name, values in tables.items()}
+    found = expected_events(shared, pt.as_tensor_variable(eta)).eval(mode="FAST_COMPILE")
+    rate = np.exp(-0.2 + 0.1 * (frame["month"] - 1) - 0.5 * frame["trained"])
+    expected = (frame["days"] * rate).groupby(frame["officer"]).sum()
+    assert np.sort(found.ravel()) == pytest.approx(np.sort(expected), rel=1e-12)
