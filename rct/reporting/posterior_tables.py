@@ -77,7 +77,7 @@ def comparison_table(posterior: "Posterior", results: "Estimates", words: "Repor
     rows = []
     for row in others:
         label = f"{words.label(row.outcome)}, {row.arm}" if arms else words.label(row.outcome)
-        rows.append(_compared(label, row, f"primary: {row.method}; {row.inference}"))
+        rows.append(_compared(label, row, f"primary, {row.estimand}: {row.method}; {row.inference}"))
         rows += [
             (label, f"posterior: {own['estimand']}",
              percent_with_interval(own["percent_change"], *_ends(own)), NONE,

@@ -87,7 +87,7 @@ def test_the_primary_analysis_stands_first_and_decides(posterior):
         p_value=0.06, notes={"role": "primary"},
     )  # fmt: skip
     table = tables.comparison_table(posterior, Estimates((primary,)), WORDS)
-    assert [row[1].split(":")[0] for row in table.rows] == ["primary", "posterior"]
+    assert [row[1].split(":")[0] for row in table.rows] == ["primary, ITT", "posterior"]
     assert table.rows[0][3] == ".060"
     assert "the first decides" in table.caption
     assert tables.comparison_table(posterior, Estimates(()), WORDS) is None
