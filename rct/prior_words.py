@@ -96,7 +96,6 @@ PRIOR_WORDS: dict[str, Callable[..., str]] = {
     "cluster_period_sd": _of_sd,
     "effect_given": _of_effect,
     "intercept_given": _of_log_share,
-    "cluster_period_given_sd": _of_sd,
     "cluster_correlation": _of_correlation,
     "fading": _of_fading,
     "dose_share": _of_dose_share,

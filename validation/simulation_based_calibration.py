@@ -54,7 +54,6 @@ GIVEN = {
     "cluster_correlation": {"lkj": [2]},
     "cluster_sd": {"half-normal": [0.2]},
     "cluster_period_sd": {"half-normal": [0.2]},
-    "cluster_period_given_sd": {"half-normal": [0.2]},
 }
 PRIORS: dict[str, dict[str, Any]] = {
     "marginal": SHARED | NO_CLUSTERS,
@@ -141,18 +140,15 @@ def draw_fading(rng: np.random.Generator) -> tuple[Truth, list[np.ndarray]]:
 def draw_joint(rng: np.random.Generator) -> tuple[Truth, list[np.ndarray]]:
     squad, _, trained = layout()
     clusters = cluster_truth(rng, 3, 0.2, lkj_factor(rng, 3, 2.0))
-    given, spread = rng.normal(0, 0.3, 2), np.abs(rng.normal(0, 0.2, 2))
+    given = rng.normal(0, 0.3, 2)
     of_force = shared_truth(rng)
-    by_squad = clusters["cluster"][:, squad][:, :, None]
-    noise = clusters["cluster_period"][0][squad]
-    force = force_counts(rng, of_force, of_force["effect"] * trained, by_squad[0] + noise)
+    by_squad = clusters["cluster"][:, squad][:, :, None] + clusters["cluster_period"][:, squad]
+    force = force_counts(rng, of_force, of_force["effect"] * trained, by_squad[0])
     intercepts, periods = rng.normal(-1.5, 0.3, 2), np.stack([zero_sum(rng, 0.3) for _ in range(2)])
     injuries = []
     for k in range(2):
         log_p = intercepts[k] + periods[k] + given[k] * trained + by_squad[k + 1]
-        p = np.minimum(0.999, np.exp(log_p[:SQUADS]))
-        q = rng.beta((1 - p) / spread[k] ** 2, (1 - p) ** 2 / (p * spread[k] ** 2))
-        injuries.append(rng.binomial(force, q[squad]))
+        injuries.append(rng.binomial(force, np.minimum(1, np.exp(log_p))))
     truth = {
         "effect": np.concatenate([[of_force["effect"]], of_force["effect"] + given]),
         "effect_given": given,
@@ -161,8 +157,7 @@ def draw_joint(rng: np.random.Generator) -> tuple[Truth, list[np.ndarray]]:
         "period": np.vstack([of_force["period"], periods]),
         "cluster_sd": clusters["cluster_sd"],
         "cluster": clusters["cluster"],
-        "cluster_period_sd": clusters["cluster_period_sd"][0],
-        "cluster_period_given_sd": spread,
+        "cluster_period_sd": clusters["cluster_period_sd"],
     }
     return truth, [force, *injuries]
 

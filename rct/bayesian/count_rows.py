@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rct.panel import Panel
 
 
-OF_CLUSTERS = ("cluster_sd", "cluster_period_sd", "cluster_period_given_sd", "cluster_correlation")
+OF_CLUSTERS = ("cluster_sd", "cluster_period_sd", "cluster_correlation")
 
 
 @dataclass(frozen=True)

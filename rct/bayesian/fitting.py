@@ -80,9 +80,8 @@ def fit(
         heterogeneity ``{"gamma": [2, 2]}`` (shape, rate), cluster_sd and cluster_period_sd
         ``{"half-normal": [0.3]}``. Of ``fading``: fading ``{"gamma": [4, 40]}``. Of ``dose``: dose_share
         ``{"dirichlet": [1]}``. Of ``joint``: effect_given ``{"normal": [0, 0.3]}``, intercept_given
-        ``{"normal": [-1.5, 0.7]}``, period_given ``{"zero-sum-normal": [1]}``, cluster_period_given_sd
-        ``{"half-normal": [0.3]}``, cluster_correlation ``{"lkj": [2]}``. Of the others: dispersion
-        ``{"gamma": [2, 2]}``, zero_share ``{"beta": [1, 9]}``.
+        ``{"normal": [-1.5, 0.7]}``, period_given ``{"zero-sum-normal": [1]}``, cluster_correlation
+        ``{"lkj": [2]}``. Of the others: dispersion ``{"gamma": [2, 2]}``, zero_share ``{"beta": [1, 9]}``.
     refresher : str, optional
         Of ``fading``: a covariate of the panel that is 1 in the periods of a refresher.
     draws, tune, chains : int

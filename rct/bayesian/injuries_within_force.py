@@ -4,21 +4,18 @@ The first outcome counts incidents of force; its officers' gamma effects are int
 model. Each further outcome counts those of the same incidents in which somebody was injured, so that given
 force they are binomial: with F force incidents of a path and period, C of them with an injury,
 
-    C ~ Binomial(F, q),  q ~ Beta((1 - p) / s^2, (1 - p)^2 / (p s^2)),  mean p, sd of log q about s ,
-    log p = intercept + period + cluster + effect_given x dose ,
+    C ~ Binomial(F, exp(nu)),  nu = intercept + period + cluster + cluster_period + effect_given x dose .
 
-with q, the chance of injury in that division-month, integrated out to a beta-binomial (``s`` is
-``cluster_period_given_sd``). The log link makes the rate ratio of injuries a product, exactly: their log rate
-ratio is that of force plus ``effect_given``, the log ratio of the probabilities of injury given force. An
-officer's rate of injuries is in proportion to the rate of force. Effects of divisions on force and on injury
-given force are correlated (LKJ).
+The log link makes the rate ratio of injuries a product, exactly: their log rate ratio is that of force plus
+``effect_given``, the log ratio of the probabilities of injury given force. An officer's rate of injuries is
+in proportion to the rate of force. Effects of divisions on force and on injury given force are correlated
+(LKJ).
 
-p stays below 1 by a penalty of (F - C) (p - c) / (1 - c) above c = .999, which is steep enough to keep the
-sampler away and smooth enough to lead it back.
+Where nu is above 0 the probability is 1; beyond 1 - 1e-3 log(1 - p) is continued as a straight line, which is
+steep enough to keep the sampler away and smooth enough to lead it back.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -26,14 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rct.bayesian.count_rows import CountRows
-from rct.bayesian.log_rate import (
-    GROUPED,
-    TERMS,
-    change_of_log_rate,
-    group_effects,
-    outcome_totals,
-    untreated_log_rate,
-)
+from rct.bayesian.log_rate import TERMS, change_of_log_rate, outcome_totals, untreated_log_rate
 from rct.bayesian.marginal_poisson import marginal_log_likelihood
 from rct.bayesian.model_inputs import CountModel, Inputs, numbers
 from rct.bayesian.priors import Priors
@@ -91,29 +81,18 @@ def build_joint(inputs: Inputs) -> None:
     effects = _effects(inputs)
     own = _correlated_clusters if inputs.priors["cluster_correlation"] else None
     eta = untreated_log_rate(inputs, _numbers, own) + change_of_log_rate(inputs, effects)
-    of_force = eta[:1]
-    if scale := numbers(inputs, "cluster_period_sd"):
-        alone = replace(inputs, coords={**inputs.coords, "outcome": inputs.coords["outcome"][:1]})
-        together = group_effects(alone, "cluster_period", GROUPED["cluster_period"], scale[0])
-        periods = np.arange(len(inputs.coords["period_number"]))
-        of_force = of_force + together[inputs.tables["cluster"], periods]
-    shape = spread = None
+    shape = None
     if gamma := numbers(inputs, "heterogeneity"):
         shape = pm.Gamma("heterogeneity", alpha=gamma[0], beta=gamma[1])[None]
-    if scale := numbers(inputs, "cluster_period_given_sd"):
-        spread = pm.HalfNormal("cluster_period_given_sd", scale[0], dims="injury")
     tables = inputs.tables
-    pm.Potential("log_likelihood", marginal_log_likelihood(tables, of_force, shape).sum())
-    given = thinned(tables["injuries"], tables["counts"], eta[1:], spread)
-    pm.Potential("log_likelihood_given", given.sum())
+    pm.Potential("log_likelihood", marginal_log_likelihood(tables, eta[:1], shape).sum())
+    pm.Potential("log_likelihood_given", thinned(tables["injuries"], tables["counts"], eta[1:]).sum())
 
 
 def _numbers(inputs: Inputs, term: str) -> list[Any] | None:
     """Give the numbers of force and of every injury given force, one below the other."""
     import pytensor.tensor as pt
 
-    if term == "cluster_period_sd":
-        return None  # of force alone, and integrated out of injury given force
     of_force, given = numbers(inputs, term), f"{term}_given"
     if given not in inputs.priors or not of_force:
         return of_force
@@ -182,44 +161,26 @@ def _correlation_factor(size: int, eta: Any) -> Any:
     return pt.stack(rows)
 
 
-def thinned(injuries: Any, force: Any, log_probability: Any, spread: Any | None) -> Any:
-    """Give the log-likelihood of injuries given force, up to its coefficient, (injuries, paths, periods).
-
-    Parameters
-    ----------
-    injuries, force
-        Incidents, (injuries, paths, periods) and (1, paths, periods).
-    log_probability
-        log p, (injuries, paths, periods).
-    spread
-        s, (injuries,); None: no overdispersion, a binomial.
-    """
+def thinned(injuries: Any, force: Any, log_probability: Any) -> Any:
+    """Give the binomial log-likelihood up to its coefficient, (injuries, paths, periods)."""
     import pytensor.tensor as pt
 
-    none = force - injuries
-    p = pt.minimum(pt.exp(log_probability), CERTAIN)
-    above = -none * pt.maximum(log_probability - np.log(CERTAIN), 0.0) / (1 - CERTAIN)
-    if spread is None:
-        return injuries * pt.minimum(log_probability, 0.0) + none * pt.log1p(-p) + above
-    a = (1 - p) / spread[:, None, None] ** 2
-    b = a * (1 - p) / p
-    ways = pt.gammaln(injuries + a) + pt.gammaln(none + b) - pt.gammaln(force + a + b)
-    return ways - pt.gammaln(a) - pt.gammaln(b) + pt.gammaln(a + b) + above
+    p = pt.exp(log_probability)
+    log_none = pt.log1p(-pt.minimum(p, CERTAIN)) - pt.maximum(p - CERTAIN, 0.0) / (1 - CERTAIN)
+    return injuries * pt.minimum(log_probability, 0.0) + (force - injuries) * log_none
 
 
 JOINT = CountModel(
     words="force with gamma officer effects integrated out, and the injuries within it as binomial thinning",
     terms=(
         *TERMS, "heterogeneity", "effect_given", "intercept_given", "period_given", "cluster_correlation",
-        "cluster_period_given_sd",
     ),
     tables=joint_tables,
     build=build_joint,
-    judged=("effect", "effect_given", "heterogeneity", "cluster_sd", "cluster_period_sd",
-            "cluster_period_given_sd"),
+    judged=("effect", "effect_given", "heterogeneity", "cluster_sd", "cluster_period_sd"),
     kept=(
         "effect", "effect_given", "intercept", "block", "period", "heterogeneity", "cluster_sd", "cluster",
-        "cluster_correlation", "cluster_period_sd", "cluster_period_given_sd",
+        "cluster_correlation", "cluster_period_sd",
     ),
     prepare=nested_rows,
     require=require_equal_trends,

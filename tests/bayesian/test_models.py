@@ -56,22 +56,9 @@ def constants(*values):
     return [pt.as_tensor_variable(np.asarray(value, dtype=float)) for value in values]
 
 
-def test_injuries_within_force_are_beta_binomial():
-    force, injuries = np.array([[[5, 9, 0], [3, 1, 2]]]), np.array([[[2, 9, 0], [0, 1, 1]]])
-    p, s = np.array([[[0.3, 0.8, 0.5], [0.2, 0.4, 0.6]]]), 0.4
-    found = thinned(*constants(injuries, force, np.log(p)), constants([s])[0]).eval(mode="FAST_COMPILE")
-    a, b = (1 - p) / s**2, (1 - p) ** 2 / (p * s**2)
-    coefficient = stats.binom.logpmf(injuries, force, 0.5) - force * np.log(0.5)
-    assert found + coefficient == pytest.approx(stats.betabinom.logpmf(injuries, force, a, b), rel=1e-10)
-    share = stats.beta(a, b)
-    assert share.mean() == pytest.approx(p)
-    narrow = stats.beta(0.7 / 0.01**2, 0.7**2 / (0.3 * 0.01**2))
-    assert narrow.std() / 0.3 == pytest.approx(0.01, rel=1e-3)
-
-
-def test_without_spread_injuries_are_binomial():
+def test_injuries_within_force_are_binomial():
     force, injuries, p = np.array([[[5.0, 9.0]]]), np.array([[[2.0, 0.0]]]), np.array([[[0.3, 0.1]]])
-    found = thinned(*constants(injuries, force, np.log(p)), None).eval(mode="FAST_COMPILE")
+    found = thinned(*constants(injuries, force, np.log(p))).eval(mode="FAST_COMPILE")
     coefficient = stats.binom.logpmf(injuries, force, 0.5) - force * np.log(0.5)
     assert found + coefficient == pytest.approx(stats.binom.logpmf(injuries, force, p), rel=1e-12)
 
@@ -80,9 +67,9 @@ def test_a_probability_above_one_is_penalised_in_proportion_and_only_where_someb
     log_p = np.log([[[0.999, 1.2, 1.4]]])
     some, all_hurt = ([[[2.0] * 3]], [[[5.0] * 3]])
     force = [[[5.0] * 3]]
-    found = thinned(*constants(some, force, log_p), None).eval(mode="FAST_COMPILE")[0, 0]
+    found = thinned(*constants(some, force, log_p)).eval(mode="FAST_COMPILE")[0, 0]
     assert found[2] < found[1] < found[0] - 400
-    found = thinned(*constants(all_hurt, force, log_p), None).eval(mode="FAST_COMPILE")[0, 0]
+    found = thinned(*constants(all_hurt, force, log_p)).eval(mode="FAST_COMPILE")[0, 0]
     assert found[1:] == pytest.approx([0, 0], abs=1e-12)
 
 
@@ -114,8 +101,7 @@ def test_correlations_of_divisions_are_lkj():
 def test_the_joint_density_of_injuries_is_added_to_that_of_force():
     """Moving only what injuries depend on moves the density by the beta-binomial's change and the prior's."""
     frame = frame_of()
-    no_clusters = {"cluster_sd": False, "cluster_period_sd": False, "cluster_correlation": False,
-                   "cluster_period_given_sd": False}  # fmt: skip
+    no_clusters = {"cluster_sd": False, "cluster_period_sd": False, "cluster_correlation": False}  # fmt: skip
     model = built("joint", panel_of(frame), ["force", "citizen"], no_clusters)
     cells = frame.groupby(["squad", "month", "trained"], as_index=False)[["force", "citizen"]].sum()
     change = [density(model, intercept=[-1.0, -1.2], effect_given=[d]) for d in (0.0, -0.5)]
