@@ -269,10 +269,15 @@ def _without_estimate(sample: Sample, spec: "AnalysisSpec", outcome: str, reason
 
 
 def _bayesian(sample: Sample, spec: "AnalysisSpec") -> Answer:
-    from rct.bayesian import fit
+    from rct.bayesian import check_fit
+    from rct.bayesian.fitting import fit, priors_of_model
 
-    options = {"priors": dict(sample.trial.analysis.priors) or None} | spec.options
+    model = spec.options.get("model", "marginal")
+    options = {"priors": priors_of_model(model, sample.trial.analysis.priors)} | spec.options
     posterior = fit(sample.panel, sample.outcomes, seed=sample.seed, level=sample.level, **options)
+    ratios = sample.trial.power.effects
+    hoped = {name: ratio for name, ratio in ratios.items() if isinstance(ratio, float) and ratio != 1}
+    posterior = check_fit(posterior, sample.panel, hoped=hoped)
     frame = posterior.frame.drop(columns=["irr", "percent_change"])
     rows = (Estimate(**{str(key): value for key, value in r.items()}) for r in frame.to_dict("records"))
     return Answer(tuple(rows), posterior)

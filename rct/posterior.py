@@ -4,13 +4,15 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
+from rct.posterior_questions import Question
+from rct.prior_words import in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +20,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GROUPS = ("posterior", "sample_stats")
-STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta")
-MODEL_WORDS = {"marginal": "marginal Poisson"}
+STATED = ("outcomes", "arms", "reference", "model", "priors", "diagnostics", "level", "meta", "checks")
+MODEL_WORDS = {
+    "marginal": "marginal Poisson",
+    "stepped-wedge": "marginal Poisson with division and division-by-period effects",
+    "joint": "force and the injuries within it",
+    "fading": "marginal Poisson, fading effect",
+    "dose": "marginal Poisson, monotone in dose",
+    "negative-binomial": "negative binomial",
+    "zero-inflated": "zero-inflated negative binomial",
+}
+CONSTANT_EFFECT = "ITT incidence rate ratio, constant effect"
 NAN = math.nan
 
 
@@ -47,6 +58,8 @@ class Posterior:
         By outcome: n_units, n_clusters, n_events, baseline (events per unit of untreated exposure), warning.
     source
         The draws: datasets by ArviZ group, or the folder that holds them.
+    checks
+        By outcome what :func:`rct.bayesian.check_fit` found; empty before it.
     """
 
     outcomes: tuple[str, ...]
@@ -58,6 +71,7 @@ class Posterior:
     level: float
     meta: Mapping[str, Mapping[str, Any]]
     source: "Mapping[str, xr.Dataset] | Path" = field(hash=False)
+    checks: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def groups(self) -> "Mapping[str, xr.Dataset]":
@@ -74,17 +88,7 @@ class Posterior:
     @cached_property
     def idata(self) -> Any:
         """The draws as ArviZ holds them: InferenceData before ArviZ 1, a DataTree since."""
-        import warnings
-
-        with warnings.catch_warnings():
-            # ArviZ announces its next major version once a day, on import.
-            warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
-            import arviz as az
-        if az.__version__.startswith("0."):
-            return az.InferenceData(**self.groups)
-        import xarray as xr
-
-        return xr.DataTree.from_dict(dict(self.groups))
+        return arviz_data(self.groups)
 
     def effect_draws(self, outcome: str, *, arm: str | None = None) -> "np.ndarray":
         """Give the draws of one log incidence rate ratio at dose 1, (chains × draws,).
@@ -115,6 +119,62 @@ class Posterior:
             )
         return float((self.effect_draws(outcome, arm=arm) < math.log(below)).mean())
 
+    def answers(
+        self,
+        *,
+        larger_than: float = 0.1,
+        equivalence: tuple[float, float] = (0.95, 1.05),
+        periods_per_year: float = 12,
+        officers: float = 100,
+    ) -> "pd.DataFrame":
+        """Answer what people ask of a trial, from the draws.
+
+        Parameters
+        ----------
+        larger_than : float
+            The reduction that would matter, as a share: .1 asks for one of more than 10 %.
+        equivalence : (float, float)
+            Rate ratios that are as good as none (the region of practical equivalence, Kruschke 2018).
+        periods_per_year : float
+            How many units of exposure, such as officer-months, one officer has in a year.
+        officers : float
+            How many officers the events averted are counted for.
+
+        Returns
+        -------
+        DataFrame
+            One row per outcome and arm: ``probability_reduced``, ``probability_larger``,
+            ``probability_equivalent``, and ``averted`` (events a year that training averts, posterior median)
+            with ``averted_low`` and ``averted_high``. Negative: events added. The rate that they are averted
+            from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``),
+            else the observed untreated rate, taken as known.
+
+        Raises
+        ------
+        DataError
+            For a share or a region that makes no sense.
+        """
+        import pandas as pd
+
+        asked = Question(larger_than, equivalence, officers * periods_per_year, self.level)
+        return pd.DataFrame(
+            [
+                {"outcome": outcome, "arm": arm}
+                | asked.answer(self.effect_draws(outcome, arm=arm), self._untreated_rate(outcome))
+                for outcome in self.outcomes
+                for arm in self.arms
+            ]
+        )
+
+    def _untreated_rate(self, outcome: str) -> "float | np.ndarray":
+        draws = self.groups["posterior"]
+        if "untreated_rate" not in draws:
+            return float(self.meta[outcome]["baseline"])
+        rate = draws["untreated_rate"]
+        if "outcome" in rate.dims:
+            rate = rate.isel(outcome=self.outcomes.index(outcome))
+        return rate.to_numpy().ravel()
+
     @property
     def frame(self) -> "pd.DataFrame":
         """One row per outcome and arm, with the columns of an estimate.
@@ -140,7 +200,7 @@ class Posterior:
             "reference": self.reference,
             "event_time": NAN,
             "exposure_time": NAN,
-            "estimand": "ITT incidence rate ratio, constant effect",
+            "estimand": facts.get("estimand", CONSTANT_EFFECT),
             "method": f"Bayesian, {MODEL_WORDS.get(self.model, self.model)}",
             "inference": self.inference,
             "scale": "log",
@@ -171,7 +231,7 @@ class Posterior:
 
     def priors_in_words(self) -> list[str]:
         """Say what each prior means in percent: the central 95 % of each."""
-        return [_in_words(term, prior) for term, prior in self.priors.items()]
+        return [in_words(term, prior) for term, prior in self.priors.items()]
 
     def write(self, path: str | Path) -> Path:
         """Write the fit as a Zarr folder, which xarray and ArviZ open too; a fit that was there is replaced.
@@ -249,63 +309,21 @@ class Posterior:
         return "\n".join([*lines, *(f"  prior of {words}" for words in self.priors_in_words())])
 
 
+def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
+    """Give datasets by group as ArviZ holds them: InferenceData before ArviZ 1, a DataTree since."""
+    import warnings
+
+    with warnings.catch_warnings():
+        # ArviZ announces its next major version once a day, on import.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
+        import arviz as az
+    if az.__version__.startswith("0."):
+        return az.InferenceData(**groups)
+    import xarray as xr
+
+    return xr.DataTree.from_dict(dict(groups))
+
+
 def _is_fit(folder: Path) -> bool:
     attributes = folder / ".zattrs"
     return attributes.is_file() and "rct" in json.loads(attributes.read_text("utf-8"))
-
-
-def _in_words(term: str, prior: Any) -> str:
-    if prior is False:
-        return f"{term}: not in the model"
-    ((distribution, numbers),) = prior.items()
-    written = f"{term}, {distribution}({', '.join(f'{number:g}' for number in numbers)})"
-    words = PRIOR_WORDS.get(term) or PRIOR_WORDS[distribution]
-    return f"{written}: {words(*numbers)}"
-
-
-def _percent_range(mean: float, sd: float) -> str:
-    low, high = (100 * math.expm1(mean + side * 1.96 * sd) for side in (-1, 1))
-    return f"{low:+.0f} % to {high:+.0f} %"
-
-
-def _of_effect(mean: float, sd: float) -> str:
-    reduction = 50 * math.erfc(mean / sd / math.sqrt(2))
-    return f"95 % from {_percent_range(mean, sd)}; a reduction has probability {reduction:.0f} %"
-
-
-def _of_intercept(mean: float, sd: float) -> str:
-    low, high = (math.exp(mean + side * 1.96 * sd) for side in (-1, 1))
-    return f"95 % from {low:.2g} to {high:.3g} events per unit of exposure"
-
-
-def _of_heterogeneity(shape: float, rate: float) -> str:
-    mean = shape / rate
-    return (
-        f"mean {mean:g}; units then differ by {100 / math.sqrt(mean):.0f} % of the average "
-        "(standard deviation between units)"
-    )
-
-
-def _of_sd(sd: float) -> str:
-    spread = _percent_range(0, 1.96 * sd)
-    return f"95 % of standard deviations below {1.96 * sd:.2g}, rates then {spread}"
-
-
-def _of_period(sd: float) -> str:
-    return f"standard deviation {sd:g} of the log rate between periods ({_percent_range(0, sd)} at 95 %)"
-
-
-def _of_walk(sd: float) -> str:
-    return f"from one period to the next, 95 % from {_percent_range(0, sd)}"
-
-
-# By term, or by distribution where a term may have several.
-PRIOR_WORDS: dict[str, Callable[..., str]] = {
-    "effect": _of_effect,
-    "intercept": _of_intercept,
-    "zero-sum-normal": _of_period,
-    "random-walk": _of_walk,
-    "heterogeneity": _of_heterogeneity,
-    "cluster_sd": _of_sd,
-    "cluster_period_sd": _of_sd,
-}

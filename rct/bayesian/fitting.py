@@ -1,30 +1,49 @@
 """Fit a Bayesian model to a panel."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from rct.bayesian.priors import Priors, complete_priors
+from rct.bayesian.count_rows import CountRows, count_rows, impossible_terms
+from rct.bayesian.fading_effect import FADING
+from rct.bayesian.injuries_within_force import JOINT
+from rct.bayesian.marginal_poisson import MARGINAL
+from rct.bayesian.model_inputs import CountModel, Inputs, prior_tables
+from rct.bayesian.monotone_dose import DOSE
+from rct.bayesian.overdispersed_cells import NEGATIVE_BINOMIAL, ZERO_INFLATED
+from rct.bayesian.priors import DISTRIBUTIONS, Priors, complete_priors
+from rct.bayesian.stepped_wedge import STEPPED_WEDGE
 from rct.errors import EstimationError
-from rct.posterior import Posterior
+from rct.posterior import CONSTANT_EFFECT, Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
-    from rct.bayesian.marginal_poisson import Dimensions
     from rct.panel import Panel
 
-MODELS = {"marginal": "Poisson with gamma officer effects integrated out, period and cluster effects"}
-# Terms of the priors and what stands for them in the posterior.
-KEPT = ("effect", "intercept", "period", "heterogeneity", "cluster_sd", "cluster", "cluster_period_sd")
-JUDGED = ("effect", "heterogeneity", "cluster_sd", "cluster_period_sd")
+MODELS: dict[str, CountModel] = {
+    "marginal": MARGINAL,
+    "stepped-wedge": STEPPED_WEDGE,
+    "joint": JOINT,
+    "fading": FADING,
+    "dose": DOSE,
+    "negative-binomial": NEGATIVE_BINOMIAL,
+    "zero-inflated": ZERO_INFLATED,
+}
+FEW_EVENTS = 10
+FAR_FROM_PRIOR = 2.0
 
 
 def fit(
     panel: "Panel",
     outcomes: str | Sequence[str],
     *,
-    model: Literal["marginal"] = "marginal",
+    model: Literal[
+        "marginal", "stepped-wedge", "joint", "fading", "dose", "negative-binomial", "zero-inflated"
+    ] = "marginal",
     priors: Mapping[str, object] | None = None,
+    refresher: str | None = None,
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
@@ -34,11 +53,19 @@ def fit(
 ) -> Posterior:
     """Fit a Bayesian model of counts to a panel, sampled with nutpie (which needs no compiler).
 
-    The marginal model: unit i of cluster k has, in period t, Poisson counts with mean
+    ``marginal``: unit i of cluster k has, in period t, Poisson counts with mean
     ``u_i E_it exp(intercept + period_t + cluster_k + cluster_period_kt + effect dose_it)``, and the effects
     ``u_i ~ Gamma(heterogeneity, heterogeneity)`` of the units are integrated out exactly
     (:mod:`rct.bayesian.marginal_poisson`). Several outcomes are independent blocks of one model. Cluster
-    terms are there where the panel's clusters hold several units and there are several clusters.
+    terms are there where the panel's clusters hold several units and there are several clusters; where blocks
+    differ in the share treated, each block has period effects of its own.
+
+    ``stepped-wedge``: the same, with the cluster terms obligatory. ``fading``: an effect that fades since
+    training (:mod:`rct.bayesian.fading_effect`). ``dose``: an effect that grows with the dose, in steps of
+    any size (:mod:`rct.bayesian.monotone_dose`). ``joint``: force, and injuries as parts of its incidents
+    (:mod:`rct.bayesian.injuries_within_force`); the first outcome contains the others.
+    ``negative-binomial`` and ``zero-inflated`` leave lasting differences of units out, and serve sensitivity
+    analyses (:mod:`rct.bayesian.overdispersed_cells`).
 
     Parameters
     ----------
@@ -49,8 +76,14 @@ def fit(
         By term: ``{"effect": {"normal": [0, 0.5]}, "period": {"random-walk": [0.5]}}``; False leaves the term
         out. The effect is the log incidence rate ratio at dose 1. Terms and defaults: effect
         ``{"normal": [0, 0.5]}``, intercept ``{"normal": [-3, 3]}``, period ``{"zero-sum-normal": [2]}``,
+        block ``{"zero-sum-normal": [1]}``,
         heterogeneity ``{"gamma": [2, 2]}`` (shape, rate), cluster_sd and cluster_period_sd
-        ``{"half-normal": [0.3]}``.
+        ``{"half-normal": [0.3]}``. Of ``fading``: fading ``{"gamma": [4, 40]}``. Of ``dose``: dose_share
+        ``{"dirichlet": [1]}``. Of ``joint``: effect_given ``{"normal": [0, 0.3]}``, intercept_given
+        ``{"normal": [-1.5, 0.7]}``, period_given ``{"zero-sum-normal": [1]}``, cluster_correlation
+        ``{"lkj": [2]}``. Of the others: dispersion ``{"gamma": [2, 2]}``, zero_share ``{"beta": [1, 9]}``.
+    refresher : str, optional
+        Of ``fading``: a covariate of the panel that is 1 in the periods of a refresher.
     draws, tune, chains : int
         Draws kept and dropped, of each chain, and the number of chains (at least two).
     seed : int
@@ -70,127 +103,127 @@ def fit(
     DataError
         For an unknown outcome, and for fractional counts.
     """
-    from rct.bayesian.compilerless import import_pymc
+    from rct.bayesian.compiling import compiled_model
     from rct.bayesian.sampling import Settings, sample
 
-    _check_request(model, chains, level)
+    _check_request(model, refresher, chains, level)
     names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
-    rows = {name: _usable_rows(panel, name) for name in names}
-    dimensions = _dimensions(panel, rows)
-    used = complete_priors(priors, impossible=_impossible_terms(rows, dimensions))
-    import_pymc()
-    built = _marginal(rows, used, dimensions)
-    kept = [term for term in KEPT if term in built.named_vars]
+    chosen = MODELS[model]
+    rows = chosen.prepare(count_rows(panel, names, refresher))
+    used = model_priors(chosen, rows, priors)
+    inputs = model_inputs(chosen, rows, used)
+    compiled, kept = compiled_model(model, chosen, inputs)
     settings = Settings(draws, tune, chains, seed, progress)
-    groups, diagnostics = sample(built, [term for term in JUDGED if term in kept], kept, settings)
+    groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),
-        arms=tuple(dimensions.arms),
+        arms=tuple(rows.arms),
         reference=panel.control,
         model=model,
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: _facts(rows[name], used) for name in names},
-        source=groups,
+        meta={name: fit_facts(name, rows, used, chosen, groups["posterior"]) for name in names},
+        source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
 
 
-def _check_request(model: str, chains: int, level: float) -> None:
+def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object] | None) -> Priors:
+    """Complete and check the priors of a model for these rows."""
+    used = complete_priors(
+        priors, terms=model.terms, impossible=impossible_terms(rows), defaults=model.defaults
+    )
+    model.require(used)
+    return used
+
+
+def priors_of_model(model: str, priors: Mapping[str, object]) -> dict[str, object]:
+    """Take the priors that a model has out of those of a trial, which may promise several models.
+
+    Names that no model has stay in, so that a misspelt one is refused.
+    """
+    foreign = set(DISTRIBUTIONS) - set(MODELS[model].terms) if model in MODELS else set()
+    return {term: prior for term, prior in priors.items() if term not in foreign}
+
+
+def model_inputs(model: CountModel, rows: CountRows, priors: Priors) -> Inputs:
+    """Give all that the model is built from."""
+    tables = dict(model.tables(rows, priors)) | prior_tables(priors)
+    return Inputs(
+        priors, rows.coords, tables, blocked_periods=rows.blocked_periods and bool(priors.get("period"))
+    )
+
+
+def _labelled(posterior: "xr.Dataset", rows: CountRows) -> "xr.Dataset":
+    return posterior.assign_coords(
+        {name: labels for name, labels in rows.coords.items() if name in posterior.dims}
+    )
+
+
+def _check_request(model: str, refresher: str | None, chains: int, level: float) -> None:
     if model not in MODELS:
-        known = "; ".join(f'"{name}": {words}' for name, words in MODELS.items())
+        known = "; ".join(f'"{name}": {one.words}' for name, one in MODELS.items())
         raise EstimationError(f"no Bayesian model is named {model!r}. There is {known}.")
+    if refresher is not None and model != "fading":
+        raise EstimationError(f'refresher belongs to the model "fading", not to {model!r}.')
     if chains < 2:
         raise EstimationError(f"chains = {chains}: at least two are needed to see whether they agree.")
     if not 0 < level < 1:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
-def _usable_rows(panel: "Panel", outcome: str) -> "pd.DataFrame":
-    panel.require_counts(outcome, asked_by="the Poisson model")
-    if outcome in panel.fractional:
-        raise EstimationError(
-            f"outcome {outcome!r} may hold fractions, which have no Poisson likelihood; "
-            "use an estimator for rates (poisson, staggered, randomization_test)."
-        )
-    rows = panel.rows(outcome)
-    if not rows["count"].sum() > 0:
-        raise EstimationError(
-            f"outcome {outcome!r} has no event, so that its rate ratio would be the prior alone."
-        )
-    treated = rows["treated"] > 0
-    if treated.all() or not treated.any():
-        raise EstimationError(
-            f"outcome {outcome!r}: {'every' if treated.all() else 'no'} usable row is treated; "
-            "an effect needs rows of both kinds."
-        )
-    return rows
-
-
-def _dimensions(panel: "Panel", rows: Mapping[str, "pd.DataFrame"]) -> "Dimensions":
-    from rct.bayesian.marginal_poisson import Dimensions
-
-    each = list(rows.values())
-    return Dimensions(
-        outcomes=list(rows),
-        arms=panel.treatments,
-        periods=sorted({int(p) for one in each for p in one["period"].unique()}),
-        clusters=sorted({str(c) for one in each for c in one["cluster"].unique()}),
-    )
-
-
-def _impossible_terms(rows: Mapping[str, "pd.DataFrame"], dimensions: "Dimensions") -> dict[str, str]:
-    """Name the terms that the panel cannot have, and why."""
-    reasons: dict[str, str] = {}
-    if len(dimensions.periods) == 1:
-        reasons["period"] = "the panel has one period"
-        reasons["cluster_period_sd"] = "the panel has one period"
-    units = max(one["unit"].nunique() for one in rows.values())
-    if len(dimensions.clusters) == 1:
-        reasons |= dict.fromkeys(("cluster_sd", "cluster_period_sd"), "the panel has one cluster")
-    elif len(dimensions.clusters) >= units:
-        reasons |= dict.fromkeys(
-            ("cluster_sd", "cluster_period_sd"), "every cluster of the panel is one unit"
-        )
-    return reasons
-
-
-def _marginal(rows: Mapping[str, "pd.DataFrame"], priors: Priors, dimensions: "Dimensions") -> Any:
-    import numpy as np
-
-    from rct.bayesian.marginal_poisson import marginal_model
-    from rct.bayesian.totals import stack_outcomes, unit_totals
-
-    periods = np.array(dimensions.periods)
-    grouped = bool(priors["cluster_sd"] or priors["cluster_period_sd"])
-    each = [
-        unit_totals(one if grouped else one.assign(cluster=""), periods=periods, arms=dimensions.arms,
-                    clusters=dimensions.clusters if grouped else [""])
-        for one in rows.values()
-    ]  # fmt: skip
-    return marginal_model(stack_outcomes(each), priors, dimensions)
-
-
-def _facts(rows: "pd.DataFrame", priors: Priors) -> dict[str, Any]:
+def fit_facts(
+    outcome: str, sample: CountRows, priors: Priors, model: CountModel, posterior: "xr.Dataset"
+) -> dict[str, Any]:
+    """Give size, baseline, estimand and warnings of one outcome."""
+    rows = sample.rows[outcome]
     untreated = rows.loc[rows["treated"] == 0]
+    warnings = fit_warnings(rows, sample, priors, model) + _disagreement(outcome, sample, priors, posterior)
     return {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
-        "warning": _warning(rows, priors),
+        "estimand": model.estimand(sample) if model.estimand else CONSTANT_EFFECT,
+        "warning": "; ".join(warnings),
     }
 
 
-def _warning(rows: "pd.DataFrame", priors: Priors) -> str:
-    warnings = []
+def _disagreement(outcome: str, sample: CountRows, priors: Priors, posterior: "xr.Dataset") -> list[str]:
+    """Say that the data moved an effect further from its prior's mean than that prior thought likely."""
+    if not priors["effect"]:
+        return []
+    mean, sd = next(iter(priors["effect"].values()))  # type: ignore[union-attr]
+    place = sample.outcomes.index(outcome)
+    if place and "effect_given" in priors:
+        given, sd_given = next(iter(priors["effect_given"].values()))  # type: ignore[union-attr]
+        mean, sd = mean + given, math.hypot(sd, sd_given)
+    effect = posterior["effect"].mean(("chain", "draw"))
+    effect = effect.isel(outcome=place) if "outcome" in effect.dims else effect
+    furthest = float(abs(effect - mean).max()) / sd
+    if furthest <= FAR_FROM_PRIOR:
+        return []
+    return [
+        f"prior and data disagree: the effect lies {furthest:.1f} standard deviations of its prior from the "
+        "prior's mean, and is a compromise of the two"
+    ]
+
+
+def fit_warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
+    """Say what a reader of the fit has to know."""
+    warnings = [model.caution] if model.caution else []
+    events = rows["count"].sum()
+    if events < FEW_EVENTS:
+        words = "1 event" if events == 1 else f"{events:g} events"
+        warnings.append(f"{words} in all: the effect is little more than its prior")
     randomized = rows["randomized"].nunique()
     if randomized < rows["unit"].nunique() and not (priors["cluster_sd"] or priors["cluster_period_sd"]):
         warnings.append(
             f"{randomized} clusters were randomized, but the model has no cluster terms: "
             "the interval is too narrow"
         )
-    by_block = rows.drop_duplicates("randomized").groupby("block")["starts"].agg(lambda s: (s > 0).mean())
-    if by_block.nunique() > 1:
-        warnings.append("the share of treated units differs between blocks, and blocks are not in this model")
-    return "; ".join(warnings)
+    if sample.blocked_periods and not (priors["block"] and priors["period"]):
+        warnings.append(
+            "the share of treated units differs between blocks, whose level or trend is not in this model"
+        )
+    return warnings

@@ -1,7 +1,7 @@
 """The prior of each term of a model: what may be asked for, and what is used where nothing is asked."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from rct.errors import EstimationError
@@ -13,10 +13,20 @@ Priors = dict[str, Prior | bool]
 DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "effect": {"normal": ("mean", "sd")},
     "intercept": {"normal": ("mean", "sd")},
+    "block": {"zero-sum-normal": ("sd",)},
     "period": {"zero-sum-normal": ("sd",), "random-walk": ("sd",)},
     "heterogeneity": {"gamma": ("shape", "rate")},
     "cluster_sd": {"half-normal": ("sd",)},
     "cluster_period_sd": {"half-normal": ("sd",)},
+    "effect_given": {"normal": ("mean", "sd")},
+    "intercept_given": {"normal": ("mean", "sd")},
+    "period_given": {"zero-sum-normal": ("sd",), "random-walk": ("sd",)},
+    "cluster_correlation": {"lkj": ("shape",)},
+    "fading": {"gamma": ("shape", "rate")},
+    "dose_share": {"dirichlet": ("concentration",)},
+    "dispersion": {"gamma": ("shape", "rate")},
+    "zero_share": {"beta": ("a", "b")},
+    "agency_sd": {"half-normal": ("sd",)},
 }
 
 # The period effects have a wide, fixed scale: shrunk towards each other, they leave the secular trend to
@@ -24,23 +34,46 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 DEFAULTS: Priors = {
     "effect": {"normal": [0.0, 0.5]},
     "intercept": {"normal": [-3.0, 3.0]},
+    "block": {"zero-sum-normal": [1.0]},
     "period": {"zero-sum-normal": [2.0]},
     "heterogeneity": {"gamma": [2.0, 2.0]},
     "cluster_sd": {"half-normal": [0.3]},
     "cluster_period_sd": {"half-normal": [0.3]},
+    "effect_given": {"normal": [0.0, 0.3]},
+    "intercept_given": {"normal": [-1.5, 0.7]},
+    "period_given": {"zero-sum-normal": [1.0]},
+    "cluster_correlation": {"lkj": [2.0]},
+    "fading": {"gamma": [4.0, 40.0]},
+    "dose_share": {"dirichlet": [1.0]},
+    "dispersion": {"gamma": [2.0, 2.0]},
+    "zero_share": {"beta": [1.0, 9.0]},
+    "agency_sd": {"half-normal": [0.5]},
 }
-INDISPENSABLE = ("effect", "intercept")
+INDISPENSABLE = (
+    "effect", "intercept", "effect_given", "intercept_given", "fading", "dose_share", "dispersion",
+    "zero_share", "agency_sd",
+)  # fmt: skip
 
 
-def complete_priors(asked: Mapping[str, object] | None, *, impossible: Mapping[str, str]) -> Priors:
+def complete_priors(
+    asked: Mapping[str, object] | None,
+    *,
+    terms: Sequence[str],
+    impossible: Mapping[str, str],
+    defaults: Mapping[str, Prior | bool] | None = None,
+) -> Priors:
     """Fill in the defaults.
 
     Parameters
     ----------
     asked
         Priors by term, ``{"effect": {"normal": [0, 0.5]}}``; False leaves the term out.
+    terms
+        The terms of the model.
     impossible
         Terms that this panel cannot have, with the reason. They are left out, unless they were asked for.
+    defaults
+        Defaults of this model where they differ from the term's.
 
     Raises
     ------
@@ -50,11 +83,12 @@ def complete_priors(asked: Mapping[str, object] | None, *, impossible: Mapping[s
     """
     asked = dict(asked or {})
     for term in asked:
-        if term not in DISTRIBUTIONS:
-            raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, DISTRIBUTIONS)}")
+        if term not in terms:
+            raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, terms)}")
     used: Priors = {}
-    for term, default in DEFAULTS.items():
-        prior = _checked(term, asked[term]) if term in asked else default
+    standard = DEFAULTS | dict(defaults or {})
+    for term in terms:
+        prior = _checked(term, asked[term]) if term in asked else standard[term]
         if term in impossible:
             if term in asked and prior is not False:
                 raise EstimationError(
@@ -70,9 +104,23 @@ def _checked(term: str, prior: object) -> Prior | bool:
         if term in INDISPENSABLE:
             raise EstimationError(f"priors: {term} cannot be left out of the model.")
         return False
-    known = DISTRIBUTIONS[term]
-    example = f'{{"{next(iter(known))}": {DEFAULTS[term][next(iter(known))]}}}'  # type: ignore[index]
+    return checked_prior(term, prior, DISTRIBUTIONS)
+
+
+def checked_prior(
+    term: str, prior: object, distributions: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> Prior:
+    """Check one prior against the terms and distributions that a model knows.
+
+    Raises
+    ------
+    EstimationError
+    """
+    if term not in distributions:
+        raise EstimationError(f"priors: no term is named {term!r}{_nearest(term, distributions)}")
+    known = distributions[term]
     if not isinstance(prior, Mapping) or len(prior) != 1:
+        example = f'{{"{next(iter(known))}": [{", ".join(next(iter(known.values())))}]}}'
         raise EstimationError(
             f"priors: {term} = {prior!r} is not one distribution with its numbers, such as {example}."
         )
@@ -93,7 +141,7 @@ def _numbers(term: str, name: str, numbers: object, wanted: tuple[str, ...]) -> 
     return taken
 
 
-def _nearest(word: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(word, known, n=1)
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, list(known), n=1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{meant}. There are: {', '.join(known)}."

@@ -1,10 +1,12 @@
 """Sampling with nutpie, and the judgement whether the draws are to be believed."""
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rct.bayesian.compilerless import import_pymc
+import numpy as np
+from numpy.typing import NDArray
+
+from rct.bayesian.waiting import waiting
 from rct.errors import ConvergenceError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 LARGEST_RHAT = 1.01
 LARGEST_RHAT_OF_NUISANCE = 1.05
 SMALLEST_ESS = 400
+# Betancourt 2016 ("Diagnosing suboptimal cotangent disintegrations"); the limit is Stan's.
+SMALLEST_ENERGY_FRACTION = 0.3
 LARGEST_SHARE_DIVERGENT = 0.001
 ACCEPTANCES = (0.9, 0.99)
 STATISTICS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size")
@@ -33,13 +37,14 @@ class Settings:
 
 
 def sample(
-    model: Any, judged: list[str], kept: list[str], settings: Settings
+    compiled: Any, judged: list[str], kept: list[str], settings: Settings
 ) -> tuple[dict[str, "xr.Dataset"], dict]:
     """Draw from a model, once more with smaller steps where the draws are not to be believed.
 
     Parameters
     ----------
-    model : pymc.Model
+    compiled
+        A model compiled by nutpie.
     judged
         Variables whose draws are reported: all limits hold for them.
     kept
@@ -56,7 +61,7 @@ def sample(
         When the second run fails too; the message says which limit was missed.
     """
     for acceptance in ACCEPTANCES:
-        groups = _draw(model, kept, settings, acceptance)
+        groups = draw(compiled, kept, settings, acceptance)
         diagnostics = diagnose(groups["posterior"], groups["sample_stats"], judged)
         diagnostics |= {"target_accept": acceptance, "draws": settings.draws, "chains": settings.chains}
         if diagnostics["ok"]:
@@ -68,22 +73,20 @@ def sample(
     )
 
 
-def _draw(model: Any, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
-    pm = import_pymc()
-    with model, warnings.catch_warnings():
-        # Advice on linking a faster BLAS into C code, which nutpie does not use.
-        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
-        drawn = pm.sample(
+def draw(compiled: Any, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
+    """Draw once, judging nothing."""
+    import nutpie
+
+    with waiting("drawing"):
+        drawn = nutpie.sample(
+            compiled,
             draws=settings.draws,
             tune=settings.tune,
             chains=settings.chains,
-            random_seed=settings.seed,
+            seed=settings.seed,
             target_accept=acceptance,
-            nuts_sampler="nutpie",
-            var_names=kept,
-            progressbar=settings.progress,
-            quiet=not settings.progress,
-            compute_convergence_checks=False,
+            save_warmup=False,
+            progress_bar=settings.progress,
         )
     posterior, statistics = (_dataset(drawn[group]) for group in ("posterior", "sample_stats"))
     return {"posterior": posterior[kept], "sample_stats": statistics[list(STATISTICS)]}
@@ -102,7 +105,8 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
     Returns
     -------
     dict
-        ``ok``, ``failures`` (sentences), ``divergences``, and by variable the largest ``rhat`` and the
+        ``ok``, ``failures`` (sentences), ``divergences``, ``ebfmi`` (the smallest of the chains), and by
+        variable the largest ``rhat`` and the
         smallest ``ess_bulk`` and ``ess_tail``.
     """
     import arviz as az
@@ -117,20 +121,39 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
         if not value < limit:
             failures.append(f"R-hat of {name} is {value:.3f}, not below {limit}")
     for label, sizes in (("bulk", bulk), ("tail", tail)):
-        if not sizes["effect"] >= SMALLEST_ESS:
-            failures.append(
-                f"{label} effective sample size of effect is {sizes['effect']:.0f}, below {SMALLEST_ESS}"
-            )
+        failures += [
+            f"{label} effective sample size of {name} is {sizes[name]:.0f}, below {SMALLEST_ESS}"
+            for name in judged
+            if not sizes[name] >= SMALLEST_ESS
+        ]
     if divergent.mean() > LARGEST_SHARE_DIVERGENT:
         failures.append(f"{int(divergent.sum())} of {divergent.size} draws diverged")
+    fraction = energy_fraction(statistics["energy"].to_numpy())
+    if not fraction >= SMALLEST_ENERGY_FRACTION:
+        failures.append(
+            f"E-BFMI is {fraction:.2f}, below {SMALLEST_ENERGY_FRACTION}: too short steps in energy"
+        )
     return {
         "ok": not failures,
         "failures": failures,
         "divergences": int(divergent.sum()),
+        "ebfmi": fraction,
         "rhat": rhat,
         "ess_bulk": bulk,
         "ess_tail": tail,
     }
+
+
+def energy_fraction(energy: NDArray[np.float64]) -> float:
+    """Give the smallest fraction of missing information about the energy, E-BFMI (Betancourt 2016).
+
+    Parameters
+    ----------
+    energy
+        Hamiltonian energy, (chains, draws).
+    """
+    change = (np.diff(energy, axis=1) ** 2).mean(axis=1)
+    return float((change / energy.var(axis=1)).min())
 
 
 def _by_variable(found: Any, extreme: str) -> dict[str, float]:

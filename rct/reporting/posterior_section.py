@@ -1,18 +1,22 @@
-"""The Bayesian fits: priors in words, what the posterior says, and whether the chains can be believed."""
+"""The Bayesian fits: what the posterior says, its priors in words, its checks, and whether to believe it."""
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rct.reporting.number_format import count, decimal, percent_with_interval, probability, typeset
+from rct.reporting.number_format import count, decimal, typeset
+from rct.reporting.posterior_tables import (
+    answers_table,
+    check_sentences,
+    comparison_table,
+    predictive_table,
+    priors_table,
+)
 from rct.reporting.table import Table
 
 if TYPE_CHECKING:
     from rct.estimates import Estimates
     from rct.posterior import Posterior
     from rct.reporting.report_units import ReportUnits
-
-NOTABLE = 0.9
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,11 @@ class PosteriorSection:
     name: str
     inference: str
     effects: Table
+    comparison: Table | None
     priors: tuple[str, ...]
+    checks: tuple[str, ...]
+    predictive: Table | None
+    other_priors: Table | None
     diagnostics: Table
     ok: bool
     failures: tuple[str, ...]
@@ -34,33 +42,18 @@ def posterior_sections(results: "Estimates", words: "ReportUnits") -> list[Poste
         PosteriorSection(
             name=name,
             inference=posterior.inference,
-            effects=_effects(posterior, words),
+            effects=answers_table(posterior, words),
+            comparison=comparison_table(posterior, results, words),
             priors=tuple(typeset(text) for text in posterior.priors_in_words()),
+            checks=tuple(typeset(text) for text in check_sentences(posterior, words)),
+            predictive=predictive_table(posterior, words),
+            other_priors=priors_table(posterior, words),
             diagnostics=_diagnostics(posterior),
             ok=bool(posterior.diagnostics["ok"]),
             failures=tuple(str(failure) for failure in posterior.diagnostics["failures"]),
         )
         for name, posterior in results.posteriors.items()
     ]
-
-
-def _effects(posterior: "Posterior", words: "ReportUnits") -> Table:
-    several = len(posterior.arms) > 1
-    rows = []
-    for row in posterior.frame.to_dict("records"):
-        label, arm = words.label(row["outcome"]), row["arm"]
-        low, high = (100 * math.expm1(row[end]) for end in ("conf_low", "conf_high"))
-        rows.append(
-            (
-                f"{label}, {arm}" if several else label,
-                percent_with_interval(row["percent_change"], low, high),
-                probability(row["probability_reduced"]),
-                probability(posterior.probability(row["outcome"], arm=arm, below=NOTABLE)),
-            )
-        )
-    columns = ("outcome", "percent change", "P(reduction)", "P(reduction of more than 10 %)")
-    caption = f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability."
-    return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
 
 
 def _diagnostics(posterior: "Posterior") -> Table:

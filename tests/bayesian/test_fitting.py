@@ -24,7 +24,7 @@ def panel_of(frame, **options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "joint"}, r'named \'joint\'. There is "marginal"'),
+        ({"model": "joined"}, r'named \'joined\'. There is "marginal"'),
         ({"priors": {"efect": {"normal": [0, 1]}}}, r"no term is named 'efect' .did you mean 'effect'."),
         ({"priors": {"effect": {"normall": [0, 1]}}}, "effect has no distribution 'normall'"),
         ({"priors": {"effect": {"normal": [0]}}}, r"effect, normal takes .mean, sd., not .0."),
@@ -78,9 +78,10 @@ def drawn(shift: float, divergent: int = 0):
     diverging = np.zeros((4, 500), dtype=bool)
     diverging[0, :divergent] = True
     dims = ("chain", "draw")
+    energy = rng.normal(size=(4, 500))
     return {
         "posterior": xr.Dataset({"effect": (dims, values)}),
-        "sample_stats": xr.Dataset({"diverging": (dims, diverging)}),
+        "sample_stats": xr.Dataset({"diverging": (dims, diverging), "energy": (dims, energy)}),
     }
 
 
@@ -91,11 +92,11 @@ def drawn(shift: float, divergent: int = 0):
 def test_chains_that_fail_are_run_again_with_smaller_steps_and_then_refused(monkeypatch, groups, failure):
     acceptances = []
 
-    def draw(model, kept, settings, acceptance):
+    def draw(compiled, kept, settings, acceptance):
         acceptances.append(acceptance)
         return groups
 
-    monkeypatch.setattr(sampling, "_draw", draw)
+    monkeypatch.setattr(sampling, "draw", draw)
     settings = sampling.Settings(draws=500, tune=500, chains=4, seed=1, progress=False)
     with pytest.raises(rct.ConvergenceError, match=failure):
         sampling.sample(None, ["effect"], ["effect"], settings)
@@ -109,3 +110,14 @@ def test_too_few_draws_are_no_posterior():
     assert not verdict["ok"]
     assert any("effective sample size of effect" in failure for failure in verdict["failures"])
     assert sampling.diagnose(groups["posterior"], groups["sample_stats"], ["effect"])["ok"]
+
+
+def test_energy_that_moves_in_small_steps_is_a_failure():
+    """Of a random walk with few steps E-BFMI is small; of independent energies it is about 2."""
+    rng = np.random.default_rng(4)
+    assert sampling.energy_fraction(rng.normal(size=(4, 2000))) == pytest.approx(2, abs=0.2)
+    assert sampling.energy_fraction(rng.normal(size=(4, 2000)).cumsum(axis=1)) < 0.05
+    groups = drawn(0.0)
+    groups["sample_stats"]["energy"] = (("chain", "draw"), rng.normal(size=(4, 500)).cumsum(axis=1))
+    verdict = sampling.diagnose(groups["posterior"], groups["sample_stats"], ["effect"])
+    assert any(failure.startswith("E-BFMI is 0.0") for failure in verdict["failures"])

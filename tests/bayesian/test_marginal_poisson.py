@@ -10,9 +10,12 @@ from scipy import integrate, stats
 
 import rct
 from rct.bayesian.compilerless import import_pymc
-from rct.bayesian.marginal_poisson import Dimensions, marginal_log_likelihood, marginal_model
+from rct.bayesian.compiling import pymc_model
+from rct.bayesian.count_rows import CountRows
+from rct.bayesian.fitting import model_inputs
+from rct.bayesian.log_rate import outcome_totals
+from rct.bayesian.marginal_poisson import MARGINAL, marginal_log_likelihood
 from rct.bayesian.priors import complete_priors
-from rct.bayesian.totals import stack_outcomes, unit_totals
 
 import_pymc()
 
@@ -25,6 +28,7 @@ def rows_of(counts, exposures, doses, clusters=None):
         {
             "unit": np.repeat([f"u{i}" for i in range(units)], periods),
             "period": np.tile(np.arange(1, periods + 1), units),
+            "block": "b",
             "cluster": np.repeat(clusters or ["c"] * units, periods),
             "arm": "T",
             "treated": doses.ravel(),
@@ -34,19 +38,32 @@ def rows_of(counts, exposures, doses, clusters=None):
     )
 
 
-def log_likelihood(rows, log_rate, shape, clusters=("c",)):
+NO_CLUSTERS = {"cluster_sd": False, "cluster_period_sd": False, "block": False}
+
+
+def count_rows(rows, names=("force",), clusters=("c",), arms=("T",)):
+    """Rows of several outcomes as a model takes them."""
+    periods = sorted({int(period) for one in rows for period in one["period"]})
+    return CountRows(dict(zip(names, rows, strict=True)), list(arms), periods, list(clusters), ["b"], False)
+
+
+def priors(asked=NO_CLUSTERS):
+    return complete_priors(asked, terms=MARGINAL.terms, impossible={"block": "one block"})
+
+
+def log_likelihood(rows, log_rate, shape):
     """Log-likelihood at a log rate given by (dose, period)."""
-    periods = np.unique(rows["period"].to_numpy())
-    totals = unit_totals(rows, periods=periods, arms=["T"], clusters=list(clusters))
-    eta = log_rate(totals.doses[0], periods)
-    value = marginal_log_likelihood(totals, np_constant(eta), None if shape is None else np_constant([shape]))
+    totals = outcome_totals(count_rows([rows]), priors())
+    eta = log_rate(totals.marks["dose_0"], np.unique(rows["period"].to_numpy()))
+    tables = {name: np_constant(values) for name, values in totals.tables.items()}
+    value = marginal_log_likelihood(tables, np_constant(eta), None if shape is None else np_constant([shape]))
     return value.eval(mode="FAST_COMPILE")[0]
 
 
 def np_constant(values):
     import pytensor.tensor as pt
 
-    return pt.as_tensor_variable(np.asarray(values, dtype=float))
+    return pt.as_tensor_variable(np.asarray(values))
 
 
 def log_rate(doses, periods):
@@ -90,12 +107,11 @@ def test_without_officer_effects_it_is_the_poisson_likelihood():
 def test_officers_alike_in_path_and_exposure_share_a_profile():
     counts = np.random.default_rng(1).poisson(1, (500, 4))
     doses = np.array([[0, 0, 1, 1], [0, 1, 1, 1]])[np.arange(500) % 2]
-    totals = unit_totals(
-        rows_of(counts, np.ones((500, 4)), doses), periods=np.arange(1, 5), arms=["T"], clusters=["c"]
-    )
+    totals = outcome_totals(count_rows([rows_of(counts, np.ones((500, 4)), doses)]), priors())
     assert totals.counts.shape == (1, 2, 4)
-    assert totals.exposure.shape == (1, 2, 4)
-    assert totals.one_profile_a_path
+    assert totals.exposure.shape == (1, 2, 1, 4)
+    assert totals.path.tolist() == [[0, 1]]
+    assert totals.units.sum() == 500
 
 
 def test_missing_periods_are_periods_without_exposure():
@@ -114,14 +130,14 @@ def test_outcomes_and_clusters_are_independent_blocks():
         rows_of(rng.poisson(1.5, (5, 3)), np.ones((5, 3)), doses, clusters),
         rows_of(rng.poisson(0.5, (5, 3)), rng.uniform(0.5, 1, (5, 3)), doses, clusters).drop(index=[3]),
     ]
-    each = [unit_totals(one, periods=np.arange(1, 4), arms=["T"], clusters=["a", "b"]) for one in rows]
-    priors = complete_priors({}, impossible={})
     names = ["force", "injury"]
-    whole = marginal_model(stack_outcomes(each), priors, Dimensions(names, ["T"], [1, 2, 3], ["a", "b"]))
-    alone = [
-        marginal_model(one, priors, Dimensions([name], ["T"], [1, 2, 3], ["a", "b"]))
-        for one, name in zip(each, names, strict=True)
-    ]
+    whole, *alone = (
+        pymc_model(MARGINAL, model_inputs(MARGINAL, one, priors({})))
+        for one in (
+            count_rows(rows, names, ["a", "b"]),
+            *(count_rows([each], [name], ["a", "b"]) for each, name in zip(rows, names, strict=True)),
+        )
+    )
     assert whole.named_vars_to_dims["effect"] == ("outcome",)
     assert whole.named_vars_to_dims["cluster_period"] == ("outcome", "cluster_name", "period_number")
     start = alone[0].initial_point()
@@ -137,14 +153,11 @@ def test_outcomes_and_clusters_are_independent_blocks():
 def test_each_arm_has_its_own_effect():
     rows = rows_of([[1, 2], [0, 1], [2, 2]], np.ones((3, 2)), [[0, 1], [0, 1], [0, 0.5]])
     rows["arm"] = ["A", "A", "B", "B", "B", "B"]
-    totals = unit_totals(rows, periods=np.array([1, 2]), arms=["A", "B"], clusters=["c"])
-    doses = [sorted(map(tuple, arm[0])) for arm in totals.doses]
+    counted = count_rows([rows], arms=("A", "B"))
+    totals = outcome_totals(counted, priors())
+    doses = [sorted(map(tuple, totals.marks[f"dose_{arm}"][0])) for arm in (0, 1)]
     assert doses == [[(0, 0), (0, 0), (0, 1)], [(0, 0), (0, 0.5), (0, 1)]]
-    model = marginal_model(
-        totals,
-        complete_priors({"cluster_sd": False, "cluster_period_sd": False}, impossible={}),
-        Dimensions(["force"], ["A", "B"], [1, 2], ["c"]),
-    )
+    model = pymc_model(MARGINAL, model_inputs(MARGINAL, counted, priors()))
     assert model.named_vars_to_dims["effect"] == ("arm",)
     assert "cluster_sd" not in model.named_vars
 

@@ -25,7 +25,7 @@ def panel():
 
 @pytest.fixture(scope="module")
 def posterior(panel):
-    return rct.bayesian.fit(panel, "force", draws=500, tune=500, seed=1)
+    return rct.bayesian.fit(panel, "force", seed=1)
 
 
 def test_the_fit_finds_the_reduction_it_was_given(posterior):
@@ -45,7 +45,7 @@ def test_the_chains_are_judged(posterior):
 def test_the_variables_bear_the_names_of_their_priors(posterior):
     terms = {"effect", "intercept", "period", "heterogeneity", "cluster_sd", "cluster_period_sd"}
     assert terms <= set(posterior.idata["posterior"].data_vars)
-    assert posterior.idata["posterior"]["effect"].shape == (4, 500)
+    assert posterior.idata["posterior"]["effect"].shape == (4, 1000)
 
 
 def test_the_frame_has_the_columns_of_an_estimate(posterior):
@@ -58,4 +58,4 @@ def test_a_written_fit_reads_back_equal(posterior, tmp_path):
     again = rct.Posterior.read(posterior.write(tmp_path / "fit"))
     assert again == posterior
     pd.testing.assert_frame_equal(again.frame, posterior.frame)
-    assert again.idata["posterior"]["effect"].shape == (4, 500)
+    assert again.idata["posterior"]["effect"].shape == (4, 1000)

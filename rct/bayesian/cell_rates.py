@@ -1,0 +1,136 @@
+"""Expected events of every unit at every draw, from the draws and the rows that they were fitted to."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rct.errors import EstimationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rct.panel import Panel
+    from rct.posterior import Posterior
+
+Floats = NDArray[np.float64]
+# Dimension of the posterior → column of the rows.
+COLUMNS = {"period_number": "period", "cluster_name": "cluster", "block_name": "block"}
+LEVELS = ("block", "period", "cluster", "cluster_period")
+# Models whose log rate is a sum of these levels and effect × dose, with gamma effects of the units.
+MODELS = frozenset({"marginal", "stepped-wedge"})
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRates:
+    """Rows of one outcome seen from the units.
+
+    Attributes
+    ----------
+    units
+        Names, in order.
+    row_unit, row_cell
+        Unit and cell of each row; rows of a cell share cluster, block, period, arm and dose.
+    exposure, count
+        Of each row.
+    cells
+        One row per cell: period, cluster, block, arm, treated.
+    log_rate
+        Log rate per unit of exposure without treatment, and what treatment adds, each (draws, cells).
+    """
+
+    units: tuple[str, ...]
+    row_unit: NDArray[np.int64]
+    row_cell: NDArray[np.int64]
+    exposure: Floats
+    count: Floats
+    cells: "pd.DataFrame"
+    log_rate: Floats
+    log_effect: Floats
+    heterogeneity: Floats | None
+
+    @property
+    def events(self) -> Floats:
+        """All events of each unit, (units,)."""
+        return np.bincount(self.row_unit, self.count, len(self.units)).astype(float)
+
+    def expected(self) -> Floats:
+        """Give the expected events of a unit whose own rate is average, (draws, units)."""
+        from scipy.sparse import coo_array
+
+        shape = (len(self.units), len(self.cells))
+        at_risk = coo_array((self.exposure, (self.row_unit, self.row_cell)), shape=shape).tocsr()
+        return (at_risk @ np.exp(self.log_rate + self.log_effect).T).T
+
+
+def has_unit_rates(posterior: "Posterior") -> bool:
+    """Whether the fit holds all that the units' expected events are made of."""
+    terms = posterior.priors
+    lacking = terms.get("cluster_period_sd") and "cluster_period" not in posterior.groups["posterior"]
+    return posterior.model in MODELS and not lacking
+
+
+def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_draws: int) -> UnitRates:
+    """Join draws and rows; of more draws than asked for, evenly spaced ones are taken from each chain.
+
+    Raises
+    ------
+    EstimationError
+        For a model that is no sum of levels with gamma effects of the units.
+    DataError
+        For an outcome that the panel or the fit does not hold.
+    """
+    if not has_unit_rates(posterior):
+        raise EstimationError(
+            f"the model {posterior.model!r} gives no expected events of single units; "
+            f"{' and '.join(sorted(MODELS))} do."
+        )
+    rows = panel.rows(outcome)
+    posterior.effect_draws(outcome, arm=posterior.arms[0])  # an unknown outcome is refused
+    by = [column for column in (*COLUMNS.values(), "arm", "treated") if column in rows]
+    cells = rows[by].drop_duplicates().reset_index(drop=True)
+    row_cell = rows[by].merge(cells.assign(cell=np.arange(len(cells))), on=by, how="left")["cell"].to_numpy()
+    row_unit, units = rows["unit"].factorize(sort=True)
+    draws = _thinned(posterior, outcome, most_draws)
+    log_rate = np.repeat(draws["intercept"].to_numpy()[:, None], len(cells), axis=1)
+    for name in LEVELS:
+        if name in draws:
+            log_rate += _at_cells(draws[name], cells)
+    log_effect = np.zeros_like(log_rate)
+    for arm in posterior.arms:
+        effect = draws["effect"].sel(arm=arm) if "arm" in draws["effect"].dims else draws["effect"]
+        dose = np.where(cells["arm"] == arm, cells["treated"], 0.0)
+        log_effect += effect.to_numpy()[:, None] * dose
+    return UnitRates(
+        units=tuple(str(unit) for unit in units),
+        row_unit=row_unit.astype(np.int64),
+        row_cell=row_cell.astype(np.int64),
+        exposure=rows["exposure"].to_numpy(float),
+        count=rows["count"].to_numpy(float),
+        cells=cells,
+        log_rate=log_rate,
+        log_effect=log_effect,
+        heterogeneity=draws["heterogeneity"].to_numpy() if "heterogeneity" in draws else None,
+    )
+
+
+def _thinned(posterior: "Posterior", outcome: str, most: int) -> Any:
+    """Give the draws of one outcome along one dimension, sample, chain after chain."""
+    found = posterior.groups["posterior"]
+    if "outcome" in found.dims:
+        found = found.isel(outcome=posterior.outcomes.index(outcome))
+    step = max(1, -(-found.sizes["chain"] * found.sizes["draw"] // most))
+    found = found.isel(draw=slice(0, None, step))
+    return found.stack(sample=("chain", "draw")).transpose("sample", ...)
+
+
+def _at_cells(level: Any, cells: "pd.DataFrame") -> Floats:
+    import pandas as pd
+
+    places: list[Any] = [slice(None)]
+    for dim in level.dims[1:]:
+        labels = cells[COLUMNS[dim]]
+        index = pd.Index(level[dim].to_numpy())
+        places.append(index.get_indexer(labels if dim == "period_number" else labels.astype(str)))
+    return level.to_numpy()[tuple(places)]

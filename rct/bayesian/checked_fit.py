@@ -1,0 +1,94 @@
+"""All that a report says about a fit beside its effects, found from the draws and kept with them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rct.bayesian.cell_rates import has_unit_rates, unit_rates
+from rct.bayesian.predictive_checks import officers_left_out, predictive_checks
+from rct.bayesian.prior_incidents import prior_incidents
+from rct.bayesian.prior_sensitivity import power_scaling, prior_table
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from rct.panel import Panel
+    from rct.posterior import Posterior
+
+HOPED = 0.8
+
+
+def check_fit(
+    posterior: "Posterior", panel: "Panel", *, hoped: Mapping[str, float] | None = None
+) -> "Posterior":
+    """Give the fit with its checks: whether it makes such data, and whether its prior decides.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    panel : Panel
+        The panel that it was fitted to.
+    hoped : mapping, optional
+        By outcome the rate ratio hoped for, which makes the sceptic's and the enthusiast's prior; .8 where
+        none is given.
+
+    Returns
+    -------
+    Posterior
+        With ``checks`` by outcome: ``prior_incidents``
+        (:func:`rct.bayesian.prior_incidents.prior_incidents`), ``priors``
+        (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`) and, where the model has gamma
+        effects of the units, ``predictive``, ``left_out`` and ``power_scaling``. ``untreated_rate`` is added
+        to the draws: the rate per unit of exposure in the treated rows, had they not been treated.
+    """
+    hoped = hoped or {}
+    full = has_unit_rates(posterior)
+    checks = {
+        outcome: _of_outcome(posterior, panel, outcome, hoped.get(outcome, HOPED), full=full)
+        for outcome in posterior.outcomes
+    }
+    groups = dict(posterior.groups)
+    if full:
+        groups["posterior"] = _with_untreated_rate(posterior, panel)
+    return replace(posterior, checks=checks, source=groups)
+
+
+def _of_outcome(
+    posterior: "Posterior", panel: "Panel", outcome: str, hoped: float, *, full: bool
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    effect = posterior.priors.get("effect")
+    if effect and "normal" in effect:
+        found["priors"] = {
+            arm: prior_table(posterior, outcome=outcome, arm=arm, ratio=hoped) for arm in posterior.arms
+        }
+    if full:
+        found["prior_incidents"] = prior_incidents(
+            posterior.priors,
+            panel,
+            outcome=outcome,
+            level=posterior.level,
+            seed=posterior.diagnostics["seed"],
+        )
+        found["predictive"] = predictive_checks(posterior, panel, outcome=outcome)
+        found["left_out"] = officers_left_out(posterior, panel, outcome=outcome)
+        found["power_scaling"] = {
+            arm: dict(power_scaling(posterior, panel, outcome=outcome, arm=arm)) for arm in posterior.arms
+        }
+    return found
+
+
+def _with_untreated_rate(posterior: "Posterior", panel: "Panel") -> "xr.Dataset":
+    draws = posterior.groups["posterior"]
+    sizes = (draws.sizes["chain"], draws.sizes["draw"])
+    each = []
+    for outcome in posterior.outcomes:
+        rates = unit_rates(posterior, panel, outcome, most_draws=sizes[0] * sizes[1])
+        at_risk = np.bincount(rates.row_cell, rates.exposure, len(rates.cells))
+        at_risk[rates.cells["treated"].to_numpy(float) == 0] = 0
+        each.append((np.exp(rates.log_rate) @ (at_risk / at_risk.sum())).reshape(sizes))
+    if "outcome" in draws["effect"].dims:
+        return draws.assign(untreated_rate=(("chain", "draw", "outcome"), np.stack(each, axis=2)))
+    return draws.assign(untreated_rate=(("chain", "draw"), each[0]))

@@ -1,0 +1,131 @@
+"""Does the model make data like these? Replicated counts beside the observed, and each officer left out."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rct.bayesian.cell_rates import Floats, UnitRates, unit_rates
+from rct.bayesian.pareto_smoothing import LARGEST_K, leave_one_out
+
+if TYPE_CHECKING:
+    from rct.panel import Panel
+    from rct.posterior import Posterior
+
+DRAWS = 1000
+REPLICATES = 400
+MOST_COUNTS = 2e7
+# A replicated figure this seldom as far out as the observed one is a misfit that the report names.
+SELDOM = 0.025
+
+
+def predictive_checks(posterior: "Posterior", panel: "Panel", *, outcome: str) -> list[dict[str, Any]]:
+    """Compare figures of the observed counts with those of counts that the model makes.
+
+    Each replicate has new officers (their effects drawn from the gamma distribution, so that it is tested
+    too) in the same places and periods, with the same exposure. Figures: unit-periods without an event,
+    variance by mean of their counts and the largest; units without an event, variance by mean of the units'
+    totals and the largest; the total of each cluster.
+
+    Returns
+    -------
+    list of dict
+        ``figure``, ``observed``, ``median``, ``low``, ``high`` (the central share ``posterior.level`` of the
+        replicates) and ``tail``, the smaller share of replicates on either side of the observed figure, those
+        that equal it counted half.
+    """
+    rows = len(panel.rows(outcome))
+    draws = int(min(REPLICATES, max(100, MOST_COUNTS / rows)))
+    rates = unit_rates(posterior, panel, outcome, most_draws=draws)
+    clusters = rates.cells["cluster"].to_numpy()[rates.row_cell]
+    names, cluster = np.unique(clusters, return_inverse=True)
+    rng = np.random.default_rng(np.random.SeedSequence(posterior.diagnostics["seed"], spawn_key=(3,)))
+    replicated = []
+    for draw in range(len(rates.log_rate)):
+        mean = rates.exposure * np.exp(rates.log_rate[draw] + rates.log_effect[draw])[rates.row_cell]
+        if rates.heterogeneity is not None:
+            phi = rates.heterogeneity[draw]
+            mean = mean * rng.gamma(phi, 1 / phi, len(rates.units))[rates.row_unit]
+        replicated.append(_figures(rng.poisson(mean), rates, cluster, names))
+    observed = _figures(rates.count, rates, cluster, names)
+    return [
+        _compared(figure, value, np.array([one[figure] for one in replicated]), posterior.level)
+        for figure, value in observed.items()
+    ]
+
+
+def _figures(count: Floats, rates: UnitRates, cluster: Any, names: Any) -> dict[str, float]:
+    totals = np.bincount(rates.row_unit, count, len(rates.units)).astype(float)
+    found = {
+        "share of unit-periods without an event": float((count == 0).mean()),
+        "variance by mean of unit-periods": _dispersion(count),
+        "largest count of a unit-period": float(count.max()),
+        "share of units without an event": float((totals == 0).mean()),
+        "variance by mean of units' totals": _dispersion(totals),
+        "largest total of a unit": float(totals.max()),
+    }
+    if 1 < len(names) < len(rates.units):
+        by_cluster = np.bincount(cluster, count, len(names))
+        found |= {f"events in {name}": float(value) for name, value in zip(names, by_cluster, strict=True)}
+    return found
+
+
+def _dispersion(values: Floats) -> float:
+    return float(values.var() / values.mean()) if values.any() else math.nan
+
+
+def _compared(figure: str, observed: float, replicated: Floats, level: float) -> dict[str, Any]:
+    known = replicated[np.isfinite(replicated)]
+    low, median, high = (float(q) for q in np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2]))
+    tied = (known == observed).mean() / 2
+    below, above = (float(side.mean() + tied) for side in (known < observed, known > observed))
+    return {"figure": figure, "observed": observed, "median": median, "low": low, "high": high,
+            "tail": min(below, above)}  # fmt: skip
+
+
+def unit_log_likelihood(rates: UnitRates) -> Floats:
+    """Give the log-likelihood of each unit, its own effect integrated out, (draws, units)."""
+    from scipy.sparse import coo_array
+    from scipy.special import gammaln
+
+    eta = rates.log_rate + rates.log_effect
+    expected, events = rates.expected(), rates.events
+    counted = np.flatnonzero(rates.count)
+    shape = (len(rates.units), len(rates.cells))
+    cells = coo_array((rates.count[counted], (rates.row_unit[counted], rates.row_cell[counted])), shape=shape)
+    in_cells: Floats = np.asarray((cells.tocsr() @ eta.T).T)
+    constant = np.bincount(
+        rates.row_unit,
+        rates.count * np.log(rates.exposure) - gammaln(rates.count + 1),
+        len(rates.units),
+    )
+    if rates.heterogeneity is None:
+        return in_cells + constant - expected
+    phi = rates.heterogeneity[:, None]
+    integrated = gammaln(phi + events) - gammaln(phi) + phi * np.log(phi)
+    return in_cells + constant + integrated - (phi + events) * np.log(phi + expected)
+
+
+def officers_left_out(posterior: "Posterior", panel: "Panel", *, outcome: str) -> dict[str, Any]:
+    """Leave each unit out in turn, by Pareto-smoothed importance sampling of its marginal likelihood.
+
+    Returns
+    -------
+    dict
+        ``elpd`` and ``elpd_std_error`` (expected log predictive density of the units' counts), ``largest_k``,
+        ``units``, ``units_above`` (how many have a Pareto k of .7 or more, where the figure is not to be
+        trusted) and ``limit``.
+    """
+    rates = unit_rates(posterior, panel, outcome, most_draws=DRAWS)
+    chains = posterior.groups["posterior"].sizes["chain"]
+    likelihood = unit_log_likelihood(rates)
+    found = leave_one_out(likelihood.reshape(chains, -1, likelihood.shape[1]))
+    units = len(rates.units)
+    return {
+        "elpd": float(found.elpd.sum()),
+        "elpd_std_error": float(math.sqrt(units) * found.elpd.std()),
+        "largest_k": float(found.pareto_k.max()),
+        "units": units,
+        "units_above": int((found.pareto_k >= LARGEST_K).sum()),
+        "limit": LARGEST_K,
+    }

@@ -1,0 +1,211 @@
+"""Tables and sentences of one Bayesian fit: answers, checks, other priors, the primary analysis."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rct.reporting.analyses import is_bayesian, several_arms
+from rct.reporting.number_format import (
+    NONE,
+    count,
+    decimal,
+    p_value,
+    percent_with_interval,
+    probability,
+    signed,
+)
+from rct.reporting.table import Table
+
+if TYPE_CHECKING:
+    from rct.estimates import Estimate, Estimates
+    from rct.posterior import Posterior
+    from rct.reporting.report_units import ReportUnits
+
+MOST_CLUSTERS = 12
+SELDOM = 0.025
+SENSITIVE = 0.05
+LARGER = 0.1
+EQUIVALENCE = (0.95, 1.05)
+
+
+def _named(label: str, arm: str, posterior: "Posterior") -> str:
+    return f"{label}, {arm}" if len(posterior.arms) > 1 else label
+
+
+def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
+    """Answer what people ask: did it fall, by enough, and how many events is that."""
+    effects = posterior.frame.to_dict("records")
+    rows = []
+    for outcome, arm, effect in ((row["outcome"], row["arm"], row) for row in effects):
+        answers = posterior.answers(
+            larger_than=LARGER,
+            equivalence=EQUIVALENCE,
+            officers=words.rate_factor(outcome),
+            periods_per_year=1,
+        )
+        answer = answers[(answers["outcome"] == outcome) & (answers["arm"] == arm)].iloc[0]
+        low, high = (100 * math.expm1(effect[end]) for end in ("conf_low", "conf_high"))
+        averted, least, most = (answer[key] for key in ("averted", "averted_low", "averted_high"))
+        rows.append(
+            (
+                _named(words.label(outcome), arm, posterior),
+                percent_with_interval(effect["percent_change"], low, high),
+                probability(answer["probability_reduced"]),
+                probability(answer["probability_larger"]),
+                probability(answer["probability_equivalent"]),
+                f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
+            )
+        )
+    columns = (
+        "outcome", "percent change", "P(reduction)", "P(reduction of more than 10 %)",
+        "P(within 5 % of none)", "events averted",
+    )  # fmt: skip
+    caption = (
+        f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability; negative "
+        "numbers of events averted are events added."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
+
+
+def comparison_table(posterior: "Posterior", results: "Estimates", words: "ReportUnits") -> Table | None:
+    """Set the posterior beside the primary analysis of the same outcomes; None where there is none."""
+    others = [row for row in results if row.notes.get("role") == "primary" and not is_bayesian(row)]
+    others = [row for row in others if row.outcome in posterior.outcomes and row.scale == "log"]
+    if not others:
+        return None
+    arms = several_arms(others)
+    rows = []
+    for row in others:
+        label = f"{words.label(row.outcome)}, {row.arm}" if arms else words.label(row.outcome)
+        rows.append(_compared(label, row, f"primary, {row.estimand}: {row.method}; {row.inference}"))
+        rows += [
+            (label, f"posterior: {own['estimand']}",
+             percent_with_interval(own["percent_change"], *_ends(own)), NONE,
+             probability(own["probability_reduced"]))
+            for own in posterior.frame.to_dict("records")
+            if (own["outcome"], own["arm"]) == (row.outcome, row.arm)
+        ]  # fmt: skip
+    columns = ("outcome", "analysis", "percent change", "p", "P(reduction)")
+    caption = (
+        "Beside the primary analysis. The first line of each outcome rests on the randomization, as its "
+        "analysis says; the second on the model and its priors. Where they differ, the first decides."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[2:]))
+
+
+def _compared(label: str, row: "Estimate", analysis: str) -> tuple[str, ...]:
+    low, high = (100 * math.expm1(end) for end in (row.conf_low, row.conf_high))
+    return label, analysis, percent_with_interval(row.percent_change, low, high), p_value(row.p_value), NONE
+
+
+def _ends(row: Mapping[Any, Any]) -> tuple[float, float]:
+    return 100 * math.expm1(row["conf_low"]), 100 * math.expm1(row["conf_high"])
+
+
+def predictive_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:
+    """Set the figures of the observed counts beside those that the model makes."""
+    rows = []
+    for outcome, checks in posterior.checks.items():
+        figures = checks.get("predictive", [])
+        clusters = [one for one in figures if one["figure"].startswith("events in ")]
+        shown = clusters if len(clusters) <= MOST_CLUSTERS else [c for c in clusters if c["tail"] < SELDOM]
+        for one in [*(f for f in figures if f not in clusters), *shown]:
+            rows.append(
+                (
+                    words.label(outcome),
+                    one["figure"],
+                    _figure(one["observed"]),
+                    f"{_figure(one['median'])} ({_figure(one['low'])} to {_figure(one['high'])})",
+                    "seldom so far out" if one["tail"] < SELDOM else "agrees",
+                )
+            )
+    if not rows:
+        return None
+    columns = ("outcome", "figure", "observed", "made by the model", "verdict")
+    caption = (
+        "Does the model make data like these? Counts that it makes, with new officers in the same places and "
+        f"periods, beside the observed ones; intervals hold {100 * posterior.level:g} % of the replicates."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[2:4]))
+
+
+def _figure(value: float) -> str:
+    return count(value) if float(value).is_integer() else decimal(value, decimals=2 if value < 100 else 0)
+
+
+def priors_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:
+    """Give the effect under other priors of it."""
+    rows = [
+        (
+            _named(words.label(outcome), arm, posterior),
+            f"{one['prior']}: normal({decimal(one['mean'])}, {decimal(one['sd'])})",
+            percent_with_interval(100 * math.expm1(one["estimate"]), *_ends(one))
+            if one["reliable"]
+            else NONE,
+            probability(one["probability_reduced"]) if one["reliable"] else "needs a fit of its own",
+        )
+        for outcome, checks in posterior.checks.items()
+        for arm, table in checks.get("priors", {}).items()
+        for one in table
+    ]
+    if not rows:
+        return None
+    columns = ("outcome", "prior of the log rate ratio", "percent change", "P(reduction)")
+    caption = (
+        "Would other priors have said the same? The same draws, reweighted. The sceptic gives one in twenty "
+        "to an effect larger than hoped for, the enthusiast one in twenty to none at all."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[2:]))
+
+
+def check_sentences(posterior: "Posterior", words: "ReportUnits") -> list[str]:
+    """Say what the priors allow in the units of the agency, how they matter, and what leaving out shows."""
+    told = []
+    for outcome, checks in posterior.checks.items():
+        label = words.label(outcome)
+        if prior := checks.get("prior_incidents"):
+            low, high = (_rounded(prior[end]) for end in ("low", "high"))
+            told.append(
+                f"{label}: before any data, the priors allow from {low} to {high} events a {words.period} "
+                f"({100 * posterior.level:g} %); an average one had {_rounded(prior['observed'])}."
+            )
+        if left_out := checks.get("left_out"):
+            told.append(_left_out(label, left_out, words))
+        told += [
+            _scaling(_named(label, arm, posterior), one)
+            for arm, one in checks.get("power_scaling", {}).items()
+        ]
+    return told
+
+
+def _rounded(value: float) -> str:
+    if value >= 1e7:
+        return "over ten million"
+    return count(round(value)) if value >= 10 else decimal(value, decimals=1 if value >= 0.1 else 3)
+
+
+def _left_out(label: str, found: Mapping[str, Any], words: "ReportUnits") -> str:
+    elpd, error = (decimal(found[key], decimals=1) for key in ("elpd", "elpd_std_error"))
+    told = (
+        f"{label}, each {words.measured} left out in turn: expected log predictive density {elpd} "
+        f"(standard error {error}), largest Pareto k {decimal(found['largest_k'])}"
+    )
+    if not found["units_above"]:
+        return f"{told}: no single {words.measured} decides."
+    above = found["units_above"]
+    return (
+        f"{told}; {above} of {count(found['units'])} {words.measured_plural} are above {found['limit']}, "
+        "where the figure is not to be trusted: the fit leans on them."
+    )
+
+
+def _scaling(label: str, found: Mapping[str, float]) -> str:
+    prior, likelihood = (found[part] > SENSITIVE for part in ("prior", "likelihood"))
+    sizes = f"(power-scaling: prior {decimal(found['prior'])}, likelihood {decimal(found['likelihood'])})"
+    if prior and not likelihood:
+        return f"{label}: the prior of the effect decides and the data hardly matter {sizes}."
+    if prior:
+        return f"{label}: the prior of the effect matters beside the data {sizes}."
+    if likelihood:
+        return f"{label}: the data decide and the prior of the effect hardly matters {sizes}."
+    return f"{label}: neither prior nor data move the effect {sizes}."

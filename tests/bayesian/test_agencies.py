@@ -1,0 +1,157 @@
+"""Agencies: the integrals against quadrature nobody here wrote, and what a fit says of each agency."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import integrate, stats
+
+import rct
+from rct.bayesian.agency_fit import common_change
+from rct.bayesian.agency_likelihood import agency_tables, count_agencies, draw_changes, log_likelihood
+
+
+def rows_of(counts, starts):
+    counts = np.asarray(counts)
+    units, periods = counts.shape
+    period = np.tile(np.arange(1, periods + 1), units)
+    return pd.DataFrame(
+        {
+            "unit": np.repeat([f"agency {i:03d}" for i in range(units)], periods),
+            "period": period,
+            "treated": ((np.repeat(starts, periods) > 0) & (period >= np.repeat(starts, periods))).astype(
+                float
+            ),
+            "exposure": 1.0 + 0.5 * np.repeat(np.arange(units) % 2, periods),
+            "count": counts.ravel().astype(float),
+        }
+    )
+
+
+def tables_of(rows):
+    return agency_tables(count_agencies(rows, np.arange(1, 7)))
+
+
+ETA = np.array([0.1, -0.2, 0.0, 0.3, -0.1, 0.2])
+
+
+@pytest.mark.parametrize("sd", [0.05, 0.4, 1.5])
+@pytest.mark.parametrize(
+    "counts", [[0, 0, 0, 0, 0, 0], [9, 12, 8, 0, 0, 0], [0, 0, 1, 0, 4, 2], [90, 130, 80, 210, 160, 220]]
+)
+def test_an_agencys_likelihood_equals_the_integral_over_its_rate_and_its_change(counts, sd):
+    rows = rows_of([counts], [4])
+    phi, effect = 0.6, -0.3
+    found = float(log_likelihood(tables_of(rows), constant(ETA), effect, sd, phi).eval())
+    before, after = np.exp(ETA[:3]).sum(), np.exp(ETA[3:]).sum()
+    events, later = sum(counts), sum(counts[3:])
+
+    def given(change):
+        mean = before + np.exp(change) * after
+        # The gamma integral is the negative binomial of the total times the multinomial of the rest.
+        return stats.nbinom.logpmf(events, phi, phi / (phi + mean)) + later * change - events * np.log(mean)
+
+    peak = max(given(x) + stats.norm.logpdf(x, effect, sd) for x in np.linspace(-8, 8, 3201))
+    integral = sum(
+        integrate.quad(
+            lambda x: np.exp(given(x) + stats.norm.logpdf(x, effect, sd) - peak), low, low + 0.25, epsabs=0
+        )[0]
+        for low in np.arange(-10, 10, 0.25)
+    )
+    expected = peak + np.log(integral) + np.dot(counts, ETA) + sum(np.log(np.arange(1, events + 1)))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def constant(values):
+    from rct.bayesian.compilerless import import_pymc
+
+    import_pymc()
+    import pytensor.tensor as pt
+
+    return pt.as_tensor_variable(np.asarray(values, dtype=float))
+
+
+def test_agencies_add_up_whatever_they_share():
+    rng = np.random.default_rng(3)
+    rows = rows_of(rng.poisson(1.0, (12, 6)), rng.choice([0, 3, 5], 12))
+    together = log_likelihood(tables_of(rows), constant(ETA), -0.2, 0.3, 0.8).eval()
+    each = sum(
+        log_likelihood(tables_of(one), constant(ETA), -0.2, 0.3, 0.8).eval()
+        for _, one in rows.groupby("unit")
+    )
+    assert together == pytest.approx(each, rel=1e-12)
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 0, 0, 0, 0], [1, 3, 2, 0, 1, 0], [90, 130, 80, 210, 160, 220]])
+def test_drawn_changes_follow_their_conditional(counts):
+    """20,000 draws against the conditional's distribution function: Kolmogorov's distance."""
+    rows, size, phi, effect, sd = rows_of([counts], [4]), 20_000, 0.6, -0.3, 0.4
+    drawn = draw_changes(
+        count_agencies(rows, np.arange(1, 7)), np.tile(ETA, (size, 1)), np.full(size, effect),
+        np.full(size, sd), np.full(size, phi), np.random.default_rng(1),
+    )[:, 0]  # fmt: skip
+    x = np.linspace(-5, 5, 200_001)
+    before, after = np.exp(ETA[:3]).sum(), np.exp(ETA[3:]).sum()
+    log_density = (
+        sum(counts[3:]) * x - (phi + sum(counts)) * np.log(phi + before + np.exp(x) * after)
+        + stats.norm.logpdf(x, effect, sd)
+    )  # fmt: skip
+    below = np.cumsum(np.exp(log_density - log_density.max()))
+    distance = stats.kstest(drawn, lambda at: np.interp(at, x, below / below[-1])).statistic
+    assert distance < 1.63 / np.sqrt(size), "1 % point"
+
+
+def panel_of(counts, starts):
+    rows = rows_of(counts, starts).assign(start=np.repeat(starts, np.shape(counts)[1]))
+    return rct.Panel.from_frame(
+        rows.rename(columns={"count": "force"}), unit="unit", period="period", outcomes=["force"],
+        starts="start", exposure="exposure",
+    )  # fmt: skip
+
+
+def test_a_staggered_reform_shows_the_mean_effect_and_each_agencys():
+    rng = np.random.default_rng(8)
+    starts = rng.choice([0, 5, 8], 150)
+    change, rate = rng.normal(-0.4, 0.3, 150), rng.gamma(0.8, 10 / 0.8, 150)
+    treated = (starts[:, None] > 0) & (np.arange(1, 13) >= starts[:, None])
+    exposure = 1.0 + 0.5 * (np.arange(150) % 2)
+    counts = rng.poisson((rate * exposure)[:, None] * np.exp(change[:, None] * treated))
+    posterior = rct.bayesian.agencies(panel_of(counts, starts), "force", seed=4)
+    row = posterior.frame.iloc[0]
+    assert abs(row["estimate"] + 0.4) < 3 * row["std_error"]
+    assert row["std_error"] < 0.08
+    sd = posterior.groups["posterior"]["agency_sd"].to_numpy()
+    assert np.quantile(sd, 0.005) < 0.3 < np.quantile(sd, 0.995)
+    table = rct.bayesian.agency_table(posterior).iloc[np.flatnonzero(starts > 0)]
+    truth = 100 * np.expm1(change[starts > 0])
+    inside = (table["percent_low"] < truth) & (truth < table["percent_high"])
+    assert 0.87 < inside.mean() <= 1, "95 % intervals of about 100 agencies"
+    busy = table["events_before"] > table["events_before"].median()
+    assert table.loc[busy, "shrinkage"].mean() < table.loc[~busy, "shrinkage"].mean()
+    assert set(table["verdict"]) == {"fell", "cannot tell"} | set(table["verdict"])
+    sure = table["verdict"] == "fell"
+    assert (table.loc[sure, "percent_high"] < 0).all()
+    assert table.loc[~sure, "words"].str.startswith(("cannot tell: anything from", "rose")).all()
+    assert list(table["agency"]) == sorted(table["agency"]), "no ranking"
+    assert row["warning"] == ""
+
+
+def test_a_reform_everywhere_at_once_is_a_change_and_no_effect():
+    counts = np.random.default_rng(9).poisson(6.0, (30, 6))
+    panel = panel_of(counts, np.full(30, 4))
+    with pytest.raises(rct.EstimationError, match="effect has a prior, but every agency starts"):
+        rct.bayesian.agencies(panel, "force", seed=4, priors={"effect": {"normal": [0, 1]}})
+    at_once = count_agencies(rows_of(counts, np.full(30, 4)), np.arange(1, 7))
+    assert not at_once.controlled
+    assert count_agencies(rows_of(counts, np.repeat([3, 4], 15)), np.arange(1, 7)).controlled
+    found = float(common_change(agency_tables(at_once), constant(ETA)).eval())
+    assert found == pytest.approx(np.log(np.exp(ETA[3:]).mean() / np.exp(ETA[:3]).mean()))
+
+
+def test_the_table_is_of_agencies_alone():
+    from rct.posterior import Posterior
+
+    with pytest.raises(rct.DataError, match="model 'marginal'"):
+        rct.bayesian.agency_table(Posterior(
+            outcomes=("a",), arms=("T",), reference="c", model="marginal", priors={}, diagnostics={},
+            level=0.9, meta={}, source={},
+        ))  # fmt: skip

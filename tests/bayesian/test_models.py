@@ -1,0 +1,279 @@
+"""The likelihood of each model against scipy's, or against the marginal model where they must coincide."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import rct
+from rct.bayesian.compiling import pymc_model
+from rct.bayesian.count_rows import count_rows
+from rct.bayesian.fading_effect import periods_since_training
+from rct.bayesian.fitting import MODELS, model_inputs, model_priors
+from rct.bayesian.injuries_within_force import _correlation_factor, thinned
+from rct.bayesian.overdispersed_cells import cell_log_likelihood
+
+OFFICERS, MONTHS = 24, 6
+
+
+def frame_of(seed=3):
+    """Officers of six squads, injuries within force, one squad trained each month from the second on."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        [(f"o{i:02d}", f"s{i % 6}", 2 + i % 6, t) for i in range(OFFICERS) for t in range(1, MONTHS + 1)],
+        columns=["officer", "squad", "start", "month"],
+    )
+    frame["force"] = rng.poisson(1.5, len(frame))
+    frame["citizen"] = rng.binomial(frame["force"], 0.4)
+    frame["injured"] = rng.binomial(frame["force"], 0.2)
+    frame["trained"] = (frame["month"] >= frame["start"]).astype(float)
+    frame["days"] = rng.uniform(0.5, 1.5, len(frame))
+    return frame
+
+
+def panel_of(frame, **options):
+    used = {"outcomes": ["force", "citizen", "injured"], "treated": "trained", "cluster": "squad"}
+    return rct.Panel.from_frame(frame, unit="officer", period="month", **(used | options))
+
+
+def built(name, panel, outcomes, priors=None):
+    model = MODELS[name]
+    rows = model.prepare(count_rows(panel, outcomes))
+    return pymc_model(model, model_inputs(model, rows, model_priors(model, rows, priors)))
+
+
+def density(model, **values):
+    """Log-density at the model's start with some values instead."""
+    point = model.initial_point()
+    return float(
+        model.compile_logp(mode="FAST_COMPILE")(point | {n: np.asarray(v) for n, v in values.items()})
+    )
+
+
+def constants(*values):
+    import pytensor.tensor as pt
+
+    return [pt.as_tensor_variable(np.asarray(value, dtype=float)) for value in values]
+
+
+def test_injuries_within_force_are_binomial():
+    force, injuries, p = np.array([[[5.0, 9.0]]]), np.array([[[2.0, 0.0]]]), np.array([[[0.3, 0.1]]])
+    found = thinned(*constants(injuries, force, np.log(p))).eval(mode="FAST_COMPILE")
+    coefficient = stats.binom.logpmf(injuries, force, 0.5) - force * np.log(0.5)
+    assert found + coefficient == pytest.approx(stats.binom.logpmf(injuries, force, p), rel=1e-12)
+
+
+def test_a_probability_above_one_is_penalised_in_proportion_and_only_where_somebody_was_unhurt():
+    log_p = np.log([[[0.999, 1.2, 1.4]]])
+    some, all_hurt = ([[[2.0] * 3]], [[[5.0] * 3]])
+    force = [[[5.0] * 3]]
+    found = thinned(*constants(some, force, log_p)).eval(mode="FAST_COMPILE")[0, 0]
+    assert found[2] < found[1] < found[0] - 400
+    found = thinned(*constants(all_hurt, force, log_p)).eval(mode="FAST_COMPILE")[0, 0]
+    assert found[1:] == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_effects_on_injuries_are_those_on_force_plus_those_given_force():
+    model = built("joint", panel_of(frame_of()), ["force", "citizen", "injured"])
+    import pymc as pm
+
+    force, given, whole = pm.draw(
+        [model[n] for n in ("effect_on_force", "effect_given", "effect")], random_seed=1
+    )
+    assert whole == pytest.approx(np.r_[force, force + given])
+    assert model.named_vars_to_dims["effect"] == ("outcome",)
+
+
+def test_correlations_of_divisions_are_lkj():
+    """Under LKJ(2) of three, (1 + r) / 2 is Beta(2.5, 2.5) for each r, and the mean determinant is 5/9."""
+    import pymc as pm
+
+    with pm.Model():
+        factor = _correlation_factor(3, 2.0)
+        matrix = factor @ factor.T
+    draws = pm.draw(matrix, 2000, random_seed=1)
+    for i, j in ((1, 0), (2, 0), (2, 1)):
+        assert stats.kstest((1 + draws[:, i, j]) / 2, stats.beta(2.5, 2.5).cdf).pvalue > 0.01
+    assert draws[:, 0, 0] == pytest.approx(1)
+    assert np.linalg.det(draws).mean() == pytest.approx(5 / 9, abs=0.02)
+
+
+def test_the_joint_density_of_injuries_is_added_to_that_of_force():
+    """Moving only what injuries depend on moves the density by the beta-binomial's change and the prior's."""
+    frame = frame_of()
+    no_clusters = {"cluster_sd": False, "cluster_period_sd": False, "cluster_correlation": False}  # fmt: skip
+    model = built("joint", panel_of(frame), ["force", "citizen"], no_clusters)
+    cells = frame.groupby(["squad", "month", "trained"], as_index=False)[["force", "citizen"]].sum()
+    change = [density(model, intercept=[-1.0, -1.2], effect_given=[d]) for d in (0.0, -0.5)]
+
+    def binomial(d):
+        p = np.exp(-1.2 + d * cells["trained"])
+        return stats.binom.logpmf(cells["citizen"], cells["force"], p).sum() + stats.norm.logpdf(d, 0, 0.3)
+
+    assert change[1] - change[0] == pytest.approx(binomial(-0.5) - binomial(0.0), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "message"),
+    [
+        (["force"], "only 'force' was given"),
+        (["citizen", "force"], "'force' is above 'citizen' in .* rows"),
+    ],
+)
+def test_injuries_that_are_no_part_of_force_are_refused(outcomes, message):
+    with pytest.raises(rct.EstimationError, match=message):
+        rct.bayesian.fit(panel_of(frame_of()), outcomes, model="joint", seed=1)
+
+
+def test_refreshers_start_the_time_since_training_again():
+    rows = pd.DataFrame(
+        {
+            "unit": ["a"] * 6 + ["b"] * 3,
+            "period": [1, 2, 3, 4, 5, 6, 1, 2, 3],
+            "treated": [0, 1, 1, 1, 1, 1, 1, 0, 1],
+            "refreshed": [0, 0, 0, 0, 1, 0, 0, 1, 0],
+        }
+    )
+    assert periods_since_training(rows).tolist() == [0, 0, 1, 2, 0, 1, 0, 0, 0]
+    assert periods_since_training(rows.drop(columns="refreshed")).tolist() == [0, 0, 1, 2, 3, 4, 0, 0, 0]
+    shuffled = rows.sample(frac=1, random_state=2)
+    assert periods_since_training(shuffled).tolist() == [
+        periods_since_training(rows)[i] for i in shuffled.index
+    ]
+
+
+def test_a_fading_effect_is_a_dose_that_falls():
+    """The density moves with the effect as the marginal model's does at the doses of the same course."""
+    frame = frame_of()
+    since = (frame["month"] - frame["start"]).clip(lower=0)
+    share = np.exp(-0.3 * since) / np.exp(-0.3 * np.arange(since.max() + 1)).mean()
+    as_dose = frame.assign(trained=frame["trained"] * share)
+    fading = built("fading", panel_of(frame), ["force"])
+    marginal = built("marginal", panel_of(as_dose), ["force"])
+    change = [density(fading, effect=e, fading_log__=np.log(0.3)) for e in (0.2, -0.6)]
+    expected = [density(marginal, effect=e) for e in (0.2, -0.6)]
+    assert change[1] - change[0] == pytest.approx(expected[1] - expected[0], rel=1e-9)
+
+
+def test_refreshers_belong_to_the_fading_model_and_are_zero_or_one():
+    frame = frame_of().assign(again=2)
+    with pytest.raises(rct.EstimationError, match='belongs to the model "fading"'):
+        rct.bayesian.fit(panel_of(frame), "force", refresher="again", seed=1)
+    with pytest.raises(rct.EstimationError, match="no column 'again'"):
+        rct.bayesian.fit(panel_of(frame), "force", model="fading", refresher="again", seed=1)
+    panel = panel_of(frame, covariates=("again",))
+    with pytest.raises(rct.EstimationError, match="other values than 0 and 1"):
+        rct.bayesian.fit(panel, "force", model="fading", refresher="again", seed=1)
+
+
+def test_steps_of_the_dose_in_proportion_are_the_log_linear_model():
+    frame = frame_of()
+    frame["trained"] *= 0.25 * (1 + frame["officer"].str[-1].astype(int) % 4)
+    dose = built("dose", panel_of(frame), ["force"])
+    marginal = built("marginal", panel_of(frame), ["force"])
+    start = dose.initial_point()["dose_share_simplex__"]
+    assert start == pytest.approx([0, 0, 0])
+    change = [density(dose, effect=e) for e in (0.2, -0.6)]
+    expected = [density(marginal, effect=e) for e in (0.2, -0.6)]
+    assert change[1] - change[0] == pytest.approx(expected[1] - expected[0], rel=1e-9)
+
+
+def test_one_dose_is_no_dose_response():
+    with pytest.raises(rct.EstimationError, match="needs at least two doses; the panel has 1"):
+        rct.bayesian.fit(panel_of(frame_of()), "force", model="dose", seed=1)
+
+
+def test_a_wedge_model_is_the_marginal_one_and_keeps_its_cluster_terms():
+    panel = panel_of(frame_of())
+    wedge, marginal = (built(name, panel, ["force"]) for name in ("stepped-wedge", "marginal"))
+    assert density(wedge, effect=-0.3) == pytest.approx(density(marginal, effect=-0.3), rel=1e-12)
+    with pytest.raises(rct.EstimationError, match='"stepped-wedge" has cluster_period_sd'):
+        rct.bayesian.fit(panel, "force", model="stepped-wedge", priors={"cluster_period_sd": False}, seed=1)
+    with pytest.raises(rct.EstimationError, match='"stepped-wedge" has cluster_sd'):
+        rct.bayesian.fit(panel_of(frame_of(), cluster=None), "force", model="stepped-wedge", seed=1)
+
+
+@pytest.mark.parametrize("surplus", [None, 0.15])
+def test_cells_are_negative_binomial_with_surplus_zeros(surplus):
+    import pytensor.tensor as pt
+
+    frame = frame_of()
+    frame.loc[frame["officer"].str[-1].astype(int) % 2 == 0, "days"] = 1.0
+    model = MODELS["negative-binomial"]
+    rows = count_rows(panel_of(frame.drop(index=[5, 17]), exposure="days"), ["force"])
+    tables = model_inputs(model, rows, model_priors(model, rows, None)).tables
+    eta = -0.2 + 0.1 * np.arange(MONTHS) - 0.5 * tables["dose_0"]
+    shared = {name: pt.as_tensor_variable(values) for name, values in tables.items()}
+    size, pi = 0.8, surplus or 0.0
+    found = cell_log_likelihood(
+        shared, *constants(eta, [size]), None if surplus is None else constants([surplus])[0]
+    ).eval(mode="FAST_COMPILE")
+    one = rows.rows["force"]
+    mean = one["exposure"] * np.exp(-0.2 + 0.1 * (one["period"] - 1) - 0.5 * one["treated"])
+    each = (1 - pi) * stats.nbinom.pmf(one["count"], size, size / (size + mean)) + pi * (one["count"] == 0)
+    assert found == pytest.approx(np.log(each).sum(), rel=1e-10)
+
+
+def test_blocks_that_differ_in_the_share_treated_have_time_trends_of_their_own():
+    frame = frame_of().assign(
+        district=lambda f: np.where(f["squad"].isin(["s0", "s1", "s2"]), "north", "south")
+    )
+    model = built("marginal", panel_of(frame, block="district"), ["force"])
+    assert model.named_vars_to_dims["period"] == ("block_name", "period_number")
+    assert model.named_vars_to_dims["block"] == ("block_name",)
+    even = frame.assign(district=np.where(frame["officer"].str[1:].astype(int) < 12, "north", "south"))
+    model = built("marginal", panel_of(even, block="district"), ["force"])
+    assert model.named_vars_to_dims["period"] == ("period_number",)
+
+
+def test_the_structure_and_not_the_data_decides_what_is_compiled():
+    from rct.bayesian.model_inputs import structure
+
+    def key(seed, priors=None, name="marginal"):
+        model = MODELS[name]
+        rows = model.prepare(count_rows(panel_of(frame_of(seed)), ["force"]))
+        return structure(name, model_inputs(model, rows, model_priors(model, rows, priors)))
+
+    assert key(1) == key(2, {"effect": {"normal": [-0.1, 0.2]}})
+    assert key(1) != key(1, {"period": {"random-walk": [0.5]}})
+    assert key(1) != key(1, {"cluster_period_sd": False})
+    assert key(1) != key(1, name="fading")
+
+
+def test_every_term_has_a_default_and_words():
+    from rct.bayesian.priors import DEFAULTS, DISTRIBUTIONS
+    from rct.posterior import MODEL_WORDS, _in_words
+
+    assert {term for model in MODELS.values() for term in model.terms} == set(DEFAULTS) == set(DISTRIBUTIONS)
+    assert set(MODEL_WORDS) == set(MODELS)
+    for term, prior in DEFAULTS.items():
+        assert ":" in _in_words(term, prior)
+
+
+def test_a_trial_with_several_models_gives_each_the_priors_it_has():
+    from rct.bayesian.fitting import priors_of_model
+
+    asked = {"effect": {"normal": [0, 1]}, "fading": {"gamma": [2, 20]}, "efect": {"normal": [0, 1]}}
+    assert set(priors_of_model("fading", asked)) == {"effect", "fading", "efect"}
+    assert set(priors_of_model("marginal", asked)) == {"effect", "efect"}
+
+
+def test_exposure_that_varies_between_officers_is_one_product():
+    """Expected events of strips against a loop over officers."""
+    import pytensor.tensor as pt
+
+    from rct.bayesian.marginal_poisson import expected_events
+
+    frame = frame_of()
+    rows = count_rows(panel_of(frame, exposure="days"), ["force"])
+    model = MODELS["marginal"]
+    tables = model_inputs(
+        model, rows, model_priors(model, rows, {"cluster_sd": False, "cluster_period_sd": False})
+    ).tables
+    assert tables["exposure"].shape[1:] == (6, 4, MONTHS)
+    eta = -0.2 + 0.1 * np.arange(MONTHS) - 0.5 * tables["dose_0"]
+    shared = {name: pt.as_tensor_variable(values) for name, values in tables.items()}
+    found = expected_events(shared, pt.as_tensor_variable(eta)).eval(mode="FAST_COMPILE")
+    rate = np.exp(-0.2 + 0.1 * (frame["month"] - 1) - 0.5 * frame["trained"])
+    expected = (frame["days"] * rate).groupby(frame["officer"]).sum()
+    assert np.sort(found.ravel()) == pytest.approx(np.sort(expected), rel=1e-12)

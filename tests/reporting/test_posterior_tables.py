@@ -1,0 +1,100 @@
+"""What the report says of a Bayesian fit beside its effects."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rct.estimates import Estimate, Estimates
+from rct.posterior import Posterior
+from rct.reporting import posterior_tables as tables
+from rct.reporting.report_units import ReportUnits
+
+WORDS = ReportUnits("division", "officer", "month", {"force": "Force"}, {})
+
+
+def checks_of(**changes):
+    figure = {"figure": "largest count of a unit-period", "observed": 9.0, "median": 3.0, "low": 2.0,
+              "high": 5.0, "tail": 0.001}  # fmt: skip
+    clusters = [figure | {"figure": f"events in Division {i}", "tail": 0.4 if i else 0.01} for i in range(20)]
+    prior = {"prior": "sceptical", "mean": 0.0, "sd": 0.2, "estimate": -0.1, "conf_low": -0.3,
+             "conf_high": 0.1, "probability_reduced": 0.84, "pareto_k": 0.2, "reliable": True}  # fmt: skip
+    return {
+        "prior_incidents": {"low": 0.2, "median": 9.0, "high": 4321.4, "observed": 28.25},
+        "predictive": [figure, *clusters],
+        "left_out": {"elpd": -200.3, "elpd_std_error": 12.0, "largest_k": 0.9, "units": 120, "units_above": 2,
+                     "limit": 0.7},
+        "priors": {"ICAT": [prior, prior | {"prior": "enthusiastic", "reliable": False}]},
+        "power_scaling": {"ICAT": {"prior": 0.09, "likelihood": 0.01}},
+    } | changes  # fmt: skip
+
+
+def posterior_of(checks):
+    draws = np.random.default_rng(1).normal(-0.2, 0.1, (2, 500))
+    data = xr.Dataset({"effect": (("chain", "draw"), draws)})
+    return Posterior(
+        outcomes=("force",), arms=("ICAT",), reference="usual", model="marginal",
+        priors={"effect": {"normal": [0.0, 0.5]}},
+        diagnostics={"ok": True, "failures": [], "divergences": 0, "rhat": {"effect": 1.0},
+                     "ess_bulk": {"effect": 900.0}, "ess_tail": {"effect": 900.0}, "draws": 500, "chains": 2},
+        level=0.95,
+        meta={"force": {"n_units": 120, "n_clusters": 9, "n_events": 300.0, "baseline": 0.05, "warning": "",
+                        "estimand": "ITT incidence rate ratio, constant effect"}},
+        source={"posterior": data, "sample_stats": xr.Dataset()},
+        checks={"force": checks} if checks else {},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def posterior():
+    return posterior_of(checks_of())
+
+
+def test_answers_are_in_events_of_the_agency(posterior):
+    (row,) = tables.answers_table(posterior, WORDS).rows
+    draws = posterior.effect_draws("force")
+    averted = np.median(1 - np.exp(draws)) * 0.05 * 1200
+    assert row[0] == "Force"
+    assert row[-1].startswith(f"+{averted:.1f} (")
+    assert row[-1].endswith("per 100 officers per year")
+
+
+def test_misfits_are_named_and_of_many_clusters_only_those(posterior):
+    rows = tables.predictive_table(posterior, WORDS).rows
+    assert [row[1] for row in rows] == ["largest count of a unit-period", "events in Division 0"]
+    assert {row[-1] for row in rows} == {"seldom so far out"}
+    assert rows[0][2:4] == ("9", "3 (2 to 5)")
+
+
+def test_a_prior_that_these_draws_cannot_answer_for_says_so(posterior):
+    sceptic, enthusiast = tables.priors_table(posterior, WORDS).rows
+    assert sceptic[-1] == ".840"
+    assert enthusiast[-1] == "needs a fit of its own"
+
+
+def test_sentences_speak_of_incidents_a_month_and_of_what_decides(posterior):
+    incidents, left_out, scaling = tables.check_sentences(posterior, WORDS)
+    assert "from 0.2 to 4,321 events a month (95 %); an average one had 28" in incidents
+    assert "2 of 120 officers are above 0.7" in left_out
+    assert scaling.startswith("Force: the prior of the effect decides and the data hardly matter")
+    calm = posterior_of(checks_of(power_scaling={"ICAT": {"prior": 0.01, "likelihood": 0.2}}))
+    assert "the data decide" in tables.check_sentences(calm, WORDS)[-1]
+
+
+def test_the_primary_analysis_stands_first_and_decides(posterior):
+    primary = Estimate(
+        outcome="force", term="ICAT", arm="ICAT", reference="usual", estimand="ITT", method="Poisson",
+        inference="re-randomization", scale="log", level=0.95, estimate=-0.25, conf_low=-0.5, conf_high=0.01,
+        p_value=0.06, notes={"role": "primary"},
+    )  # fmt: skip
+    table = tables.comparison_table(posterior, Estimates((primary,)), WORDS)
+    assert [row[1].split(":")[0] for row in table.rows] == ["primary, ITT", "posterior"]
+    assert table.rows[0][3] == ".060"
+    assert "the first decides" in table.caption
+    assert tables.comparison_table(posterior, Estimates(()), WORDS) is None
+
+
+def test_a_fit_without_checks_has_no_tables_of_them():
+    bare = posterior_of({})
+    assert tables.predictive_table(bare, WORDS) is None
+    assert tables.priors_table(bare, WORDS) is None
+    assert tables.check_sentences(bare, WORDS) == []
