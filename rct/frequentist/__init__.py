@@ -1,6 +1,7 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
 from rct.frequentist.estimating_equations import gee
+from rct.frequentist.exposure_curves import exposure_curve
 from rct.frequentist.forbidden_comparisons import two_way_weights
 from rct.frequentist.inference.excluded_effects import equivalence
 from rct.frequentist.inference.multiplicity import adjust
@@ -16,6 +17,7 @@ __all__ = [
     "adjust",
     "difference_in_means",
     "equivalence",
+    "exposure_curve",
     "gee",
     "linear",
     "negative_binomial",

@@ -69,11 +69,16 @@ class ModelSample:
             return term.name
         return f"{term.arm}, mean over exposure times {self._span}"
 
-    def estimand(self, term: Term) -> str:
-        """Say what is estimated, in words."""
+    @property
+    def ratio(self) -> str:
+        """Say whose ratio it is, and of what dose."""
         dose = self.treatment.dose
         per_dose = " per unit of dose" if np.any((dose > 0) & (dose != 1)) else ""
-        ratio = f"ITT incidence rate ratio{per_dose}"
+        return f"ITT incidence rate ratio{per_dose}"
+
+    def estimand(self, term: Term) -> str:
+        """Say what is estimated, in words."""
+        ratio = self.ratio
         if self.average is not None:
             return f"{ratio}, mean over exposure times {self._span}"
         if term.exposure_time is None:
