@@ -11,6 +11,7 @@ from rct.frequentist.linear_panel import linear
 from rct.frequentist.mean_differences import difference_in_means
 from rct.frequentist.overdispersed_counts import negative_binomial
 from rct.frequentist.poisson_fixed_effects import poisson
+from rct.frequentist.pretrends import pretrend_test
 from rct.frequentist.random_timing import staggered
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "linear",
     "negative_binomial",
     "poisson",
+    "pretrend_test",
     "randomization_test",
     "staggered",
     "two_way_weights",
