@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rct.trial_tables import AnalysisSpec
 
 LABELS = ("random_effects", "effect", "curve", "model", "estimator", "aggregate", "correlation", "adjust")
-DIFFERENCES = frozenset({"staggered", "linear", "difference_in_means"})
+DIFFERENCES = frozenset({"staggered", "linear", "first_differences", "difference_in_means"})
 GIVEN = frozenset({"panel", "outcome", "outcomes", "level", "seed", "allocation"})
 
 
@@ -340,6 +340,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "negative_binomial": Estimator(_own_inference, "rct.frequentist", "negative_binomial"),
     "gee": Estimator(_own_inference, "rct.frequentist", "gee"),
     "linear": Estimator(_own_inference, "rct.frequentist", "linear"),
+    "first_differences": Estimator(_own_inference, "rct.frequentist", "first_differences"),
     "difference_in_means": Estimator(_own_inference, "rct.frequentist", "difference_in_means"),
     "bayesian": Estimator(_bayesian, "rct.bayesian", "fit"),
 }

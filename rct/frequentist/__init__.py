@@ -1,5 +1,6 @@
 """Frequentist estimators: each takes a `Panel` and an outcome and gives an `Estimate`."""
 
+from rct.frequentist.difference_panel import first_differences
 from rct.frequentist.estimating_equations import gee
 from rct.frequentist.exposure_curves import exposure_curve
 from rct.frequentist.forbidden_comparisons import two_way_weights
@@ -19,6 +20,7 @@ __all__ = [
     "difference_in_means",
     "equivalence",
     "exposure_curve",
+    "first_differences",
     "gee",
     "linear",
     "negative_binomial",

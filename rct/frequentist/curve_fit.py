@@ -102,7 +102,7 @@ class CurveFit:
 def fit_curve(
     curve: CurveRows,
     shape: Shape,
-    clusters: NDArray[np.intp],
+    clusters: tuple[NDArray[np.intp], ...],
     correction: Correction,
     level: float,
     covariates: list[str],
@@ -111,7 +111,7 @@ def fit_curve(
 
     Parameters
     ----------
-    clusters : (rows,) codes 0…G−1
+    clusters : codes 0…G−1 (rows,) of one or two clusterings
     level : of the profile limits of the half-life
     covariates : names, for messages
 

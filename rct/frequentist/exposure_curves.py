@@ -19,6 +19,7 @@ from rct.estimates import Estimate, Estimates
 from rct.frequentist.curve_fit import CurveFit, CurveRows, fit_curve
 from rct.frequentist.curve_shapes import WORDS, Curve, chosen_shape
 from rct.frequentist.inference.cluster_robust import Correction
+from rct.frequentist.inference.two_way_clusters import Cluster
 from rct.frequentist.model_sample import ModelSample, model_sample
 from rct.frequentist.poisson_fixed_effects import poisson
 from rct.frequentist.ratio_estimates import Contrast, Description, method_name, ratio_estimate
@@ -42,7 +43,7 @@ def exposure_curve(
     refreshers: Sequence[int] | str | None = None,
     fixed_effects: Sequence[str] = ("unit", "period"),
     covariates: Sequence[str] = (),
-    cluster: str | None = None,
+    cluster: Cluster = None,
     correction: Correction = "auto",
     level: float = 0.95,
 ) -> Estimate | Estimates:
@@ -98,7 +99,7 @@ def exposure_curve(
     model = model_sample(panel, outcome, fixed_effects, covariates, "constant", None)
     rows = _curve_rows(model, refreshers)
     shape = chosen_shape(curve, knots, rows.longest)
-    fit = fit_curve(rows, shape, model.clusters(cluster or "cluster"), correction, level, list(covariates))
+    fit = fit_curve(rows, shape, model.clusterings(cluster), correction, level, list(covariates))
     describe = Description(
         outcome=outcome,
         reference=panel.control,
@@ -153,7 +154,7 @@ def _free(
     *,
     fixed_effects: Sequence[str],
     covariates: Sequence[str],
-    cluster: str | None,
+    cluster: Cluster,
     correction: Correction,
     level: float,
 ) -> Estimate | Estimates:

@@ -11,8 +11,9 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.frequentist.collapsed_cells import UnitRows
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
+from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
-from rct.frequentist.panel_columns import column_codes, covariate_columns
+from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
 from rct.frequentist.treatment_terms import (
     Effect,
     Term,
@@ -56,6 +57,10 @@ class ModelSample:
             return self.sample.rows.unit
         return dense_codes(column_codes(self.rows, name)[self.sample.kept])
 
+    def clusterings(self, cluster: Cluster) -> tuple[NDArray[np.intp], ...]:
+        """Give the codes of the one or two clusterings that were asked for."""
+        return tuple(self.clusters(name) for name in cluster_columns(cluster))
+
     def contrasts(self) -> list[tuple[Term, NDArray[np.float64]]]:
         """Give what is estimated: each term, or for each arm the mean over exposure times."""
         terms = self.terms
@@ -85,11 +90,9 @@ class ModelSample:
             return f"{ratio}, constant effect"
         return f"{ratio}, exposure time {term.exposure_time}"
 
-    def cluster_name(self, cluster: str | None) -> str:
+    def cluster_name(self, cluster: Cluster) -> str:
         """Name the clusters, for tables."""
-        if cluster not in (None, "cluster"):
-            return str(cluster)
-        return "randomized units" if self.rows["cluster"].equals(self.rows["randomized"]) else "cluster"
+        return cluster_names(self.rows, cluster)
 
     @property
     def _span(self) -> str:

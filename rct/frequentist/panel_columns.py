@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError
+from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def column_codes(rows: pd.DataFrame, name: str) -> NDArray[np.intp]:
             raise DataError(f"column {part!r} has missing values, so it cannot be an effect or a cluster")
         codes = own if codes is None else dense_codes(codes * (own.max() + 1) + own)
     return np.asarray(codes)
+
+
+def cluster_names(rows: pd.DataFrame, cluster: Cluster) -> str:
+    """Name the clusters, for tables."""
+    randomized = rows["cluster"].equals(rows["randomized"])
+    names = {"cluster": "randomized units"} if randomized else {}
+    return " and ".join(names.get(column, column) for column in cluster_columns(cluster))
 
 
 def covariate_columns(

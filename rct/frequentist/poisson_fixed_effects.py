@@ -17,6 +17,7 @@ from rct.estimates import Estimate, Estimates
 from rct.frequentist.clustered_fit import fit_clustered
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import Correction
+from rct.frequentist.inference.two_way_clusters import Cluster
 from rct.frequentist.linear_trends import Trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
 from rct.frequentist.random_rate_poisson import random_rate_poisson
@@ -36,7 +37,7 @@ def poisson(
     *,
     fixed_effects: Sequence[str] = ("unit", "period"),
     covariates: Sequence[str] = (),
-    cluster: str | None = None,
+    cluster: Cluster = None,
     random_effects: Literal["gamma", "normal"] | None = None,
     quadrature: int = 1,
     correction: Correction = "auto",
@@ -56,8 +57,10 @@ def poisson(
         "unit", "period", "block:period", or other columns of the panel, covariates included.
     covariates : sequence of str
         Numeric columns that enter linearly.
-    cluster : str, optional
-        Column whose values share an error; the panel's cluster where absent.
+    cluster : str or (str, str), optional
+        Column whose values share an error; the panel's cluster where absent. Two columns, ("unit", "period")
+        say: two-way clustering (Cameron, Gelbach & Miller 2011) with CR0, CR1, CR1S or CR1N, factor and t on
+        the smaller number of clusters; a variance that is not positive semi-definite is mended and said so.
     random_effects : {None, "gamma", "normal"}
         Random rates of the units in place of unit effects: gamma by the exact marginal likelihood,
         log-normal by quadrature. Standard errors are model-based.
@@ -118,7 +121,7 @@ def poisson(
     terms = model.terms
     if trends is not None:
         model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
-    fitted = fit_clustered(model.sample.rows, model.clusters(cluster or "cluster"), correction)
+    fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
     added = model.sample.rows.covariates.shape[1] - len(covariates)
     _require_identified(terms, [*covariates, *["treatment beside linear trends"] * added], fitted.fit)
     describe = Description(

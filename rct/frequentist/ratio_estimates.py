@@ -12,6 +12,7 @@ from rct.estimates import Estimate
 from rct.frequentist.clustered_fit import ClusteredFit
 from rct.frequentist.estimation_sample import Sample
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
+from rct.frequentist.inference.two_way_clusters import MENDED
 from rct.frequentist.inference.wald import wald
 
 if TYPE_CHECKING:
@@ -124,4 +125,6 @@ def _warning(describe: Description, sample: Sample, fitted: ClusteredFit, varian
         )
     if describe.incomplete:
         parts.append(f"{describe.incomplete} rows with a missing covariate were left out")
+    if fitted.mended:
+        parts.append(MENDED)
     return "; ".join(parts)
