@@ -120,10 +120,10 @@ def fit_curve(
     EstimationError
         The fixed effects explain the curve, a refresher or a covariate.
     """
-    search = None
+    search = _Search(curve, shape)
+    _require_constant(search.constant(), list(curve.arms), covariates)
     half_life, at_edge, amplitudes = None, False, np.empty(0)
     if shape.has_half_life:
-        search = _Search(curve, shape)
         log_half_life, at_edge = maximize(search.log_likelihood, curve.longest)
         if not at_edge:
             log_half_life = search.polished(log_half_life)
@@ -142,7 +142,7 @@ def fit_curve(
     fitted = fit_clustered(rows, clusters, correction)
     _require_identified(fitted.fit, columns.shape[1], covariates)
     found = None
-    if search is not None and half_life is not None:
+    if half_life is not None:
         found = HalfLife(half_life, 0.0, np.inf, at_edge)
         if not at_edge:
             found = search.with_limits(found, fitted, columns.shape[1] - 1, level)
@@ -166,6 +166,10 @@ class _Search:
         columns = _columns(self._dose, self._time, self._refreshed, self._shape, half_life)
         design = np.column_stack([columns, *extra, self._covariates])
         return fit_fixed_effects(replace(self._cells, design=design))
+
+    def constant(self) -> FixedEffectsFit:
+        """Fit one constant ratio for each arm, which every curve needs to exist."""
+        return fit_fixed_effects(replace(self._cells, design=np.hstack([self._dose, self._covariates])))
 
     def log_likelihood(self, log_half_life: float) -> float:
         fit = self.fit(float(np.exp(log_half_life)))
@@ -238,6 +242,16 @@ def _columns(
 def _n_columns(shape: Shape, arms: int, has_refresher: bool) -> int:
     width = shape.columns(np.ones(1), 1.0).shape[1]
     return arms * (width + has_refresher)
+
+
+def _require_constant(fit: FixedEffectsFit, arms: list[str], covariates: list[str]) -> None:
+    if fit.collinear:
+        lost = ", ".join([*arms, *covariates][i] for i in fit.collinear)
+        raise EstimationError(
+            f"{lost}: explained by the fixed effects, so not identified, and no curve in exposure time is."
+            " If everyone crosses in the same period, period effects and treatment are one. Leave out the"
+            " effects or the covariate at fault."
+        )
 
 
 def _require_identified(fit: FixedEffectsFit, n_curve: int, covariates: list[str]) -> None:

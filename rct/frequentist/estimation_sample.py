@@ -59,6 +59,12 @@ def likelihood_rows(rows: UnitRows) -> Sample:
         events = sums_by_code(rows.term + 1, counts, rows.n_terms + 1)[1:]
         kept &= np.r_[True, events > 0][rows.term + 1]
         if not kept.any():
+            if single:
+                raise EstimationError(
+                    "no row carries information: each unit that is left is seen in one period only, and its"
+                    ' own effect explains its count; leave "unit" out of fixed_effects, or choose an outcome'
+                    " with more events"
+                )
             raise EstimationError(
                 "no row carries information: no event is left once units and periods without one are out"
             )

@@ -97,6 +97,8 @@ def exposure_curve(
         )  # fmt: skip
     panel.require_counts(outcome, asked_by="a Poisson model")
     model = model_sample(panel, outcome, fixed_effects, covariates, "constant", None)
+    if correction != "model":
+        model.require_treated_clusters(cluster)
     rows = _curve_rows(model, refreshers)
     shape = chosen_shape(curve, knots, rows.longest)
     fit = fit_curve(rows, shape, model.clusterings(cluster), correction, level, list(covariates))

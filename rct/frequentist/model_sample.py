@@ -61,6 +61,18 @@ class ModelSample:
         """Give the codes of the one or two clusterings that were asked for."""
         return tuple(self.clusters(name) for name in cluster_columns(cluster))
 
+    def require_treated_clusters(self, cluster: Cluster) -> None:
+        """Refuse an arm that one cluster alone has: nothing shows how treated clusters vary."""
+        for name, clusters in zip(cluster_columns(cluster), self.clusterings(cluster), strict=True):
+            arms = [self.terms[i].arm for i in range(len(self.terms))]
+            for arm in dict.fromkeys(arms):
+                of_arm = np.isin(self.sample.rows.term, [i for i, own in enumerate(arms) if own == arm])
+                if clusters.max() > 0 and len(np.unique(clusters[of_arm])) < 2:
+                    raise EstimationError(
+                        f"one cluster alone is treated ({arm}; clusters: {name}), so the variance between"
+                        " treated clusters does not exist; name a finer cluster, or use a randomization test"
+                    )
+
     def contrasts(self) -> list[tuple[Term, NDArray[np.float64]]]:
         """Give what is estimated: each term, or for each arm the mean over exposure times."""
         terms = self.terms
@@ -126,6 +138,7 @@ def model_sample(
         treatment = pool_without_events(treatment, rows["count"].to_numpy(dtype=float), average)
     sample = likelihood_rows(_unit_rows(rows, treatment, fixed_effects, values))
     _require_events(treatment, sample, average)
+    _require_untreated_events(sample)
     return ModelSample(rows, treatment, sample, average, int(np.count_nonzero(~complete)))
 
 
@@ -159,6 +172,17 @@ def _require_events(treatment: TreatmentTerms, sample: Sample, average: tuple[in
             f"no event carries information on {', '.join(t.name for t in needed)}: its log rate ratio has no"
             " finite estimate. Choose an outcome with more events, or average over exposure times that"
             " have some; a randomization test needs none."
+        )
+
+
+def _require_untreated_events(sample: Sample) -> None:
+    """Without one, lowering every other effect and raising the treatment's fits ever better."""
+    untreated = sample.rows.term < 0
+    if not sample.rows.counts[untreated].any():
+        raise EstimationError(
+            "no event happens without treatment in the units and periods that carry information, so the log"
+            " rate ratio has no finite estimate. Choose an outcome with more events; a randomization test"
+            " needs none."
         )
 
 

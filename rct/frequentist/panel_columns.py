@@ -53,7 +53,7 @@ def covariate_columns(
     Raises
     ------
     DataError
-        An unknown column or one that is no number.
+        An unknown column, one that is no number, or no row that is complete.
     """
     import pandas as pd
 
@@ -67,4 +67,9 @@ def covariate_columns(
     values = np.column_stack(
         [rows[name].to_numpy(dtype=float) for name in covariates] or [np.empty((len(rows), 0))]
     )
-    return values, np.isfinite(values).all(axis=1)
+    complete = np.isfinite(values).all(axis=1)
+    if len(rows) and not complete.any():
+        raise DataError(
+            f"no row has a value of every covariate ({', '.join(covariates)}); complete or leave them out"
+        )
+    return values, complete

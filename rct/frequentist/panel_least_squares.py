@@ -110,6 +110,7 @@ def _panel_ols(
     constant = [] if rows.effects else [np.ones(len(rows.response))]
     others = [codes for name, codes in rows.effects.items() if name not in ("unit", "period")]
     weighted = np.ptp(rows.weight) > 0
+    _require_independent(rows)
     model = PanelOLS(
         pd.DataFrame({"rate": rows.response}, index=index),
         pd.DataFrame(np.column_stack([rows.design, *constant]), index=index),
@@ -136,6 +137,20 @@ def _panel_ols(
             if "absorbed" not in str(error):
                 raise
             return None
+
+
+def _require_independent(rows: LinearRows) -> None:
+    """Refuse terms that those before them explain, by name; linearmodels refuses them without one."""
+    columns = np.column_stack([np.ones(len(rows.response)), rows.design])
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
+    if np.linalg.matrix_rank(columns) == columns.shape[1]:
+        return
+    ranks = [int(np.linalg.matrix_rank(columns[:, : k + 1])) for k in range(columns.shape[1])]
+    lost = [name for k, name in enumerate(rows.names) if ranks[k + 1] == ranks[k]]
+    raise EstimationError(
+        f"{', '.join(lost)}: explained by treatment and the other covariates, or the same in every row, so"
+        " not identified; leave it out"
+    )
 
 
 def _parameters(rows: LinearRows, clusterings: tuple[NDArray[np.intp], ...]) -> int:

@@ -121,6 +121,8 @@ def poisson(
     terms = model.terms
     if trends is not None:
         model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
+    if correction != "model":
+        model.require_treated_clusters(cluster)
     fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
     added = model.sample.rows.covariates.shape[1] - len(covariates)
     _require_identified(terms, [*covariates, *["treatment beside linear trends"] * added], fitted.fit)

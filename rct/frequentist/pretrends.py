@@ -106,6 +106,11 @@ def pretrend_test(
         raise EstimationError(f"estimator must be one of {', '.join(BETA)}, not {estimator!r}")
     if permutations and seed is None:
         raise EstimationError("permutations are random: give a seed with them")
+    if not panel.treatments:
+        raise EstimationError(
+            "no row of the panel is treated, so no period is before training; check `starts` and the last"
+            " period of the data"
+        )
     if len(panel.treatments) != 1:
         raise EstimationError(
             f"the test is of one treatment arm, and this panel has {len(panel.treatments)}; leave out the"

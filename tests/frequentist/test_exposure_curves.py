@@ -280,7 +280,7 @@ def test_options_that_make_no_sense_are_refused(options, message):
 
 def test_a_curve_that_the_periods_explain_is_refused():
     frame = frame_of(fading).assign(first=6)
-    with pytest.raises(EstimationError, match="the curve in exposure time: explained by the fixed effects"):
+    with pytest.raises(EstimationError, match="treated: explained by the fixed effects.*no curve"):
         exposure_curve(panel_of(frame), "force")
 
 

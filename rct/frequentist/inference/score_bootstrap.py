@@ -96,6 +96,7 @@ def wild_bootstrap(
             "all rows with a likelihood lie in one cluster, so nothing shows how the score varies between"
             " clusters; name a finer cluster"
         )
+    model.require_treated_clusters(cluster)
     signs = sign_weights(n_clusters, weights, draws, seed)
     summed = collapse(model.sample.rows)
     values = model.rows.loc[model.sample.kept, by].astype(str).unique().tolist()
