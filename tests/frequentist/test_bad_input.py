@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 import rct
+from rct.estimates import COLUMNS
 from rct.frequentist import (
     difference_in_means,
+    equivalence,
     exposure_curve,
     first_differences,
     gee,
@@ -174,6 +176,26 @@ def test_the_same_design_without_a_fault_has_an_answer(estimator):
     """So that the refusals above are of the fault and nothing else."""
     answer = ESTIMATORS[estimator](panel_of(frame_of(parallel=False)), "force")
     _require_meaning(answer)
+
+
+LEVELS = {name for name in ESTIMATORS if name not in ("two-way weights", "pretrend test")}
+
+
+@pytest.mark.parametrize("estimator", sorted(LEVELS))
+def test_every_estimator_has_a_summary_a_tidy_frame_and_limits_at_any_level(estimator):
+    panel = panel_of(frame_of(parallel=estimator == "difference in means"))
+    wide, narrow = (ESTIMATORS[estimator](panel, "force", level=level) for level in (0.95, 0.8))
+    assert list(wide.frame.columns) == list(COLUMNS)
+    assert len(wide.frame) == 1
+    assert wide.frame["estimate"].item() == wide.estimate
+    for told in ("force", wide.estimand, wide.method, wide.inference):
+        assert told in wide.summary()
+    assert wide.conf_low < narrow.conf_low <= narrow.estimate <= narrow.conf_high < wide.conf_high
+    excluded = equivalence(narrow, margin=(1e-9, 1e9) if wide.scale == "log" else 1e9, level=0.9)
+    assert excluded.equivalent
+    assert (excluded.conf_low, excluded.conf_high) == pytest.approx((narrow.conf_low, narrow.conf_high))
+    assert not equivalence(narrow, margin=0.999999 if wide.scale == "log" else 1e-9, level=0.9).equivalent
+    assert "excluded (90 % one-sided tests)" in excluded.summary()
 
 
 def test_a_parallel_design_without_a_fault_has_a_difference_in_means():
