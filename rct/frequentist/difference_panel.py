@@ -14,22 +14,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import EstimationError
-from rct.estimates import Estimate, Estimates
-from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
+from rct.frequentist.inference.two_way_clusters import Cluster
 from rct.frequentist.integer_codes import dense_codes
 from rct.frequentist.linear_panel import (
     DifferenceDescription,
-    difference_estimate,
-    require_treated_clusters,
-    treatment_columns,
+    differences,
+    linear_sample,
+    with_covariates,
 )
-from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
+from rct.frequentist.panel_columns import column_codes
 from rct.frequentist.panel_least_squares import LinearCorrection, LinearRows, fit_least_squares
-from rct.frequentist.treatment_terms import treatment_terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rct.estimates import Estimate, Estimates
     from rct.panel import Panel
 
 
@@ -70,21 +69,12 @@ def first_differences(
     EstimationError
         Treatment never changes between two periods that both are observed, or as in `linear`.
     """
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
-    rows = panel.rows(outcome)
-    values, complete = covariate_columns(rows, covariates)
-    rows, values = rows.loc[complete].reset_index(drop=True), values[complete]
-    if not rows["count"].any():
-        raise EstimationError("there is no event in any row, so no rate to compare")
-    treatment = treatment_terms(rows, "constant")
-    names = [term.name for term in treatment.terms]
-    clusterings = tuple(column_codes(rows, name) for name in cluster_columns(cluster))
-    require_treated_clusters(treatment, clusterings)
+    sample = linear_sample(panel, outcome, covariates, cluster, level)
+    rows = sample.rows
     unit, period = column_codes(rows, "unit"), rows["period"].to_numpy(dtype=np.intp)
     after = np.flatnonzero((np.diff(unit) == 0) & (np.diff(period) == 1)) + 1
-    design = _changes(np.column_stack([treatment_columns(treatment), values]), after)
-    _require_changes(design, [*names, *covariates], len(names))
+    design = _changes(sample.design, after)
+    _require_changes(design, sample.names, len(sample.treatment.terms))
     exposure = rows["exposure"].to_numpy(dtype=float)
     data = LinearRows(
         unit=unit[after],
@@ -92,25 +82,16 @@ def first_differences(
         response=_changes(rows["count"].to_numpy(dtype=float) / exposure, after),
         weight=1 / (1 / exposure[after] + 1 / exposure[after - 1]),
         design=design,
-        names=[*names, *covariates],
+        names=sample.names,
         effects={"period": dense_codes(period[after])},
     )
-    clusters = tuple(dense_codes(codes[after]) for codes in clusterings)
-    fit = fit_least_squares(data, clusters, correction)
-    dose = treatment.dose
-    per_dose = " per unit of dose" if np.any((dose > 0) & (dose != 1)) else ""
+    clusterings = tuple(dense_codes(codes[after]) for codes in sample.clusterings)
+    fit = fit_least_squares(data, clusterings, correction)
+    method = f"linear, first differences, period effects{with_covariates(covariates)}"
     about = DifferenceDescription(
-        outcome=outcome,
-        reference=panel.control,
-        estimand=f"ITT difference in rates{per_dose}, by the change when treatment starts",
-        method="linear, first differences, period effects"
-        + (f", covariates {', '.join(covariates)}" if covariates else ""),
-        inference=f"cluster-robust ({correction}), t({fit.n_clusters - 1})"
-        f" ({fit.n_clusters} clusters: {cluster_names(rows, cluster)})",
-        level=level,
+        panel, outcome, "by the change when treatment starts", method, correction, cluster, level
     )
-    result = [difference_estimate(about, rows, fit, number, name) for number, name in enumerate(names)]
-    return result[0] if len(result) == 1 else Estimates(tuple(result))
+    return differences(about, sample, fit)
 
 
 def _changes(values: NDArray[np.float64], after: NDArray[np.intp]) -> NDArray[np.float64]:

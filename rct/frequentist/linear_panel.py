@@ -77,13 +77,58 @@ def linear(
     EstimationError
         Treatment or a covariate is explained by the effects, or there is no variance to estimate.
     """
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
     if len(fixed_effects) > MOST_EFFECTS:
         raise EstimationError(
             f"linear takes at most two fixed effects, not {', '.join(fixed_effects)}; join two of them"
             ' ("block:period"), or use poisson, which takes any number'
         )
+    sample = linear_sample(panel, outcome, covariates, cluster, level)
+    rows = sample.rows
+    exposure = rows["exposure"].to_numpy(dtype=float)
+    data = LinearRows(
+        unit=column_codes(rows, "unit"),
+        period=rows["period"].to_numpy(),
+        response=rows["count"].to_numpy(dtype=float) / exposure,
+        weight=exposure,
+        design=sample.design,
+        names=sample.names,
+        effects={name: column_codes(rows, name) for name in fixed_effects},
+    )
+    fit = fit_least_squares(data, sample.clusterings, correction)
+    effects = f", {' and '.join(fixed_effects)} effects" if fixed_effects else ""
+    method = f"linear{effects}{with_covariates(covariates)}"
+    about = DifferenceDescription(panel, outcome, "constant effect", method, correction, cluster, level)
+    return differences(about, sample, fit)
+
+
+@dataclass(frozen=True)
+class LinearSample:
+    """Rows of an outcome and what is regressed on.
+
+    rows : usable rows, complete in the covariates
+    design : (rows, terms) doses first, then covariates; names beside it
+    clusterings : codes (rows,) of one or two clusterings
+    """
+
+    rows: pd.DataFrame
+    treatment: TreatmentTerms
+    design: NDArray[np.float64]
+    names: list[str]
+    clusterings: tuple[NDArray[np.intp], ...]
+
+
+def linear_sample(
+    panel: Panel, outcome: str, covariates: Sequence[str], cluster: Cluster, level: float
+) -> LinearSample:
+    """Read the panel for a linear model of rates.
+
+    Raises
+    ------
+    EstimationError
+        No event, no treatment, a covariate that never varies, or clusters that hold no comparison.
+    """
+    if not 0 < level < 1:
+        raise EstimationError(f"level must lie between 0 and 1, not {level}")
     rows = panel.rows(outcome)
     values, complete = covariate_columns(rows, covariates)
     rows, values = rows.loc[complete].reset_index(drop=True), values[complete]
@@ -93,33 +138,15 @@ def linear(
     for name, column in zip(covariates, values.T, strict=True):
         if np.ptp(column) == 0:
             raise EstimationError(f"covariate {name} is the same in every row, so it explains nothing")
-    names = [term.name for term in treatment.terms]
     clusterings = tuple(column_codes(rows, name) for name in cluster_columns(cluster))
-    require_treated_clusters(treatment, clusterings)
-    data = LinearRows(
-        unit=column_codes(rows, "unit"),
-        period=rows["period"].to_numpy(),
-        response=rows["count"].to_numpy(dtype=float) / rows["exposure"].to_numpy(dtype=float),
-        weight=rows["exposure"].to_numpy(dtype=float),
-        design=np.column_stack([treatment_columns(treatment), values]),
-        names=[*names, *covariates],
-        effects={name: column_codes(rows, name) for name in fixed_effects},
-    )
-    fit = fit_least_squares(data, clusterings, correction)
-    about = DifferenceDescription(
-        outcome=outcome,
-        reference=panel.control,
-        estimand=_estimand(treatment.dose),
-        method=_method(fixed_effects, covariates),
-        inference=f"cluster-robust ({correction}), t({fit.n_clusters - 1})"
-        f" ({fit.n_clusters} clusters: {cluster_names(rows, cluster)})",
-        level=level,
-    )
-    result = [difference_estimate(about, rows, fit, number, name) for number, name in enumerate(names)]
-    return result[0] if len(result) == 1 else Estimates(tuple(result))
+    _require_treated_clusters(treatment, clusterings)
+    indicators = treatment.term[:, None] == np.arange(len(treatment.terms))
+    design = np.column_stack([indicators * treatment.dose[:, None], values])
+    names = [*(term.name for term in treatment.terms), *covariates]
+    return LinearSample(rows, treatment, design, names, clusterings)
 
 
-def require_treated_clusters(treatment: TreatmentTerms, clusterings: tuple[NDArray[np.intp], ...]) -> None:
+def _require_treated_clusters(treatment: TreatmentTerms, clusterings: tuple[NDArray[np.intp], ...]) -> None:
     """Refuse a single cluster, and a treatment that one cluster alone has."""
     for clusters in clusterings:
         if clusters.max() == clusters.min():
@@ -135,55 +162,45 @@ def require_treated_clusters(treatment: TreatmentTerms, clusterings: tuple[NDArr
                 )
 
 
-def treatment_columns(treatment: TreatmentTerms) -> NDArray[np.float64]:
-    """Give the dose (rows, terms), zero in rows of another term or none."""
-    indicators = treatment.term[:, None] == np.arange(len(treatment.terms))
-    return indicators * treatment.dose[:, None]
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DifferenceDescription:
-    """What the estimates of one call have in common."""
+    """What the estimates of one call have in common; `effect` says which difference is estimated."""
 
+    panel: Panel
     outcome: str
-    reference: str
-    estimand: str
+    effect: str
     method: str
-    inference: str
+    correction: LinearCorrection
+    cluster: Cluster
     level: float
 
 
-def _estimand(dose: NDArray[np.float64]) -> str:
-    per_dose = " per unit of dose" if np.any((dose > 0) & (dose != 1)) else ""
-    return f"ITT difference in rates{per_dose}, constant effect"
+def differences(about: DifferenceDescription, sample: LinearSample, fit: LinearFit) -> Estimate | Estimates:
+    """Give the difference in rates of each arm."""
+    result = [_difference(about, sample, fit, number) for number in range(len(sample.treatment.terms))]
+    return result[0] if len(result) == 1 else Estimates(tuple(result))
 
 
-def _method(fixed_effects: Sequence[str], covariates: Sequence[str]) -> str:
-    effects = f", {' and '.join(fixed_effects)} effects" if fixed_effects else ""
-    return "linear" + effects + (f", covariates {', '.join(covariates)}" if covariates else "")
+def with_covariates(covariates: Sequence[str]) -> str:
+    """Name the covariates at the end of a method's name."""
+    return f", covariates {', '.join(covariates)}" if covariates else ""
 
 
-def difference_estimate(
-    about: DifferenceDescription, rows: pd.DataFrame, fit: LinearFit, number: int, name: str
-) -> Estimate:
-    """Give one difference in rates with its limits; the percent is of the untreated rate."""
-    value, std_error, df = float(fit.coefficients[number]), float(fit.std_errors[number]), fit.n_clusters - 1
+def _difference(about: DifferenceDescription, sample: LinearSample, fit: LinearFit, number: int) -> Estimate:
+    rows, dose, df = sample.rows, sample.treatment.dose, fit.n_clusters - 1
+    value, std_error = float(fit.coefficients[number]), float(fit.std_errors[number])
     low, high, p_value = wald(value, std_error, df, about.level)
     untreated = rows.loc[rows["treated"] == 0, ["count", "exposure"]].sum()
-    warnings = [MENDED] if fit.mended else []
-    if fit.n_clusters < FEW_CLUSTERS:
-        warnings.append(
-            f"only {fit.n_clusters} clusters (fewer than {FEW_CLUSTERS}): clustered standard errors are too"
-            " small, trust a randomization test before them"
-        )
+    per_dose = " per unit of dose" if np.any((dose > 0) & (dose != 1)) else ""
     return Estimate(
         outcome=about.outcome,
-        term=name,
-        arm=name,
-        reference=about.reference,
-        estimand=about.estimand,
+        term=sample.names[number],
+        arm=sample.names[number],
+        reference=about.panel.control,
+        estimand=f"ITT difference in rates{per_dose}, {about.effect}",
         method=about.method,
-        inference=about.inference,
+        inference=f"cluster-robust ({about.correction}), t({df})"
+        f" ({fit.n_clusters} clusters: {cluster_names(rows, about.cluster)})",
         scale="difference",
         level=about.level,
         estimate=value,
@@ -196,6 +213,16 @@ def difference_estimate(
         n_units=int(rows["unit"].nunique()),
         n_clusters=fit.n_clusters,
         n_events=float(rows["count"].sum()),
-        warning="; ".join(warnings),
+        warning=_warning(fit),
         notes={"rows": len(rows)},
     )
+
+
+def _warning(fit: LinearFit) -> str:
+    warnings = [MENDED] if fit.mended else []
+    if fit.n_clusters < FEW_CLUSTERS:
+        warnings.append(
+            f"only {fit.n_clusters} clusters (fewer than {FEW_CLUSTERS}): clustered standard errors are too"
+            " small, trust a randomization test before them"
+        )
+    return "; ".join(warnings)

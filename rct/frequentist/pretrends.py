@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError, EstimationError
+from rct.frequentist.panel_columns import covariate_columns
 from rct.frequentist.random_timing import BETA, Estimator
 from rct.frequentist.random_timing_variance import permutation_p_value
 from rct.frequentist.timing_contrasts import comparison_shares, contrasts, effect_weights
@@ -144,18 +145,12 @@ def _event_times(sample: TimingSample, estimator: str, asked: Sequence[int] | No
 
 def _covariate_values(panel: Panel, sample: TimingSample, covariates: Sequence[str]) -> NDArray[np.float64]:
     """Give the means (units, covariates) over periods before anyone is treated, in the sample's order."""
-    import pandas as pd
-
     rows = panel.frame.loc[panel.frame["period"] < sample.starts[0]]
+    by_unit = rows["randomized"].to_numpy()
+    values, _complete = covariate_columns(rows, covariates)
     columns = []
-    for name in covariates:
-        if name not in rows:
-            raise DataError(
-                f"the panel holds no covariate {name!r}; name it when the panel is made (covariates=…)"
-            )
-        if not pd.api.types.is_numeric_dtype(rows[name]):
-            raise DataError(f"covariate {name!r} is no number, so it has no mean to compare")
-        means = rows.groupby("randomized")[name].mean().reindex(sample.units).to_numpy(dtype=float)
+    for name, value in zip(covariates, values.T, strict=True):
+        means = rows.assign(value=value).groupby(by_unit)["value"].mean().reindex(sample.units).to_numpy()
         if not np.isfinite(means).all():
             unit = sample.units[int(np.flatnonzero(~np.isfinite(means))[0])]
             raise DataError(f"covariate {name!r} is missing for randomized unit {unit} before training")
