@@ -2,10 +2,11 @@
 
     python validation/changing_effects.py [--simulations N]
 
-A wedge of 9 divisions that cross every second month (log rate ratios; the truth is their mean over exposure times
-1 to 12), and a roll-out of 600 officers in 8 cohorts of which everyone is trained in the end (events per officer
-and month; the truth is the mean effect over all trained cohort-months with somebody left to compare with). Writes
-changing_effects.csv and changing_effects.md beside itself; a run that was stopped goes on where it was.
+A wedge of 9 divisions that cross every second month (log rate ratios; the truth is their mean over exposure
+times 1 to 12), and a roll-out of 600 officers in 8 cohorts of which everyone is trained in the end (events
+per officer and month; the truth is the mean effect over all trained cohort-months with somebody left to
+compare with). Writes changing_effects.csv and changing_effects.md beside itself; a run that was stopped
+goes on where it was.
 """
 
 import argparse
@@ -115,8 +116,8 @@ def two_way(counts, swept):
 def summary(design, effect, parts, simulations):
     """Bias, spread and coverage of each estimator."""
     rows = []
-    for name, own in pd.concat(parts).groupby("estimator", sort=False):
-        own = own[own["estimate"].notna()]
+    known = pd.concat(parts).dropna(subset="estimate")
+    for name, own in known.groupby("estimator", sort=False):
         truth, estimate = own["truth"].iloc[0], own["estimate"]
         rows.append({
             "design": design, "effect": effect, "estimator": name, "truth": truth, "mean": estimate.mean(),
@@ -132,18 +133,22 @@ def as_markdown(table, simulations):
     lines = [
         "# Effects that change with time in training",
         "",
-        f"Made by `python validation/changing_effects.py --simulations {simulations}`. Effects of ratio {RATIO} on"
-        f" average over the first {WINDOW} months: constant, growing from nothing, or fading to nothing. Bias in"
-        " percent of the true effect (positive: towards harm), with its Monte-Carlo standard error; coverage of"
-        " the 95 % interval. Wedge: 9 divisions, one crossing every second month, log rate ratios. Roll-out: 600"
+        f"Made by `python validation/changing_effects.py --simulations {simulations}`. Effects of"
+        f" ratio {RATIO} on"
+        f" average over the first {WINDOW} months: constant, growing from nothing, or fading to"
+        " nothing. Bias in"
+        " percent of the true effect (positive: towards harm), with its Monte-Carlo standard error;"
+        " coverage of"
+        " the 95 % interval. Wedge: 9 divisions, one crossing every second month, log rate ratios."
+        " Roll-out: 600"
         " officers in 8 cohorts, everyone trained in the end, events per officer and month.",
         "",
         "| design | effect | estimator | bias % | (error) | coverage |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.design} | {row.effect} | {row.estimator} | {row.bias_percent:+.1f} | ({row.error_percent:.1f})"
-        f" | {row.coverage:.3f} |"
+        f"| {row.design} | {row.effect} | {row.estimator} | {row.bias_percent:+.1f}"
+        f" | ({row.error_percent:.1f}) | {row.coverage:.3f} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
-"""Each inference method on many simulated wedges at once: does it reject a log rate ratio at 5 %?
+"""Whether each inference method rejects a log rate ratio at 5 %, on many simulated wedges at once.
 
-The methods of `rct.frequentist` in batch form; a test holds each against the public function, trial by trial.
+The methods of `rct.frequentist` in batch form; a test holds each against the public function, trial by
+trial.
 """
 
 from functools import lru_cache
@@ -57,7 +58,7 @@ def sandwiches(trials, counts, dose, estimate):
 
 
 def less_explained(mean, dose):
-    """Residual (replicates, clusters, periods) of the dose after cluster and period effects, weights `mean`."""
+    """Residual (replicates, clusters, periods) of the dose after cluster and period effects."""
     in_cluster = np.maximum(mean.sum(axis=2, keepdims=True), 1e-300)
     within = dose - (mean * dose).sum(axis=2, keepdims=True) / in_cluster
     matrix = -mean.swapaxes(1, 2) @ (mean / in_cluster)
@@ -85,7 +86,7 @@ def _points(clusters, draws):
 
 
 def rerandomization_p_values(trials, counts, log_ratio):
-    """P-values of the randomization test of the score; those of the true ratio give its interval's coverage."""
+    """P-values of the randomization test; those of the true ratio give its interval's coverage."""
     return score_p_values(
         counts,
         trials.dose,

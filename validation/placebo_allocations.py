@@ -1,12 +1,13 @@
-"""Placebo allocations on real records: does the primary analysis reject 5 %, and find an effect that is planted?
+"""Placebo allocations on real records: what the primary analysis rejects, and what it finds.
 
     python validation/placebo_allocations.py --data FOLDER [--allocations N]
 
 FOLDER holds chicago_pj_main.parquet (officer-months of Roth & Sant'Anna's replication package, see
-examples/chicago.py), dallas/ (see examples/dallas_placebo.py) and new_jersey/use_of_force_2020-10_2024-10.parquet
-(the statewide portal as the R package njoaguof has it, a row a report). Whoever was trained when is drawn again
-and again as the trial would have drawn it, so nothing has an effect; then a quarter of the treated incidents is
-deleted at random. Writes placebo_allocations.csv and .md beside itself.
+examples/chicago.py), dallas/ (see examples/dallas_placebo.py) and
+new_jersey/use_of_force_2020-10_2024-10.parquet (the statewide portal as the R package njoaguof has it, a
+row a report). Whoever was trained when is drawn again and again as the trial would have drawn it, so
+nothing has an effect; then a quarter of the treated incidents is deleted at random. Writes
+placebo_allocations.csv and .md beside itself.
 """
 
 import argparse
@@ -56,7 +57,8 @@ def chicago(folder, number):
             if placebo < CHICAGO_PLANTED:
                 thin = np.where(treated, rng.binomial(own.astype(int), KEPT), own)
                 fit = fit_timing(thin, *design)
-                draws = permuted_statistics(thin, one_block, *design, permutations=PLANTED_DRAWS, seed=placebo)
+                options = {"permutations": PLANTED_DRAWS, "seed": placebo}
+                draws = permuted_statistics(thin, one_block, *design, **options)
                 p_value = permutation_p_value(fit.estimate / fit.std_error, draws)
                 truth = float((KEPT - 1) * (of_officer * own).sum())
                 rows[True].append((truth, fit.estimate, NORMAL * fit.std_error, p_value))
@@ -84,7 +86,8 @@ def dallas(folder, number):
                 counts = np.empty((len(chunk), *shape))
                 for place, i in enumerate(chunk):
                     treated = dose[followed[place]][division, period] > 0
-                    lost = treated & (np.random.default_rng([2014, i, 1]).random(len(found)) >= KEPT) & planted
+                    chance = np.random.default_rng([2014, i, 1]).random(len(found))
+                    lost = treated & (chance >= KEPT) & planted
                     cell = division * shape[1] + period
                     counts[place] = np.bincount(cell, persons * ~lost, shape[0] * shape[1]).reshape(shape)
                 fits = fit_batch(counts, exposure_time_design(starts[followed], dose[followed]), window)
@@ -165,9 +168,12 @@ def as_markdown(table, number):
     lines = [
         "# Placebo allocations on real records",
         "",
-        f"Made by `python validation/placebo_allocations.py --data FOLDER --allocations {number}`. Nobody was trained"
-        " when these allocations say, so 5 % of the tests should reject; then a quarter of the treated incidents"
-        " is deleted at random, and the analysis should find it. Chicago: 5,537 officers × 72 months, estimates"
+        f"Made by `python validation/placebo_allocations.py --data FOLDER --allocations {number}`."
+        " Nobody was trained"
+        " when these allocations say, so 5 % of the tests should reject; then a quarter of the"
+        " treated incidents"
+        " is deleted at random, and the analysis should find it. Chicago: 5,537 officers × 72"
+        " months, estimates"
         " in events per officer and month; Dallas: 7 divisions × 60 months, and New Jersey: agencies × 45"
         " months in eight cohorts, log rate ratios (ln .75 = −.288). Coverage: of the 95 % interval of the"
         " estimate.",
@@ -182,8 +188,8 @@ def as_markdown(table, number):
         error = np.sqrt(chance * (1 - chance) / row.allocations)
         figures = " | ".join(f"{x:.{digits}f}" for x in (row.truth, row.mean, row.sd))
         lines.append(
-            f"| {row.place} | {row.outcome} | {row.analysis} | {row.effect} | {row.rejected:.3f} ({error:.3f})"
-            f" | {figures} | {row.coverage:.3f} | {row.allocations} |"
+            f"| {row.place} | {row.outcome} | {row.analysis} | {row.effect}"
+            f" | {row.rejected:.3f} ({error:.3f}) | {figures} | {row.coverage:.3f} | {row.allocations} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
 """Replicates of a wedge like Louisville's, officer by officer: what the validation studies analyse.
 
-24 months and 600 officers of gamma-distributed activity (shape .6) in divisions of sd .15, months of a division
-of sd .10; .05 incidents per officer and month.
+24 months and 600 officers of gamma-distributed activity (shape .6) in divisions of sd .15, months of a
+division of sd .10; .05 incidents per officer and month.
 """
 
 from collections.abc import Iterator

@@ -2,9 +2,9 @@
 
     python validation/type_one_error.py [--simulations N]
 
-Wedges of `simulated_wedges.py`, with independent officers, and with incidents that 2.5 officers share. Then the
-two settings for which power was simulated with another program. Writes type_one_error.csv, power_settings.csv
-and type_one_error.md beside itself; a run that was stopped goes on where it was.
+Wedges of `simulated_wedges.py`, with independent officers, and with incidents that 2.5 officers share. Then
+the two settings for which power was simulated with another program. Writes type_one_error.csv,
+power_settings.csv and type_one_error.md beside itself; a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -97,7 +97,8 @@ def as_markdown(table, settings, simulations):
         "",
         f"Made by `python validation/type_one_error.py --simulations {simulations}`. Wedges of 24 months and"
         f" 600 officers; level 5 %; coverage and power at a ratio of {RATIO}; {simulations:,} simulations a"
-        f" cell (Monte-Carlo sd of a type-I error of 5 %: {error:.3f}). {DRAWS} re-randomizations and bootstrap"
+        f" cell (Monte-Carlo sd of a type-I error of 5 %: {error:.3f}). {DRAWS} re-randomizations and"
+        " bootstrap"
         f" weights, or all where there are fewer. Bold: what `rct` takes by default: a trial's"
         ' `inference = "randomization"`, and `correction="auto"` where a cluster-robust variance is asked'
         " for. The coverage of the randomization test and of the bootstrap is that of their intervals by"

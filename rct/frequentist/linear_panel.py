@@ -188,7 +188,8 @@ def _panel_ols(
     from linearmodels.panel import PanelOLS
     from linearmodels.panel.utility import AbsorbingEffectWarning
 
-    index = pd.MultiIndex.from_arrays([rows["unit"], rows["period"]])
+    # Numbers in place of names: linearmodels sorts and compares its index again and again.
+    index = pd.MultiIndex.from_arrays([column_codes(rows, "unit"), rows["period"]])
     exposure = rows["exposure"].to_numpy(dtype=float)
     constant = [] if fixed_effects else [np.ones(len(rows))]
     others = [column_codes(rows, name) for name in fixed_effects if name not in ("unit", "period")]

@@ -92,7 +92,7 @@ def timing_sample(panel: Panel, outcome: str, arm: str, baseline: tuple[int, int
     outcomes = totals[order] * (len(units) / n_measured)
     return TimingSample(
         arm=arm,
-        units=[str(names[i]) for i in order],
+        units=names.to_numpy(dtype=str)[order].tolist(),
         outcomes=outcomes,
         sizes=sizes,
         starts=distinct,
