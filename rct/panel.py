@@ -147,6 +147,11 @@ class Panel:
         return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
 
     @cached_property
+    def kept(self) -> dict[object, Any]:
+        """What analyses derive from the frame alone and use again: never edit the frame in place."""
+        return {}
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of the frame's columns, in lower-case hexadecimal."""
         import hashlib

@@ -17,12 +17,13 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
-from rct.frequentist.estimation_sample import Sample
+from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.linear_trends import Trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
+from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.random_rate_poisson import random_rate_poisson
 from rct.frequentist.treatment_terms import Effect, Term
 
@@ -116,27 +117,58 @@ def poisson(
             level=level,
         )
     panel.require_counts(outcome, asked_by="a Poisson model")
-    model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
-    terms = model.terms
-    if trends is not None:
-        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
-    fitted = fit_clustered(model.sample.rows, model.clusters(cluster or "cluster"), correction)
-    added = model.sample.rows.covariates.shape[1] - len(covariates)
-    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * added], fitted.fit)
+    settled = None
+    if not covariates and trends is None and average is None:
+        settled = _by_layout(panel, outcome, fixed_effects, cluster, correction, effect)
+    model, fitted, size, cluster_name = settled or _by_rows(
+        model_sample(panel, outcome, fixed_effects, covariates, effect, average), cluster, correction, trends
+    )
+    terms, beside = model.terms, model.sample.rows.covariates.shape[1] - len(covariates)
+    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * beside], fitted.fit)
     describe = _Description(
         outcome=outcome,
         reference=panel.control,
-        cluster=model.cluster_name(cluster),
+        cluster=cluster_name,
         method=_method(fixed_effects, covariates) + (f", linear trends by {trends}" if trends else ""),
         left_out=[t.name for i, t in enumerate(model.treatment.terms) if i not in model.sample.terms],
         pooled=[f"{time} (as {t.exposure_time})" for t in terms for time in t.also],
         incomplete=model.incomplete,
         level=level,
     )
-    estimates = [_estimate(describe, model, fitted, term, contrast) for term, contrast in model.contrasts()]
+    estimates = [
+        _estimate(describe, model, fitted, size, term, contrast) for term, contrast in model.contrasts()
+    ]
     if effect == "exposure-time" and average is None:
         return Estimates(tuple(estimates))
     return _one_or_several(estimates)
+
+
+_Fitted = tuple[ModelSample, ClusteredFit, SampleSize, str]
+
+
+def _by_layout(
+    panel: Panel,
+    outcome: str,
+    fixed_effects: Sequence[str],
+    cluster: str | None,
+    correction: Correction,
+    effect: Effect,
+) -> _Fitted | None:
+    """Fit by what the panel keeps of its rows, where that is possible."""
+    layout = panel_layout(panel, outcome, fixed_effects, effect, cluster or "cluster")
+    if layout is None:
+        return None
+    found = fit_layout(layout, panel.frame[outcome].to_numpy(dtype=float), correction)
+    return None if found is None else (layout.model, *found, layout.cluster_name)
+
+
+def _by_rows(
+    model: ModelSample, cluster: str | None, correction: Correction, trends: Trends | None
+) -> _Fitted:
+    if trends is not None:
+        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
+    fitted = fit_clustered(model.sample.rows, model.clusters(cluster or "cluster"), correction)
+    return model, fitted, model.sample.size, model.cluster_name(cluster)
 
 
 def _check_options(
@@ -194,10 +226,11 @@ def _estimate(
     describe: _Description,
     model: ModelSample,
     fitted: ClusteredFit,
+    size: SampleSize,
     term: Term,
     contrast: NDArray[np.float64],
 ) -> Estimate:
-    variance, sample = fitted.variance, model.sample
+    variance = fitted.variance
     assert variance is not None  # collinear fits were refused
     contrast = np.r_[contrast, np.zeros(len(fitted.fit.coefficients) - len(contrast))]
     value, std_error, df = (
@@ -223,16 +256,16 @@ def _estimate(
         conf_low=low,
         conf_high=high,
         p_value=p_value,
-        n_units=int(sample.rows.unit.max()) + 1,
+        n_units=size.units,
         n_clusters=variance.n_clusters,
-        n_events=float(sample.rows.counts.sum()),
-        warning=_warning(describe, sample, fitted, variance),
+        n_events=size.events,
+        warning=_warning(describe, size, fitted, variance),
         notes={
             "path": fitted.path,
-            "rows": len(sample.rows.counts),
-            "dropped_units": sample.dropped_units,
-            "dropped_single": sample.dropped_single,
-            "dropped_levels": sample.dropped_levels,
+            "rows": size.rows,
+            "dropped_units": size.dropped_units,
+            "dropped_single": size.dropped_single,
+            "dropped_levels": size.dropped_levels,
             "dropped_terms": ", ".join(describe.left_out),
             "pooled_exposure_times": ", ".join(describe.pooled),
             "incomplete_rows": describe.incomplete,
@@ -253,19 +286,19 @@ def _inference(correction: Correction, variance: Variance, cluster: str) -> str:
     return f"cluster-robust {correction}, {reference} ({variance.n_clusters} clusters: {cluster})"
 
 
-def _warning(describe: _Description, sample: Sample, fitted: ClusteredFit, variance: Variance) -> str:
+def _warning(describe: _Description, size: SampleSize, fitted: ClusteredFit, variance: Variance) -> str:
     parts = []
     if variance.n_clusters < FEW_CLUSTERS and fitted.correction != "model":
         parts.append(
             f"only {variance.n_clusters} clusters ({describe.cluster}; fewer than {FEW_CLUSTERS}): robust"
             " standard errors are rough, trust a randomization test before them"
         )
-    if fitted.correction == "model" and variance.n_clusters < sample.rows.unit.max() + 1:
+    if fitted.correction == "model" and variance.n_clusters < size.units:
         parts.append("model-based standard errors ignore that units of a cluster move together")
     for count, what in (
-        (sample.dropped_units, "units without an event"),
-        (sample.dropped_single, "units seen once"),
-        (sample.dropped_levels, "periods (or other effects) without an event"),
+        (size.dropped_units, "units without an event"),
+        (size.dropped_single, "units seen once"),
+        (size.dropped_levels, "periods (or other effects) without an event"),
     ):
         if count:
             parts.append(f"{count} {what} carry no information and were left out")
