@@ -123,7 +123,7 @@ class Panel:
         """Name of the arm that effects are compared with."""
         return str(self.meta.get("control", "control"))
 
-    @property
+    @cached_property
     def treatments(self) -> list[str]:
         """Names of the treatment arms, in the order of the sequences."""
         dosed = self.frame.loc[self.frame["treated"] > 0, ["sequence", "arm"]].drop_duplicates()
