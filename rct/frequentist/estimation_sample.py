@@ -37,6 +37,30 @@ class Sample:
     dropped_levels: int
     dropped_single: int
 
+    @property
+    def size(self) -> SampleSize:
+        """Numbers of units, rows and events."""
+        return SampleSize(
+            _levels(self.rows.unit),
+            len(self.rows.counts),
+            float(self.rows.counts.sum()),
+            self.dropped_units,
+            self.dropped_single,
+            self.dropped_levels,
+        )
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How much entered a fit, and how much carried no information."""
+
+    units: int
+    rows: int
+    events: float
+    dropped_units: int
+    dropped_single: int
+    dropped_levels: int
+
 
 def likelihood_rows(rows: UnitRows) -> Sample:
     """Drop, until nothing changes, what has no event or is fitted exactly.

@@ -114,7 +114,7 @@ def exposure_curve(
     )
     wanted = _Wanted(model, rows, fit, average, long_run)
     estimates = [
-        _with_half_life(ratio_estimate(describe, model.sample, fit.fitted, contrast), fit)
+        _with_half_life(ratio_estimate(describe, model.sample.size, fit.fitted, contrast), fit)
         for contrast in wanted.contrasts()
     ]
     if refreshers is not None:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
-from rct.frequentist.clustered_fit import fit_clustered
+from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
+from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import Correction
 from rct.frequentist.inference.two_way_clusters import Cluster
 from rct.frequentist.linear_trends import Trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
+from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.random_rate_poisson import random_rate_poisson
 from rct.frequentist.ratio_estimates import Contrast, Description, method_name, ratio_estimate
 from rct.frequentist.treatment_terms import Effect, Term
@@ -117,19 +119,18 @@ def poisson(
             level=level,
         )
     panel.require_counts(outcome, asked_by="a Poisson model")
-    model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
-    terms = model.terms
-    if trends is not None:
-        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
-    if correction != "model":
-        model.require_treated_clusters(cluster)
-    fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
-    added = model.sample.rows.covariates.shape[1] - len(covariates)
-    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * added], fitted.fit)
+    settled = None
+    if not covariates and trends is None and average is None and isinstance(cluster, str | None):
+        settled = _by_layout(panel, outcome, fixed_effects, cluster, correction, effect)
+    model, fitted, size, cluster_name = settled or _by_rows(
+        model_sample(panel, outcome, fixed_effects, covariates, effect, average), cluster, correction, trends
+    )
+    terms, beside = model.terms, model.sample.rows.covariates.shape[1] - len(covariates)
+    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * beside], fitted.fit)
     describe = Description(
         outcome=outcome,
         reference=panel.control,
-        cluster=model.cluster_name(cluster),
+        cluster=cluster_name,
         method=method_name(fixed_effects, covariates) + (f", linear trends by {trends}" if trends else ""),
         left_out=[t.name for i, t in enumerate(model.treatment.terms) if i not in model.sample.terms],
         pooled=[f"{time} (as {t.exposure_time})" for t in terms for time in t.also],
@@ -137,12 +138,40 @@ def poisson(
         level=level,
     )
     estimates = [
-        ratio_estimate(describe, model.sample, fitted, _described(model, term, weights))
+        ratio_estimate(describe, size, fitted, _described(model, term, weights))
         for term, weights in model.contrasts()
     ]
     if effect == "exposure-time" and average is None:
         return Estimates(tuple(estimates))
     return _one_or_several(estimates)
+
+
+_Fitted = tuple[ModelSample, ClusteredFit, SampleSize, str]
+
+
+def _by_layout(
+    panel: Panel,
+    outcome: str,
+    fixed_effects: Sequence[str],
+    cluster: str | None,
+    correction: Correction,
+    effect: Effect,
+) -> _Fitted | None:
+    """Fit by what the panel keeps of its rows, where that is possible."""
+    layout = panel_layout(panel, outcome, fixed_effects, effect, cluster or "cluster")
+    if layout is None:
+        return None
+    found = fit_layout(layout, panel.frame[outcome].to_numpy(dtype=float), correction)
+    return None if found is None else (layout.model, *found, layout.cluster_name)
+
+
+def _by_rows(model: ModelSample, cluster: Cluster, correction: Correction, trends: Trends | None) -> _Fitted:
+    if trends is not None:
+        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
+    if correction != "model":
+        model.require_treated_clusters(cluster)
+    fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
+    return model, fitted, model.sample.size, model.cluster_name(cluster)
 
 
 def _check_options(

@@ -10,7 +10,7 @@ import numpy as np
 
 from rct.estimates import Estimate
 from rct.frequentist.clustered_fit import ClusteredFit
-from rct.frequentist.estimation_sample import Sample
+from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.two_way_clusters import MENDED
 from rct.frequentist.inference.wald import wald
@@ -44,7 +44,9 @@ class Contrast:
     exposure_time: int | None = None
 
 
-def ratio_estimate(describe: Description, sample: Sample, fitted: ClusteredFit, effect: Contrast) -> Estimate:
+def ratio_estimate(
+    describe: Description, size: SampleSize, fitted: ClusteredFit, effect: Contrast
+) -> Estimate:
     """Give one effect with its Wald limits; the fit has no collinear terms."""
     variance = fitted.variance
     assert variance is not None
@@ -69,16 +71,16 @@ def ratio_estimate(describe: Description, sample: Sample, fitted: ClusteredFit, 
         conf_low=low,
         conf_high=high,
         p_value=p_value,
-        n_units=int(sample.rows.unit.max()) + 1,
+        n_units=size.units,
         n_clusters=variance.n_clusters,
-        n_events=float(sample.rows.counts.sum()),
-        warning=_warning(describe, sample, fitted, variance),
+        n_events=size.events,
+        warning=_warning(describe, size, fitted, variance),
         notes={
             "path": fitted.path,
-            "rows": len(sample.rows.counts),
-            "dropped_units": sample.dropped_units,
-            "dropped_single": sample.dropped_single,
-            "dropped_levels": sample.dropped_levels,
+            "rows": size.rows,
+            "dropped_units": size.dropped_units,
+            "dropped_single": size.dropped_single,
+            "dropped_levels": size.dropped_levels,
             "dropped_terms": ", ".join(describe.left_out),
             "pooled_exposure_times": ", ".join(describe.pooled),
             "incomplete_rows": describe.incomplete,
@@ -100,19 +102,19 @@ def _inference(correction: Correction, variance: Variance, cluster: str) -> str:
     return f"cluster-robust {correction}, {reference} ({variance.n_clusters} clusters: {cluster})"
 
 
-def _warning(describe: Description, sample: Sample, fitted: ClusteredFit, variance: Variance) -> str:
+def _warning(describe: Description, size: SampleSize, fitted: ClusteredFit, variance: Variance) -> str:
     parts = []
     if variance.n_clusters < FEW_CLUSTERS and fitted.correction != "model":
         parts.append(
             f"only {variance.n_clusters} clusters ({describe.cluster}; fewer than {FEW_CLUSTERS}): robust"
             " standard errors are rough, trust a randomization test before them"
         )
-    if fitted.correction == "model" and variance.n_clusters < sample.rows.unit.max() + 1:
+    if fitted.correction == "model" and variance.n_clusters < size.units:
         parts.append("model-based standard errors ignore that units of a cluster move together")
     for count, what in (
-        (sample.dropped_units, "units without an event"),
-        (sample.dropped_single, "units seen once"),
-        (sample.dropped_levels, "periods (or other effects) without an event"),
+        (size.dropped_units, "units without an event"),
+        (size.dropped_single, "units seen once"),
+        (size.dropped_levels, "periods (or other effects) without an event"),
     ):
         if count:
             parts.append(f"{count} {what} carry no information and were left out")
