@@ -63,11 +63,14 @@ class ModelSample:
 
     def require_treated_clusters(self, cluster: Cluster) -> None:
         """Refuse an arm that one cluster alone has: nothing shows how treated clusters vary."""
+        arms = [term.arm for term in self.terms]
+        names = list(dict.fromkeys(arms))
+        number = np.array([names.index(arm) for arm in arms] + [-1], dtype=np.intp)
+        arm_of_row = number[self.sample.rows.term]  # the last one stands for rows without a term, −1
         for name, clusters in zip(cluster_columns(cluster), self.clusterings(cluster), strict=True):
-            arms = [self.terms[i].arm for i in range(len(self.terms))]
-            for arm in dict.fromkeys(arms):
-                of_arm = np.isin(self.sample.rows.term, [i for i, own in enumerate(arms) if own == arm])
-                if clusters.max() > 0 and len(np.unique(clusters[of_arm])) < 2:
+            for code, arm in enumerate(names):
+                own = clusters[arm_of_row == code]
+                if clusters.max() > 0 and own.min() == own.max():
                     raise EstimationError(
                         f"one cluster alone is treated ({arm}; clusters: {name}), so the variance between"
                         " treated clusters does not exist; name a finer cluster, or use a randomization test"
