@@ -15,6 +15,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import rct
@@ -26,6 +27,7 @@ OUTCOMES = {
 }
 COLUMNS = ["uid", "period", "first_trained", *OUTCOMES]
 BASELINE = (1, 12)
+YEARS = 4
 
 # Roth & Sant'Anna 2023, efficient, simple average: estimate, standard error, p-value of 5,000 permutations.
 PUBLISHED_OFFICERS = 5537
@@ -70,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(table(panel, results))
     print(WHY)
+    print(shares_in_words(shares_by_year(panel)))
     print(f"\nWritten: {options.out / 'estimates.csv'}, {options.out / 'forest.png'}, {page}")
     return 0
 
@@ -169,6 +172,59 @@ def _ratio_line(row: rct.Estimate) -> str:
 def _percent(row: rct.Estimate) -> str:
     low, high = row.percent_interval
     return f"{row.percent_change:+6.2f} % ({low:+.2f}, {high:+.2f})"
+
+
+def shares_by_year(panel: rct.Panel, outcome: str = "force") -> pd.DataFrame:
+    """Say what the two-way estimate is made of: a row for each year since training.
+
+    share: weight of the year's effects in the two-way estimate; negative, cells: cohort-months with negative
+    weight, and all; effect: mean log ratio by the efficient event study; weighted: share of each month × its
+    effect, added up.
+    """
+    weights = rct.frequentist.two_way_weights(panel, outcome)
+    officers = panel.frame.groupby("starts")["unit"].nunique()
+    rates = panel.frame.groupby(["starts", "period"])[outcome].mean().rename("rate").reset_index()
+    cells = weights.merge(rates).assign(officers=lambda f: f["starts"].map(officers))
+    months = range(min(YEARS * 12, int(panel.frame["starts"].max() - panel.frame["starts"].min())))
+    study = rct.frequentist.staggered(panel, outcome, aggregate="event", event_times=months)
+    effect = pd.Series({int(row.event_time) + 1: row.estimate for row in study})
+    seen = cells.assign(events=cells["rate"] * cells["officers"]).groupby("exposure_time")
+    rate = seen["events"].sum() / seen["officers"].sum()
+    log_ratio = np.log(rate / (rate - effect))
+    cells["year"] = (cells["exposure_time"] - 1) // 12 + 1
+    by_month = pd.DataFrame({"share": seen["weight"].sum(), "effect": log_ratio}).dropna()
+    by_year = by_month.assign(weighted=by_month["share"] * by_month["effect"]).groupby(
+        (by_month.index - 1) // 12 + 1
+    )
+    table = by_year.agg({"share": "sum", "effect": "mean", "weighted": "sum"})
+    table["negative"] = (cells["weight"] < 0).groupby(cells["year"]).sum()
+    table["cells"] = cells.groupby("year").size()
+    return table.rename_axis("year")
+
+
+def shares_in_words(table: pd.DataFrame) -> str:
+    """Print what the two-way estimate of force is made of."""
+    lines = [
+        "",
+        "What the two-way estimate of force is made of",
+        "  year since   share of       cohort-months        effect, efficient",
+        "  training     the estimate   counted negatively   event study",
+    ]
+    lines += [
+        f"  {year:<11}  {row.share:+.2f}          {row.negative:>4.0f} of {row.cells:<4.0f}"
+        f"         {100 * np.expm1(row.effect):+.0f} %"
+        for year, row in table.iterrows()
+    ]
+    shared, plain = table["weighted"].sum(), table["effect"].mean()
+    return "\n".join(
+        [
+            *lines,
+            f"  By these shares the effects add up to {100 * np.expm1(shared):+.0f} %; their plain mean is"
+            f" {100 * np.expm1(plain):+.0f} %.",
+            "  The late and large effects of early cohorts count negatively: what they take away, the",
+            "  regression adds. The rest of its distance is chance, and effects that differ between cohorts.",
+        ]
+    )
 
 
 def draw(results: rct.Estimates, path: Path) -> None:

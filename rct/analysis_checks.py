@@ -100,9 +100,9 @@ def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
             "instead."
         )
     effects = {
-        spec.options.get("effect", "constant")
+        "exposure-time" if spec.estimator == "exposure_curve" else spec.options.get("effect", "constant")
         for spec in (trial.analysis.primary, *trial.analysis.secondary)
-        if spec.estimator == "poisson"
+        if spec.estimator in ("poisson", "exposure_curve")
     }
     if trial.schedule.kind == "stepped-wedge" and effects and effects != {"constant", "exposure-time"}:
         found.append(
@@ -157,6 +157,7 @@ def _require_draws(trial: "Trial") -> None:
     inference = spec.inference or trial.analysis.inference
     keeps_draws = {
         "poisson": inference in ("randomization", "wild-bootstrap") and "random_effects" not in spec.options,
+        "exposure_curve": inference == "randomization",
         "randomization_test": True,
         "staggered": timing_permutations(trial, spec) > 0,
     }

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rct.trial import Trial
     from rct.trial_tables import AnalysisSpec
 
-LABELS = ("random_effects", "effect", "model", "estimator", "aggregate", "correlation", "adjust")
-DIFFERENCES = frozenset({"staggered", "linear", "difference_in_means"})
+LABELS = ("random_effects", "effect", "curve", "model", "estimator", "aggregate", "correlation", "adjust")
+DIFFERENCES = frozenset({"staggered", "linear", "first_differences", "difference_in_means"})
 GIVEN = frozenset({"panel", "outcome", "outcomes", "level", "seed", "allocation"})
 
 
@@ -70,25 +70,45 @@ def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:
 
     if "random_effects" in spec.options:
         return _own_inference(sample, spec)
+    constant = spec.options.get("effect", "constant") == "constant" and "trends" not in spec.options
+    return _rate_ratios(sample, spec, poisson, constant=constant)
+
+
+def _exposure_curve(sample: Sample, spec: "AnalysisSpec") -> Answer:
+    from rct.frequentist import exposure_curve
+
+    return _rate_ratios(sample, spec, exposure_curve, constant=False)
+
+
+def _rate_ratios(
+    sample: Sample,
+    spec: "AnalysisSpec",
+    estimator: "Callable[..., Estimate | Estimates]",
+    *,
+    constant: bool,
+) -> Answer:
+    """Fit each outcome, and set the trial's inference beside it; only a constant has the test's interval."""
     inference = spec.inference or sample.trial.analysis.inference
     options = _with_covariates(sample, spec)
     if inference == "randomization" and sample.panel.frame["block"].nunique() > 1:
         # The test holds periods within blocks; a fit beside it that did not would be another model.
         options = {"fixed_effects": ("unit", "block:period")} | options
-    constant = options.get("effect", "constant") == "constant" and "trends" not in options
 
     def tests(outcome: str) -> list[Estimate]:
         shared = {key: value for key, value in options.items() if key in ("covariates", "fixed_effects")}
         return _rerandomized(sample, outcome, shared)
 
     def one(outcome: str) -> list[Estimate]:
-        fitted = _rows(poisson(sample.panel, outcome, level=sample.level, **options))
-        if inference == "wild-bootstrap":
+        fitted = _rows(estimator(sample.panel, outcome, level=sample.level, **options))
+        if inference == "wild-bootstrap" and spec.estimator == "poisson":
             return _bootstrapped(sample, outcome, options, fitted)
         if inference != "randomization":
             return fitted
         tested = tests(outcome)
-        return [_with_test(row, tested, constant=constant) for row in fitted]
+        return [
+            _with_test(row, tested, constant=constant) if row.notes.get("sharp_null", True) else row
+            for row in fitted
+        ]
 
     def without(outcome: str, reason: str) -> list[Estimate]:
         blank = _without_estimate(sample, spec, outcome, reason)
@@ -319,11 +339,13 @@ def _allowed_texts(annotation: Any, names: dict[str, Any]) -> list[str]:
 
 ESTIMATORS: dict[str, Estimator] = {
     "poisson": Estimator(_poisson, "rct.frequentist", "poisson"),
+    "exposure_curve": Estimator(_exposure_curve, "rct.frequentist", "exposure_curve"),
     "staggered": Estimator(_staggered, "rct.frequentist", "staggered"),
     "randomization_test": Estimator(_randomization_test, "rct.frequentist", "randomization_test"),
     "negative_binomial": Estimator(_own_inference, "rct.frequentist", "negative_binomial"),
     "gee": Estimator(_own_inference, "rct.frequentist", "gee"),
     "linear": Estimator(_own_inference, "rct.frequentist", "linear"),
+    "first_differences": Estimator(_own_inference, "rct.frequentist", "first_differences"),
     "difference_in_means": Estimator(_own_inference, "rct.frequentist", "difference_in_means"),
     "bayesian": Estimator(_bayesian, "rct.bayesian", "fit"),
 }

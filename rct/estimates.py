@@ -118,6 +118,11 @@ class Estimate:
         """Give the estimate as one row of the tidy frame."""
         return {column: getattr(self, column) for column in COLUMNS}
 
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """The tidy frame, of one row."""
+        return Estimates((self,)).frame
+
     def summary(self) -> str:
         """Give the estimate as a few lines to read aloud or paste into an e-mail."""
         low, high = self.percent_interval

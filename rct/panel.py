@@ -123,7 +123,7 @@ class Panel:
         """Name of the arm that effects are compared with."""
         return str(self.meta.get("control", "control"))
 
-    @property
+    @cached_property
     def treatments(self) -> list[str]:
         """Names of the treatment arms, in the order of the sequences."""
         dosed = self.frame.loc[self.frame["treated"] > 0, ["sequence", "arm"]].drop_duplicates()
@@ -145,6 +145,11 @@ class Panel:
         columns = ["sequence", "period", "arm", "treated"]
         table = self.frame[columns].drop_duplicates(["sequence", "period"]).sort_values(columns[:2])
         return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
+
+    @cached_property
+    def kept(self) -> dict[object, Any]:
+        """What analyses derive from the frame alone and use again: never edit the frame in place."""
+        return {}
 
     @cached_property
     def hash(self) -> str:

@@ -313,3 +313,33 @@ def test_few_clusters_and_an_unattainable_alpha_are_told():
 def test_a_window_that_is_none_is_refused_with_its_line(window):
     with pytest.raises(rct.TrialError, match="is no window of periods"):
         trial_with(change=("average = [1, 12]", f"average = {window}"))
+
+
+CURVE = (
+    '{ estimator = "exposure_curve", curve = "linear", average = [1, 12] },\n'
+    '    { estimator = "exposure_curve", curve = "exponential", long_run = 3, refreshers = [6] },'
+)
+
+
+def test_a_trial_file_may_promise_a_curve_in_exposure_time():
+    """Its p-value is the test's, its interval the curve's; a refresher's ratio keeps a p-value of its own."""
+    trial = rct.Trial.parse(TEXT.replace(BAYESIAN, CURVE).replace("draws = 9999", "draws = 19"))
+    analysis.check(trial)
+    analysis.rehearse(trial, ALLOCATION)
+    rows = list(rct.estimate(trial, PANEL, allocation=ALLOCATION)["force"])
+    averaged, long_run, refresher = rows[-3:]
+    own = rct.frequentist.exposure_curve(PANEL, "force", curve="linear", average=(1, 12))
+    assert (averaged.estimate, averaged.conf_low) == (own.estimate, own.conf_low)
+    assert averaged.p_value == rows[0].p_value == long_run.p_value
+    assert "randomization test" in averaged.inference
+    assert "CR2" in averaged.inference
+    assert "long run" in long_run.estimand
+    assert "after a refresher" in refresher.estimand
+    assert refresher.null_draws is None
+    assert "randomization test" not in refresher.inference
+
+
+def test_a_curve_beside_the_constant_effect_is_the_second_answer_of_a_wedge():
+    primary = 'primary = { estimator = "exposure_curve", curve = "linear", average = [1, 12] }'
+    text = "\n".join(primary if line.startswith("primary = {") else line for line in TEXT.splitlines())
+    assert not any("two answers" in note for note in analysis.notes(rct.Trial.parse(text), ALLOCATION))

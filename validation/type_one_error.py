@@ -2,9 +2,9 @@
 
     python validation/type_one_error.py [--simulations N]
 
-Wedges of 24 months and 600 officers like Louisville's: .05 incidents per officer and month, gamma officers,
-cluster sd .15, cluster-period sd .10; with independent officers, and with incidents that 2.5 officers share.
-Writes type_one_error.csv and type_one_error.md beside itself.
+Wedges of `simulated_wedges.py`, with independent officers, and with incidents that 2.5 officers share. Then
+the two settings for which power was simulated with another program. Writes type_one_error.csv,
+power_settings.csv and type_one_error.md beside itself; a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -12,194 +12,97 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from inference_methods import DRAWS, rejections
+from simulated_wedges import Wedge, simulated
 
-import rct
-from rct.frequentist.inference.inverted_test import critical_value
-from rct.frequentist.inference.refitted_ratio import two_way_fits
-from rct.frequentist.inference.score_randomization import null_expectation, score_p_values
-from rct.frequentist.inference.sign_weights import sign_weights
-from rct.frequentist.replicate_fits import fit_batch
-from rct.simulation import declared_truth, synthetic_roster
-from rct.simulation.cluster_totals import draw_totals
-from rct.simulation.officer_counts import draw_counts
-
+HERE = Path(__file__).parent
 CLUSTERS = {6: 1, 9: 1, 12: 2, 20: 2, 50: 5}  # number of clusters: how many cross together
 OFFICERS = {"independent": 1.0, "shared by 2.5": 2.5}
 RATIO = 0.75
-DRAWS = 999
-CHUNK = 100
-DEFAULT = {True: "CR2, Satterthwaite", False: "CR1, t(G-1)"}
+AUTO = {True: "CR2, Satterthwaite", False: "CR1, t(G-1)"}  # correction="auto" below 40 clusters, and from 40
 
-TRIAL = """
-format = 1
-name = "wedge"
-[units]
-randomize = "division"
-measure = "officer"
-id = "officer_id"
-[arms]
-control = "usual"
-treatments = ["ICAT"]
-[schedule]
-kind = "stepped-wedge"
-periods = 24
-baseline = 12
-step = 1
-per_step = {per_step}
-[[outcomes]]
-name = "force"
-primary = true
-[analysis]
-primary = "poisson"
-[power]
-effects = {{ force = {ratio} }}
-rates = {{ force = 0.05 }}
-clusters = {clusters}
-units = 600
-heterogeneity = 0.6
-officers_per_incident = {shared}
-cluster_sd = 0.15
-cluster_period_sd = 0.10
-trend = -0.005
-"""
-
-
-def simulated(clusters, shared, ratio, n, seed):
-    """Counts (n, clusters, periods), sequences followed (n, clusters), dose table, re-randomizations."""
-    text = TRIAL.format(clusters=clusters, per_step=CLUSTERS[clusters], shared=shared, ratio=ratio)
-    trial = rct.Trial.parse(text)
-    roster = synthetic_roster(trial)
-    allocation = rct.randomize(trial, roster, seed="validation")
-    truth = declared_truth(trial, None)
-    table = allocation.sequences.pivot(index="sequence", columns="period", values="dose").to_numpy()
-    member = pd.Index(allocation.frame["unit"]).get_indexer(roster["division"])
-    sizes = np.bincount(member)
-    followed = allocation.draws(n, seed=seed)
-    counts = np.empty((n, clusters, 24))
-    effects = truth.log_effects(allocation.sequences)
-    for r in range(n):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(r,)))
-        if shared == 1:
-            counts[r] = draw_totals(rng, truth, sizes, effects[:, followed[r]])[0]
-        else:
-            drawn = draw_counts(rng, truth, member, member, effects[:, followed[r][member]])[0]
-            counts[r] = pd.DataFrame(drawn).groupby(member).sum().to_numpy()
-    return counts, followed, table, allocation.draws(DRAWS, seed=seed + 1)
-
-
-def sandwiches(counts, dose):
-    """Estimate, model-based and CR0 standard errors (replicates,)."""
-    n = len(counts)
-    estimate = np.empty(n)
-    model, robust = np.empty(n), np.empty(n)
-    for r in range(n):
-        fit, information = two_way_fits(counts[r][None, None], dose[r])
-        estimate[r], model[r] = fit[0], information[0] ** -0.5
-        mean = null_expectation(counts[r][None], np.exp(fit[0] * dose[r]), unit_effects=True)[0]
-        contributions = efficient_contributions(counts[r], mean, dose[r])
-        robust[r] = np.sqrt((contributions**2).sum()) / information[0]
-    return estimate, model, robust
-
-
-def efficient_contributions(counts, mean, dose):
-    """Contributions (clusters,) to the score of the dose beside cluster and period effects."""
-    clusters, periods = counts.shape
-    unit, period = np.indices((clusters, periods))
-    design = np.hstack([np.eye(clusters)[unit.ravel()], np.eye(periods)[period.ravel()]])
-    weight = mean.ravel()
-    slopes = np.linalg.lstsq(design.T * weight @ design, design.T @ (weight * dose.ravel()), rcond=None)[0]
-    return ((dose.ravel() - design @ slopes).reshape(dose.shape) * (counts - mean)).sum(axis=1)
-
-
-def bootstrapped(counts, dose, log_ratio):
-    """Whether the wild score bootstrap rejects this log ratio (replicates,)."""
-    signs = sign_weights(counts.shape[1], "auto", DRAWS, seed=1)
-    rejects = np.empty(len(counts), dtype=bool)
-    for r, (y, d) in enumerate(zip(counts, dose, strict=True)):
-        mean = null_expectation(y[None], np.exp(log_ratio * d), unit_effects=True)[0]
-        contributions = efficient_contributions(y, mean, d)
-        limit = critical_value(signs.totals(contributions), 0.95, exact=signs.exact)
-        rejects[r] = abs(contributions.sum()) > limit * (1 + 1e-9)
-    return rejects
-
-
-def rerandomized(counts, followed, table, draws, log_ratio):
-    """Whether the randomization test rejects this log ratio (replicates,)."""
-    parts = []
-    for first in range(0, len(counts), CHUNK):
-        own = slice(first, first + CHUNK)
-        exposure = np.exp(log_ratio * table[followed[own]])
-        parts.append(score_p_values(counts[own], table, followed[own], draws, exposure=exposure) <= 0.05)
-    return np.concatenate(parts)
-
-
-def bell_mccaffrey(counts, dose):
-    """Estimate, standard error and degrees of freedom (replicates,)."""
-    fits = [
-        fit_batch(counts[i : i + CHUNK], dose[i : i + CHUNK, ..., None], np.ones(1))
-        for i in range(0, len(counts), CHUNK)
-    ]
-    return tuple(np.concatenate([getattr(f, x) for f in fits]) for x in ("estimate", "std_error", "df"))
-
-
-def rejections(counts, followed, table, draws, log_ratio):
-    """For each method whether it rejects this log ratio, replicate by replicate."""
-    dose, clusters = table[followed], counts.shape[1]
-    estimate, model, robust = sandwiches(counts, dose)
-    off = np.abs(estimate - log_ratio)
-    t, factor = stdtrit(clusters - 1, 0.975), np.sqrt(clusters / (clusters - 1))
-    cr2, cr2_error, df = bell_mccaffrey(counts, dose)
-    return {
-        "model-based, normal": off > 1.959964 * model,
-        "plain sandwich (CR0), normal": off > 1.959964 * robust,
-        "CR1, t(G-1)": off > t * factor * robust,
-        "CR2, Satterthwaite": np.abs(cr2 - log_ratio) > stdtrit(df, 0.975) * cr2_error,
-        "wild score bootstrap": bootstrapped(counts, dose, log_ratio),
-        "randomization test": rerandomized(counts, followed, table, draws, log_ratio),
-    }
+# Another program's power at −25 % without a trend, 3,000 and 2,000 simulations.
+SETTINGS = {
+    "one crossing a month": Wedge(9, trend=0.0),
+    "one crossing every second month": Wedge(9, baseline=3, step=2, trend=0.0),
+}
+ELSEWHERE = {
+    ("one crossing a month", "model-based, normal"): 0.374,
+    ("one crossing a month", "CR2, Satterthwaite"): 0.282,
+    ("one crossing a month", "randomization test"): 0.339,
+    ("one crossing every second month", "model-based, normal"): 0.529,
+    ("one crossing every second month", "CR2, Satterthwaite"): 0.412,
+    ("one crossing every second month", "randomization test"): 0.485,
+}
 
 
 def cell(clusters, officers, simulations):
     """Rows of one number of clusters and one kind of incidents, a row a method."""
-    shared = OFFICERS[officers]
+    wedge = Wedge(clusters, CLUSTERS[clusters], shared=OFFICERS[officers])
     seed = 1000 * clusters + list(OFFICERS).index(officers)
-    null = simulated(clusters, shared, 1.0, simulations, seed)
-    effect = simulated(clusters, shared, RATIO, simulations, seed + 500)
-    size, power = rejections(*null, 0.0), rejections(*effect, 0.0)
-    missed = rejections(*effect, np.log(RATIO))
-    return pd.DataFrame(
-        {
-            "clusters": clusters,
-            "officers": officers,
-            "method": method,
-            "default": method in ("randomization test", DEFAULT[clusters < 40]),
-            "type_one_error": size[method].mean(),
-            "coverage": 1 - missed[method].mean(),
-            "power": power[method].mean(),
-            "simulations": simulations,
-        }
-        for method in size
-    )
+    size = rates(wedge, 1.0, [1.0], simulations, seed)
+    power, missed = rates(wedge, RATIO, [1.0, RATIO], simulations, seed + 500)
+    table = pd.DataFrame({"type_one_error": size[0], "coverage": 1 - missed, "power": power})
+    table = table.rename_axis("method").reset_index()
+    table.insert(1, "default", table["method"].isin(["randomization test", AUTO[clusters < 40]]))
+    table.insert(0, "officers", officers)
+    table.insert(0, "clusters", clusters)
+    return table.assign(simulations=simulations)
 
 
-def table_of(simulations):
-    parts = []
-    for clusters in CLUSTERS:
-        for officers in OFFICERS:
-            parts.append(cell(clusters, officers, simulations))
-            print(parts[-1].to_string(index=False), flush=True)
-    return pd.concat(parts, ignore_index=True)
+def setting(name, simulations):
+    """Power and size in one of the settings that another program simulated."""
+    size = rates(SETTINGS[name], 1.0, [1.0], simulations, 7)[0]
+    power = rates(SETTINGS[name], RATIO, [1.0], simulations, 8)[0]
+    rows = pd.DataFrame({"type_one_error": size, "power": power}).rename_axis("method").reset_index()
+    rows["elsewhere"] = [ELSEWHERE.get((name, method), np.nan) for method in rows["method"]]
+    rows.insert(0, "setting", name)
+    return rows.assign(simulations=simulations)
 
 
-def as_markdown(table, simulations):
+def rates(wedge, true_ratio, ratios, simulations, seed):
+    """For each ratio how often each method rejects it, where the true one is `true_ratio`."""
+
+    def course(exposure_time):
+        return np.full_like(exposure_time, np.log(true_ratio))
+
+    found = [[] for _ in ratios]
+    for trials in simulated(wedge, course, simulations=simulations, draws=DRAWS, seed=seed):
+        for place, rejected in zip(found, rejections(trials, np.log(ratios)), strict=True):
+            place.append(pd.DataFrame(rejected))
+    return [pd.concat(place).mean() for place in found]
+
+
+def resumed(name, keys, one, simulations):
+    """Concatenate one(key, …, simulations) over the keys; those in the unfinished file are not done again."""
+    unfinished = HERE / f"{name}.unfinished"
+    done = pd.read_csv(unfinished) if unfinished.exists() else pd.DataFrame()
+    for number, key in enumerate(keys):
+        if len(done) and ((done["cell"] == number) & (done["simulations"] == simulations)).any():
+            continue
+        rows = one(*key, simulations).assign(cell=number)
+        print(rows.to_string(index=False), flush=True)
+        done = pd.concat([done, rows], ignore_index=True)
+        done.to_csv(unfinished, index=False)
+    table = done[done["simulations"] == simulations].sort_values("cell", kind="stable")
+    table.drop(columns="cell").to_csv(HERE / f"{name}.csv", index=False, float_format="%.4f")
+    unfinished.unlink(missing_ok=True)
+    return table
+
+
+def as_markdown(table, settings, simulations):
     error = np.sqrt(0.05 * 0.95 / simulations)
     lines = [
         "# Type-I error, coverage and power by number of clusters",
         "",
         f"Made by `python validation/type_one_error.py --simulations {simulations}`. Wedges of 24 months and"
         f" 600 officers; level 5 %; coverage and power at a ratio of {RATIO}; {simulations:,} simulations a"
-        f" cell (Monte-Carlo sd of a type-I error of 5 %: {error:.3f}). Bold: what `rct` takes by default.",
+        f" cell (Monte-Carlo sd of a type-I error of 5 %: {error:.3f}). {DRAWS} re-randomizations and"
+        " bootstrap"
+        f" weights, or all where there are fewer. Bold: what `rct` takes by default: a trial's"
+        ' `inference = "randomization"`, and `correction="auto"` where a cluster-robust variance is asked'
+        " for. The coverage of the randomization test and of the bootstrap is that of their intervals by"
+        " inversion: how often the true ratio is not rejected.",
         "",
         "| clusters | officers | method | type-I error | coverage | power |",
         "|---|---|---|---|---|---|",
@@ -210,17 +113,33 @@ def as_markdown(table, simulations):
             f"| {row.clusters} | {row.officers} | {name} | {row.type_one_error:.3f} | {row.coverage:.3f}"
             f" | {row.power:.3f} |"
         )
+    lines += [
+        "",
+        "## Power beside another program's",
+        "",
+        "Nine divisions without a trend, −25 %; the other program simulated 3,000 and 2,000 trials (sd of its"
+        f" power .009 and .011), this one {simulations:,} (sd {np.sqrt(0.25 / simulations):.3f} at most).",
+        "",
+        "| crossings | method | type-I error | power | power elsewhere |",
+        "|---|---|---|---|---|",
+    ]
+    for row in settings.itertuples():
+        elsewhere = "" if np.isnan(row.elsewhere) else f"{row.elsewhere:.3f}"
+        lines.append(
+            f"| {row.setting} | {row.method} | {row.type_one_error:.3f} | {row.power:.3f} | {elsewhere} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--simulations", type=int, default=2000)
     simulations = parser.parse_args().simulations
-    table = table_of(simulations)
-    here = Path(__file__).parent
-    table.to_csv(here / "type_one_error.csv", index=False, float_format="%.4f")
-    (here / "type_one_error.md").write_text(as_markdown(table, simulations), encoding="utf-8")
+    cells = [(clusters, officers) for clusters in CLUSTERS for officers in OFFICERS]
+    table = resumed("type_one_error", cells, cell, simulations)
+    settings = resumed("power_settings", [(name,) for name in SETTINGS], setting, simulations)
+    text = as_markdown(table, settings, simulations)
+    (HERE / "type_one_error.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

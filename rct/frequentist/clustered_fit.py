@@ -20,7 +20,8 @@ from rct.frequentist.inference.cluster_robust import (
     sandwich,
     small_sample_factor,
 )
-from rct.frequentist.integer_codes import sums_by_code
+from rct.frequentist.inference.two_way_clusters import intersections, two_way_covariance
+from rct.frequentist.integer_codes import nested, sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,22 +29,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClusteredFit:
-    """A fit, its variance (None where terms are collinear), the correction chosen and the path taken."""
+    """A fit, its variance (None where terms are collinear), the correction chosen and the path taken.
+
+    mended : a two-way variance that was not positive semi-definite
+    """
 
     fit: FixedEffectsFit
     variance: Variance | None
     correction: Correction
     path: str
+    mended: bool = False
 
 
-def fit_clustered(rows: UnitRows, clusters: NDArray[np.intp], correction: Correction) -> ClusteredFit:
+def fit_clustered(
+    rows: UnitRows, clusters: NDArray[np.intp] | tuple[NDArray[np.intp], ...], correction: Correction
+) -> ClusteredFit:
     """Add up units that are alike, fit, and take the variance.
 
     Parameters
     ----------
     rows : UnitRows
         Rows with a likelihood only.
-    clusters : (rows,) codes 0…G−1
+    clusters : (rows,) codes 0…G−1, or two of them
     correction : str
         CR2 and CR3 keep clusters apart when units are added up; the other variances take scores row by row.
 
@@ -52,6 +59,10 @@ def fit_clustered(rows: UnitRows, clusters: NDArray[np.intp], correction: Correc
     EstimationError
         One cluster only.
     """
+    if isinstance(clusters, tuple):
+        if len(clusters) > 1:
+            return _fit_two_way(rows, clusters[0], clusters[1], correction)
+        (clusters,) = clusters
     n_clusters = int(clusters.max()) + 1
     chosen = chosen_correction(correction, n_clusters)
     if n_clusters < 2 and chosen != "model":
@@ -85,20 +96,57 @@ def _variance(
         # Eigenvalues of many small matrices: a second BLAS thread only gets in the way.
         with threadpool_limits(1, user_api="blas"):
             return by_cell(summed.cells, fit, clusters[summed.example])
-    residual = rows.counts - summed.share * fit.fitted[summed.cell]
-    design = fit.residual_design[summed.cell]
-    scores = np.column_stack([sums_by_code(clusters, column * residual) for column in design.T])
     factor = small_sample_factor(
         correction,
         n_clusters=n_clusters,
         n_rows=len(rows.counts),
-        n_parameters=_parameters(rows, fit, clusters, nested_counted=correction != "CR1N"),
+        n_parameters=_parameters(rows, fit, (clusters,), nested_counted=correction != "CR1N"),
     )
-    return sandwich(fit.bread, scores, factor, n_clusters - 1)
+    return sandwich(fit.bread, _scores(rows, summed, fit, clusters), factor, n_clusters - 1)
+
+
+def _scores(
+    rows: UnitRows, summed: Collapse, fit: FixedEffectsFit, clusters: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Give the scores (clusters, terms)."""
+    residual = rows.counts - summed.share * fit.fitted[summed.cell]
+    design = fit.residual_design[summed.cell]
+    return np.column_stack([sums_by_code(clusters, column * residual) for column in design.T])
+
+
+def _fit_two_way(
+    rows: UnitRows, first: NDArray[np.intp], second: NDArray[np.intp], correction: Correction
+) -> ClusteredFit:
+    """Cluster in two ways; "auto" is CR1 on the smaller number of clusters, for CR2 has no such version."""
+    chosen = "CR1" if correction == "auto" else correction
+    if chosen in ("CR2", "CR3"):
+        raise EstimationError(
+            f"{chosen} is not defined for two kinds of clusters; use CR0, CR1, CR1S or CR1N, or one kind"
+        )
+    n_clusters = min(int(first.max()), int(second.max())) + 1
+    if chosen == "model" or n_clusters < 2:
+        return fit_clustered(rows, first if first.max() <= second.max() else second, chosen)
+    summed = collapse(rows)
+    fit = fit_fixed_effects(summed.cells)
+    path = "collapsed" if summed.patterns < rows.unit.max() + 1 else "general"
+    if fit.collinear:
+        return ClusteredFit(fit, None, chosen, path)
+    factor = small_sample_factor(
+        chosen,
+        n_clusters=n_clusters,
+        n_rows=len(rows.counts),
+        n_parameters=_parameters(rows, fit, (first, second), nested_counted=chosen != "CR1N"),
+    )
+    influences = [
+        _scores(rows, summed, fit, codes) @ fit.bread
+        for codes in (first, second, intersections(first, second))
+    ]
+    covariance, mended = two_way_covariance(*influences)
+    return ClusteredFit(fit, Variance(factor * covariance, n_clusters, n_clusters - 1), chosen, path, mended)
 
 
 def _parameters(
-    rows: UnitRows, fit: FixedEffectsFit, clusters: NDArray[np.intp], *, nested_counted: bool
+    rows: UnitRows, fit: FixedEffectsFit, clusterings: tuple[NDArray[np.intp], ...], *, nested_counted: bool
 ) -> int:
     """Count coefficients: the rank of the design, or as fixest does without effects nested in clusters.
 
@@ -108,7 +156,5 @@ def _parameters(
         return fit.swept.shape[1] + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
     counted = rows.n_terms + rows.covariates.shape[1] + 1
     for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
-        cluster_of_level = np.zeros(int(codes.max()) + 1, dtype=np.intp)
-        cluster_of_level[codes] = clusters
-        counted += 0 if np.all(cluster_of_level[codes] == clusters) else int(codes.max())
+        counted += 0 if any(nested(codes, clusters) for clusters in clusterings) else int(codes.max())
     return counted

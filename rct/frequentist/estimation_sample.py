@@ -37,6 +37,30 @@ class Sample:
     dropped_levels: int
     dropped_single: int
 
+    @property
+    def size(self) -> SampleSize:
+        """Numbers of units, rows and events."""
+        return SampleSize(
+            _levels(self.rows.unit),
+            len(self.rows.counts),
+            float(self.rows.counts.sum()),
+            self.dropped_units,
+            self.dropped_single,
+            self.dropped_levels,
+        )
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How much entered a fit, and how much carried no information."""
+
+    units: int
+    rows: int
+    events: float
+    dropped_units: int
+    dropped_single: int
+    dropped_levels: int
+
 
 def likelihood_rows(rows: UnitRows) -> Sample:
     """Drop, until nothing changes, what has no event or is fitted exactly.
@@ -59,6 +83,12 @@ def likelihood_rows(rows: UnitRows) -> Sample:
         events = sums_by_code(rows.term + 1, counts, rows.n_terms + 1)[1:]
         kept &= np.r_[True, events > 0][rows.term + 1]
         if not kept.any():
+            if single:
+                raise EstimationError(
+                    "no row carries information: each unit that is left is seen in one period only, and its"
+                    ' own effect explains its count; leave "unit" out of fixed_effects, or choose an outcome'
+                    " with more events"
+                )
             raise EstimationError(
                 "no row carries information: no event is left once units and periods without one are out"
             )

@@ -189,9 +189,17 @@ def _log_likelihood(cells: Cells, fitted: NDArray[np.float64]) -> float:
 def _information(
     columns: csr_array, indicator: csr_array, totals: NDArray[np.float64], fitted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    weighted = columns.multiply(fitted[:, None]).tocsr()
+    weighted = _times(columns, fitted)
     sums = (indicator @ weighted).toarray()
     return (columns.T @ weighted).toarray() - sums.T @ (sums / totals[:, None]), sums
+
+
+def _times(columns: csr_array, factor: NDArray[np.float64]) -> csr_array:
+    """Multiply each row by its factor; scipy's own product goes through coordinates, which takes longer."""
+    from scipy.sparse import csr_array
+
+    data = columns.data * np.repeat(factor, np.diff(columns.indptr))
+    return csr_array((data, columns.indices, columns.indptr), shape=columns.shape)
 
 
 def _effect_columns(cells: Cells) -> csr_array:

@@ -11,8 +11,9 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.frequentist.collapsed_cells import UnitRows
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
+from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
-from rct.frequentist.panel_columns import column_codes, covariate_columns
+from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
 from rct.frequentist.treatment_terms import (
     Effect,
     Term,
@@ -56,6 +57,25 @@ class ModelSample:
             return self.sample.rows.unit
         return dense_codes(column_codes(self.rows, name)[self.sample.kept])
 
+    def clusterings(self, cluster: Cluster) -> tuple[NDArray[np.intp], ...]:
+        """Give the codes of the one or two clusterings that were asked for."""
+        return tuple(self.clusters(name) for name in cluster_columns(cluster))
+
+    def require_treated_clusters(self, cluster: Cluster) -> None:
+        """Refuse an arm that one cluster alone has: nothing shows how treated clusters vary."""
+        arms = [term.arm for term in self.terms]
+        names = list(dict.fromkeys(arms))
+        number = np.array([names.index(arm) for arm in arms] + [-1], dtype=np.intp)
+        arm_of_row = number[self.sample.rows.term]  # the last one stands for rows without a term, −1
+        for name, clusters in zip(cluster_columns(cluster), self.clusterings(cluster), strict=True):
+            for code, arm in enumerate(names):
+                own = clusters[arm_of_row == code]
+                if clusters.max() > 0 and own.min() == own.max():
+                    raise EstimationError(
+                        f"one cluster alone is treated ({arm}; clusters: {name}), so the variance between"
+                        " treated clusters does not exist; name a finer cluster, or use a randomization test"
+                    )
+
     def contrasts(self) -> list[tuple[Term, NDArray[np.float64]]]:
         """Give what is estimated: each term, or for each arm the mean over exposure times."""
         terms = self.terms
@@ -69,22 +89,25 @@ class ModelSample:
             return term.name
         return f"{term.arm}, mean over exposure times {self._span}"
 
-    def estimand(self, term: Term) -> str:
-        """Say what is estimated, in words."""
+    @property
+    def ratio(self) -> str:
+        """Say whose ratio it is, and of what dose."""
         dose = self.treatment.dose
         per_dose = " per unit of dose" if np.any((dose > 0) & (dose != 1)) else ""
-        ratio = f"ITT incidence rate ratio{per_dose}"
+        return f"ITT incidence rate ratio{per_dose}"
+
+    def estimand(self, term: Term) -> str:
+        """Say what is estimated, in words."""
+        ratio = self.ratio
         if self.average is not None:
             return f"{ratio}, mean over exposure times {self._span}"
         if term.exposure_time is None:
             return f"{ratio}, constant effect"
         return f"{ratio}, exposure time {term.exposure_time}"
 
-    def cluster_name(self, cluster: str | None) -> str:
+    def cluster_name(self, cluster: Cluster) -> str:
         """Name the clusters, for tables."""
-        if cluster not in (None, "cluster"):
-            return str(cluster)
-        return "randomized units" if self.rows["cluster"].equals(self.rows["randomized"]) else "cluster"
+        return cluster_names(self.rows, cluster)
 
     @property
     def _span(self) -> str:
@@ -118,6 +141,7 @@ def model_sample(
         treatment = pool_without_events(treatment, rows["count"].to_numpy(dtype=float), average)
     sample = likelihood_rows(_unit_rows(rows, treatment, fixed_effects, values))
     _require_events(treatment, sample, average)
+    _require_untreated_events(sample)
     return ModelSample(rows, treatment, sample, average, int(np.count_nonzero(~complete)))
 
 
@@ -151,6 +175,17 @@ def _require_events(treatment: TreatmentTerms, sample: Sample, average: tuple[in
             f"no event carries information on {', '.join(t.name for t in needed)}: its log rate ratio has no"
             " finite estimate. Choose an outcome with more events, or average over exposure times that"
             " have some; a randomization test needs none."
+        )
+
+
+def _require_untreated_events(sample: Sample) -> None:
+    """Without one, lowering every other effect and raising the treatment's fits ever better."""
+    untreated = sample.rows.term < 0
+    if not sample.rows.counts[untreated].any():
+        raise EstimationError(
+            "no event happens without treatment in the units and periods that carry information, so the log"
+            " rate ratio has no finite estimate. Choose an outcome with more events; a randomization test"
+            " needs none."
         )
 
 

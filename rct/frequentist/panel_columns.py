@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError
+from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def column_codes(rows: pd.DataFrame, name: str) -> NDArray[np.intp]:
     return np.asarray(codes)
 
 
+def cluster_names(rows: pd.DataFrame, cluster: Cluster) -> str:
+    """Name the clusters, for tables."""
+    randomized = rows["cluster"].equals(rows["randomized"])
+    names = {"cluster": "randomized units"} if randomized else {}
+    return " and ".join(names.get(column, column) for column in cluster_columns(cluster))
+
+
 def covariate_columns(
     rows: pd.DataFrame, covariates: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -45,7 +53,7 @@ def covariate_columns(
     Raises
     ------
     DataError
-        An unknown column or one that is no number.
+        An unknown column, one that is no number, or no row that is complete.
     """
     import pandas as pd
 
@@ -59,4 +67,9 @@ def covariate_columns(
     values = np.column_stack(
         [rows[name].to_numpy(dtype=float) for name in covariates] or [np.empty((len(rows), 0))]
     )
-    return values, np.isfinite(values).all(axis=1)
+    complete = np.isfinite(values).all(axis=1)
+    if len(rows) and not complete.any():
+        raise DataError(
+            f"no row has a value of every covariate ({', '.join(covariates)}); complete or leave them out"
+        )
+    return values, complete

@@ -9,24 +9,25 @@ and effects that grow or fade, the constant ratio is not their average: the mean
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
-from rct.frequentist.estimation_sample import Sample
+from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
-from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
-from rct.frequentist.inference.wald import wald
+from rct.frequentist.inference.cluster_robust import Correction
+from rct.frequentist.inference.two_way_clusters import Cluster
 from rct.frequentist.linear_trends import Trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
+from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.random_rate_poisson import random_rate_poisson
+from rct.frequentist.ratio_estimates import Contrast, Description, method_name, ratio_estimate
 from rct.frequentist.treatment_terms import Effect, Term
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from rct.panel import Panel
@@ -38,7 +39,7 @@ def poisson(
     *,
     fixed_effects: Sequence[str] = ("unit", "period"),
     covariates: Sequence[str] = (),
-    cluster: str | None = None,
+    cluster: Cluster = None,
     random_effects: Literal["gamma", "normal"] | None = None,
     quadrature: int = 1,
     correction: Correction = "auto",
@@ -58,8 +59,10 @@ def poisson(
         "unit", "period", "block:period", or other columns of the panel, covariates included.
     covariates : sequence of str
         Numeric columns that enter linearly.
-    cluster : str, optional
-        Column whose values share an error; the panel's cluster where absent.
+    cluster : str or (str, str), optional
+        Column whose values share an error; the panel's cluster where absent. Two columns, ("unit", "period")
+        say: two-way clustering (Cameron, Gelbach & Miller 2011) with CR0, CR1, CR1S or CR1N, factor and t on
+        the smaller number of clusters; a variance that is not positive semi-definite is mended and said so.
     random_effects : {None, "gamma", "normal"}
         Random rates of the units in place of unit effects: gamma by the exact marginal likelihood,
         log-normal by quadrature. Standard errors are model-based.
@@ -116,27 +119,59 @@ def poisson(
             level=level,
         )
     panel.require_counts(outcome, asked_by="a Poisson model")
-    model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
-    terms = model.terms
-    if trends is not None:
-        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
-    fitted = fit_clustered(model.sample.rows, model.clusters(cluster or "cluster"), correction)
-    added = model.sample.rows.covariates.shape[1] - len(covariates)
-    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * added], fitted.fit)
-    describe = _Description(
+    settled = None
+    if not covariates and trends is None and average is None and isinstance(cluster, str | None):
+        settled = _by_layout(panel, outcome, fixed_effects, cluster, correction, effect)
+    model, fitted, size, cluster_name = settled or _by_rows(
+        model_sample(panel, outcome, fixed_effects, covariates, effect, average), cluster, correction, trends
+    )
+    terms, beside = model.terms, model.sample.rows.covariates.shape[1] - len(covariates)
+    _require_identified(terms, [*covariates, *["treatment beside linear trends"] * beside], fitted.fit)
+    describe = Description(
         outcome=outcome,
         reference=panel.control,
-        cluster=model.cluster_name(cluster),
-        method=_method(fixed_effects, covariates) + (f", linear trends by {trends}" if trends else ""),
+        cluster=cluster_name,
+        method=method_name(fixed_effects, covariates) + (f", linear trends by {trends}" if trends else ""),
         left_out=[t.name for i, t in enumerate(model.treatment.terms) if i not in model.sample.terms],
         pooled=[f"{time} (as {t.exposure_time})" for t in terms for time in t.also],
         incomplete=model.incomplete,
         level=level,
     )
-    estimates = [_estimate(describe, model, fitted, term, contrast) for term, contrast in model.contrasts()]
+    estimates = [
+        ratio_estimate(describe, size, fitted, _described(model, term, weights))
+        for term, weights in model.contrasts()
+    ]
     if effect == "exposure-time" and average is None:
         return Estimates(tuple(estimates))
     return _one_or_several(estimates)
+
+
+_Fitted = tuple[ModelSample, ClusteredFit, SampleSize, str]
+
+
+def _by_layout(
+    panel: Panel,
+    outcome: str,
+    fixed_effects: Sequence[str],
+    cluster: str | None,
+    correction: Correction,
+    effect: Effect,
+) -> _Fitted | None:
+    """Fit by what the panel keeps of its rows, where that is possible."""
+    layout = panel_layout(panel, outcome, fixed_effects, effect, cluster or "cluster")
+    if layout is None:
+        return None
+    found = fit_layout(layout, panel.frame[outcome].to_numpy(dtype=float), correction)
+    return None if found is None else (layout.model, *found, layout.cluster_name)
+
+
+def _by_rows(model: ModelSample, cluster: Cluster, correction: Correction, trends: Trends | None) -> _Fitted:
+    if trends is not None:
+        model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
+    if correction != "model":
+        model.require_treated_clusters(cluster)
+    fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
+    return model, fitted, model.sample.size, model.cluster_name(cluster)
 
 
 def _check_options(
@@ -172,110 +207,15 @@ def _require_identified(terms: list[Term], covariates: list[str], fit: FixedEffe
     )
 
 
+def _described(model: ModelSample, term: Term, weights: NDArray[np.float64]) -> Contrast:
+    return Contrast(
+        arm=term.arm,
+        name=model.name(term),
+        estimand=model.estimand(term),
+        exposure_time=term.exposure_time,
+        weights=weights,
+    )
+
+
 def _one_or_several(rows: list[Estimate]) -> Estimate | Estimates:
     return rows[0] if len(rows) == 1 else Estimates(tuple(rows))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Description:
-    """What the estimates of one call have in common."""
-
-    outcome: str
-    reference: str
-    cluster: str
-    method: str
-    left_out: list[str]
-    pooled: list[str]
-    incomplete: int
-    level: float
-
-
-def _estimate(
-    describe: _Description,
-    model: ModelSample,
-    fitted: ClusteredFit,
-    term: Term,
-    contrast: NDArray[np.float64],
-) -> Estimate:
-    variance, sample = fitted.variance, model.sample
-    assert variance is not None  # collinear fits were refused
-    contrast = np.r_[contrast, np.zeros(len(fitted.fit.coefficients) - len(contrast))]
-    value, std_error, df = (
-        float(contrast @ fitted.fit.coefficients),
-        variance.std_error(contrast),
-        variance.df(contrast),
-    )
-    low, high, p_value = wald(value, std_error, df, describe.level)
-    return Estimate(
-        outcome=describe.outcome,
-        term=model.name(term),
-        arm=term.arm,
-        reference=describe.reference,
-        exposure_time=float("nan") if term.exposure_time is None else float(term.exposure_time),
-        estimand=model.estimand(term),
-        method=describe.method,
-        inference=_inference(fitted.correction, variance, describe.cluster),
-        scale="log",
-        level=describe.level,
-        estimate=value,
-        std_error=std_error,
-        df=df if np.isfinite(df) else float("nan"),
-        conf_low=low,
-        conf_high=high,
-        p_value=p_value,
-        n_units=int(sample.rows.unit.max()) + 1,
-        n_clusters=variance.n_clusters,
-        n_events=float(sample.rows.counts.sum()),
-        warning=_warning(describe, sample, fitted, variance),
-        notes={
-            "path": fitted.path,
-            "rows": len(sample.rows.counts),
-            "dropped_units": sample.dropped_units,
-            "dropped_single": sample.dropped_single,
-            "dropped_levels": sample.dropped_levels,
-            "dropped_terms": ", ".join(describe.left_out),
-            "pooled_exposure_times": ", ".join(describe.pooled),
-            "incomplete_rows": describe.incomplete,
-        },
-    )
-
-
-def _method(fixed_effects: Sequence[str], covariates: Sequence[str]) -> str:
-    effects = " and ".join(fixed_effects)
-    text = f"Poisson, {effects} effects" if fixed_effects else "Poisson"
-    return text + (f", covariates {', '.join(covariates)}" if covariates else "")
-
-
-def _inference(correction: Correction, variance: Variance, cluster: str) -> str:
-    if correction == "model":
-        return "model-based, normal"
-    reference = "Satterthwaite df" if correction == "CR2" else f"t({variance.n_clusters - 1})"
-    return f"cluster-robust {correction}, {reference} ({variance.n_clusters} clusters: {cluster})"
-
-
-def _warning(describe: _Description, sample: Sample, fitted: ClusteredFit, variance: Variance) -> str:
-    parts = []
-    if variance.n_clusters < FEW_CLUSTERS and fitted.correction != "model":
-        parts.append(
-            f"only {variance.n_clusters} clusters ({describe.cluster}; fewer than {FEW_CLUSTERS}): robust"
-            " standard errors are rough, trust a randomization test before them"
-        )
-    if fitted.correction == "model" and variance.n_clusters < sample.rows.unit.max() + 1:
-        parts.append("model-based standard errors ignore that units of a cluster move together")
-    for count, what in (
-        (sample.dropped_units, "units without an event"),
-        (sample.dropped_single, "units seen once"),
-        (sample.dropped_levels, "periods (or other effects) without an event"),
-    ):
-        if count:
-            parts.append(f"{count} {what} carry no information and were left out")
-    if describe.left_out:
-        parts.append(f"no event in {', '.join(describe.left_out)}: no finite estimate, left out")
-    if describe.pooled:
-        parts.append(
-            f"no event at exposure time {', '.join(describe.pooled)}: without a finite estimate of their own"
-            " they share a neighbour's, so the mean over exposure times is rough"
-        )
-    if describe.incomplete:
-        parts.append(f"{describe.incomplete} rows with a missing covariate were left out")
-    return "; ".join(parts)

@@ -157,7 +157,12 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     fit = fit_timing(sample.outcomes, sample.sizes, sample.starts, theta, zero, beta)
     if not fit.std_error > 0:
         raise EstimationError(
-            f"the estimated variance of {outcome} is zero: too few events for a standard error"
+            f"the estimated variance of {outcome} is zero: "
+            + (
+                "the cohorts are too small for its adjustment. Merge cohorts, or use randomization_test"
+                if fit.std_error_neyman > 0
+                else "too few events for a standard error"
+            )
         )
     low, high, p_value = wald(fit.estimate, fit.std_error, np.inf, common.level)
     normal_p, inference, null = p_value, "adjusted Neyman variance, normal", None

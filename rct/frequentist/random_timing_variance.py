@@ -130,16 +130,20 @@ def _explained_heterogeneity(
     earliest = int(np.flatnonzero(theta.any(axis=1))[0])
     n_before = int(starts[earliest]) - 1
     first = np.r_[0, np.cumsum(sizes)]
-    slopes = np.zeros(n_before)
-    average = np.zeros((n_before, n_before))
-    for g in range(earliest, len(sizes)):
+    cohorts = len(sizes) - earliest
+    covariance, with_theta = np.empty((cohorts, n_before, n_before)), np.empty((cohorts, n_before, 1))
+    for place, g in enumerate(range(earliest, len(sizes))):
         rows = slice(first[g], first[g + 1])
         before = outcomes[rows, :n_before] - outcomes[rows, :n_before].mean(axis=0)
-        covariance = before.T @ before / (sizes[g] - 1)
-        with_theta = before.T @ (theta_of_unit[rows] - theta_of_unit[rows].mean()) / (sizes[g] - 1)
-        slopes += np.linalg.pinv(covariance, rcond=_GINV_TOLERANCE, hermitian=True) @ with_theta
-        average += covariance
-    return float(slopes @ average @ slopes) / (len(sizes) - earliest) / int(sizes.sum())
+        covariance[place] = before.T @ before / (sizes[g] - 1)
+        with_theta[place, :, 0] = (
+            before.T @ (theta_of_unit[rows] - theta_of_unit[rows].mean()) / (sizes[g] - 1)
+        )
+    slopes = (np.linalg.pinv(covariance, rcond=_GINV_TOLERANCE, hermitian=True) @ with_theta)[..., 0].sum(
+        axis=0
+    )
+    average = covariance.sum(axis=0)
+    return float(slopes @ average @ slopes) / cohorts / int(sizes.sum())
 
 
 _GINV_TOLERANCE = float(np.sqrt(np.finfo(float).eps))

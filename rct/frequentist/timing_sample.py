@@ -70,36 +70,87 @@ def timing_sample(panel: Panel, outcome: str, arm: str, baseline: tuple[int, int
     EstimationError
         Rows in transition, a missing unit-period, doses, treatment that switches off, a cohort of one unit.
     """
+    frame, counts = _frame_and_counts(panel, outcome, arm)
+    shape = (len(frame.units), panel.periods)
+    totals = sums_by_code(frame.cell, counts, shape[0] * shape[1]).reshape(shape)
+    outcomes = totals[frame.order] * (len(frame.units) / frame.n_measured)
+    return TimingSample(
+        arm=arm,
+        units=frame.units,
+        outcomes=outcomes,
+        sizes=frame.sizes,
+        starts=frame.starts,
+        block=frame.block,
+        baseline=_baseline(outcomes, baseline, int(frame.starts[0])),
+        n_measured=frame.n_measured,
+        n_events=float(counts.sum()),
+        warning=frame.warning,
+    )
+
+
+@dataclass(frozen=True)
+class _TimingFrame:
+    """What does not depend on the counts, so that a panel keeps it from one outcome to the next.
+
+    used : (rows,) which rows of the panel enter
+    cell : (used rows,) code of unit and period
+    order : (units,) by first treated period
+    """
+
+    used: NDArray[np.bool_]
+    cell: NDArray[np.intp]
+    order: NDArray[np.intp]
+    units: list[str]
+    sizes: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    block: NDArray[np.intp]
+    n_measured: int
+    warning: str
+
+
+def _frame_and_counts(panel: Panel, outcome: str, arm: str) -> tuple[_TimingFrame, NDArray[np.float64]]:
+    own = f"exposure:{outcome}"
+    key = ("timing", own if own in panel.frame else "exposure", arm)
+    if outcome in panel.outcomes and key in panel.kept:
+        counts = panel.frame[outcome].to_numpy(dtype=float)
+        if not np.isnan(counts).any():
+            frame = panel.kept[key]
+            return frame, counts if frame.used.all() else counts[frame.used]
+    rows = panel.rows(outcome)
+    frame = _timing_frame(panel, rows, arm)
+    if len(rows) == len(panel.frame):
+        panel.kept[key] = frame
+    return frame, rows["count"].to_numpy()[frame.used]
+
+
+def _timing_frame(panel: Panel, rows: pd.DataFrame, arm: str) -> _TimingFrame:
     import pandas as pd
 
-    rows = panel.rows(outcome)
-    rows = rows.loc[(rows["arm"] == arm) | (rows["starts"] == 0)]
-    _require_staggered(panel, rows)
-    early = rows["starts"] == 1
+    compared = ((rows["arm"] == arm) | (rows["starts"] == 0)).to_numpy()
+    _require_staggered(panel, rows.loc[compared])
+    early = compared & (rows["starts"] == 1).to_numpy()
     dropped = int(rows.loc[early, "randomized"].nunique())
-    rows = rows.loc[~early]
+    used = compared & ~early
+    rows = rows.loc[used]
     if rows.empty:
         raise EstimationError("every unit is treated from the first period on: there is no untreated outcome")
     codes, names = pd.factorize(rows["randomized"])
     units = pd.DataFrame({"starts": rows["starts"], "block": rows["block"]}).groupby(codes).first()
-    n_measured = int(rows["unit"].nunique())
-    totals = _totals(rows, codes, panel.periods)
     starts = units["starts"].to_numpy().copy()
     starts[starts == 0] = panel.periods + 1
     order = np.argsort(starts, kind="stable")
     distinct, sizes = np.unique(starts, return_counts=True)
+    cell = _cells(rows, codes, panel.periods)
     _require_cohorts(rows, starts[codes], distinct, sizes, panel.periods)
-    outcomes = totals[order] * (len(units) / n_measured)
-    return TimingSample(
-        arm=arm,
-        units=[str(names[i]) for i in order],
-        outcomes=outcomes,
+    return _TimingFrame(
+        used=used,
+        cell=cell,
+        order=order,
+        units=names.to_numpy(dtype=str)[order].tolist(),
         sizes=sizes,
         starts=distinct,
         block=pd.factorize(units["block"])[0][order],
-        baseline=_baseline(outcomes, baseline, int(distinct[0])),
-        n_measured=n_measured,
-        n_events=float(rows["count"].sum()),
+        n_measured=int(rows["unit"].nunique()),
         warning=_warning(rows, dropped),
     )
 
@@ -118,7 +169,7 @@ def _require_staggered(panel: Panel, rows: pd.DataFrame) -> None:
         )
 
 
-def _totals(rows: pd.DataFrame, codes: NDArray[np.intp], periods: int) -> NDArray[np.float64]:
+def _cells(rows: pd.DataFrame, codes: NDArray[np.intp], periods: int) -> NDArray[np.intp]:
     n_units = int(codes.max()) + 1
     cell = codes * periods + rows["period"].to_numpy() - 1
     measured = np.bincount(cell, minlength=n_units * periods).reshape(n_units, periods)
@@ -130,7 +181,7 @@ def _totals(rows: pd.DataFrame, codes: NDArray[np.intp], periods: int) -> NDArra
             f" {measured[unit, 0]} in period 1; estimators of randomized timing need the same units in every"
             " period (complete the panel with zero counts, or use poisson)"
         )
-    return sums_by_code(cell, rows["count"].to_numpy(), n_units * periods).reshape(n_units, periods)
+    return np.asarray(cell)
 
 
 def _require_cohorts(

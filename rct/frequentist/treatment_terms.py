@@ -71,7 +71,7 @@ def treatment_terms(rows: pd.DataFrame, effect: Effect) -> TreatmentTerms:
     arm_names, arm = _arms(rows, treated)
     if effect == "constant":
         return TreatmentTerms(tuple(Term(name) for name in arm_names), arm, dose)
-    return _by_exposure_time(arm_names, arm, dose, _exposure_time(rows, treated))
+    return _by_exposure_time(arm_names, arm, dose, exposure_time(rows, treated))
 
 
 def _arms(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.intp]]:
@@ -87,7 +87,14 @@ def _arms(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[list[str], ND
     return [str(names[i]) for i in order], arm
 
 
-def _exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.int64]:
+def exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Give the exposure time of each row (1 = first treated period), 0 where untreated.
+
+    Raises
+    ------
+    EstimationError
+        Treatment switches off again.
+    """
     starts, period = rows["starts"].to_numpy(), rows["period"].to_numpy()
     begun = (starts > 0) & (period >= starts)
     if np.any(begun != treated):

@@ -77,6 +77,25 @@ def test_the_larger_sample_gives_what_r_gives(example: Example, public_data: Dat
     assert "published table is of 5,537 district officers of these" in chicago.table(panel, results)
 
 
+def test_late_effects_count_negatively_and_pull_the_two_way_estimate_up(
+    example: Example, public_data: Data
+) -> None:
+    """Shares of `two_way_weights`; the efficient event study's effects grow from year to year."""
+    chicago = example("chicago")
+    panel = chicago.read_panel(public_data("chicago_pj_main.parquet"))
+    table = chicago.shares_by_year(panel)
+    weights = chicago.rct.frequentist.two_way_weights(panel, "force")
+    first_year = weights.loc[weights["exposure_time"] <= 12, "weight"]
+    assert table.loc[1, "share"] == pytest.approx(first_year.sum())
+    assert table.loc[1, "negative"] == 0
+    assert table.loc[4, "share"] < -0.05
+    assert table["effect"].is_monotonic_decreasing
+    assert table["weighted"].sum() > table["effect"].mean() + 0.1
+    words = chicago.shares_in_words(table)
+    assert "149 of 171" in words
+    assert "add up to -6 %; their plain mean is -21 %" in words
+
+
 def test_permutations_take_the_place_of_the_normal_p_value(example: Example) -> None:
     chicago = example("chicago")
     panel = chicago.rct.Panel.from_frame(

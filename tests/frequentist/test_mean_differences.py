@@ -110,6 +110,36 @@ def test_flipping_the_pairs_of_the_district_gives_r_s_p_value(district, referenc
     assert test.p_value == pytest.approx(reference["value"], abs=reference["tolerance"]["abs"])
 
 
+@pytest.mark.parametrize("outcome", DISTRICT_OUTCOMES)
+def test_on_counts_equal_draws_are_ties_and_the_p_value_is_the_exact_one(district, outcome):
+    """R's reference sets ties apart by the tenth digit of rounded rates; counts have them, and they count.
+
+    Exact: the distribution of the sum of the pairs' signed differences, by convolution.
+    """
+    rows = district.frame.drop_duplicates("unit").sort_values("unit", ignore_index=True)
+    pair = rows.groupby("block")["unit"].transform("size") == 2
+    sign, count = 2 * rows["treated"].to_numpy()[pair] - 1, rows[f"{outcome}_post"].to_numpy()[pair]
+    differences = pd.Series(sign * count).groupby(rows["block"][pair].to_numpy()).sum().to_numpy(dtype=int)
+    law = np.ones(1)
+    for difference in np.abs(differences):
+        law = np.convolve(law, np.bincount([0, 2 * difference], minlength=2 * difference + 1) / 2)
+    sums = np.arange(len(law)) - np.abs(differences).sum()
+    exact = law[np.abs(sums) >= abs(differences.sum())].sum()
+
+    code = pd.factorize(rows["block"])[0]
+    flips = np.random.default_rng(5).integers(0, 2, (20_000, code.max() + 1), dtype=np.int8)
+    draws = np.where(pair, np.abs(flips[:, code] - rows["treated"].to_numpy(dtype=np.int8)), rows["treated"])
+    scale = 1 / 3  # sums of thirds differ in the last bit although the counts tie
+
+    def within_pairs(counts, exposure, doses, arms, null):
+        return (2 * doses[:, pair, 0] - 1) @ (counts[pair, 0] * scale)
+
+    test = randomization_test(
+        district, f"{outcome}_post", allocation=draws.astype(np.int64), statistic=within_pairs, seed=1
+    )
+    assert test.p_value == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
+
+
 def test_unequal_probabilities_of_blocks_are_weighted_away():
     frame = trial_frame()
     # The blocks differ by 100, treatment does nothing: only weights or block effects see it.

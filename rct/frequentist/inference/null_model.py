@@ -11,13 +11,15 @@ import numpy as np
 from rct.errors import DataError, EstimationError
 from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
-from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects
+from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
 from rct.frequentist.integer_codes import sums_by_code
 from rct.frequentist.panel_columns import column_codes, covariate_columns
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+COLLINEAR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,23 @@ def null_model(
     randomized = np.searchsorted(np.array(units), rows["randomized"].to_numpy(dtype=str)[sample.kept])
     place = randomized * periods + rows["period"].to_numpy()[sample.kept] - 1
     shape = (len(units), periods)
-    return NullModel(sample, collapse(treated), place, shape, effects, _blocks(rows, units, effects))
+    collapsed = collapse(treated)
+    if len(covariates):
+        _require_unexplained(collapsed)
+    return NullModel(sample, collapsed, place, shape, effects, _blocks(rows, units, effects))
+
+
+def _require_unexplained(collapsed: Collapse) -> None:
+    """Refuse covariates that hold the assignment that was made: its score is zero, not so a draw's."""
+    cells, dose = collapsed.cells, collapsed.cells.design[:, 0]
+    fit = fit_fixed_effects(replace(cells, design=cells.design[:, 1:]))
+    if not fit.collinear and less_explained(dose, cells.group, fit) ** 2 @ fit.fitted <= (
+        COLLINEAR * (dose**2 @ fit.fitted)
+    ):
+        raise EstimationError(
+            "the covariates and fixed effects of the null model explain the treatment that was assigned, so"
+            " nothing is left to test; leave out the covariate that stands for treatment"
+        )
 
 
 def _blocks(rows: pd.DataFrame, units: list[str], effects: tuple[str, ...]) -> NDArray[np.intp]:

@@ -124,6 +124,11 @@ def redraw_array(panel: Panel, starts: NDArray[np.integer], *, exact: bool) -> R
         raise EstimationError(
             f"an array of draws has shape (draws, {len(units)} randomized units), not {array.shape}"
         )
+    if not panel.treatments:
+        raise EstimationError(
+            "no row of the panel is treated, so there is no effect to test; check `starts` or `treated` and"
+            " the last period of the data"
+        )
     if not np.isin(panel.frame["treated"].dropna().unique(), (0.0, 1.0)).all() or len(panel.treatments) != 1:
         raise EstimationError(
             "an array of first treated periods describes one arm of dose 1; pass an Allocation"

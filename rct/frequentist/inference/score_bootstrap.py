@@ -84,6 +84,8 @@ def wild_bootstrap(
         raise EstimationError(f"weights must be auto, rademacher or webb, not {weights!r}")
     if (isinstance(draws, str) and draws != "exact") or (not isinstance(draws, str) and draws < 1):
         raise EstimationError(f'draws must be a positive number or "exact", not {draws!r}')
+    if not isinstance(cluster, str | None):
+        raise EstimationError("the score bootstrap draws signs for one kind of cluster; name one column")
     panel.require_counts(outcome, asked_by="the score bootstrap")
     model = model_sample(panel, outcome, fixed_effects, covariates, effect, average)
     by = cluster or "cluster"
@@ -94,6 +96,7 @@ def wild_bootstrap(
             "all rows with a likelihood lie in one cluster, so nothing shows how the score varies between"
             " clusters; name a finer cluster"
         )
+    model.require_treated_clusters(cluster)
     signs = sign_weights(n_clusters, weights, draws, seed)
     summed = collapse(model.sample.rows)
     values = model.rows.loc[model.sample.kept, by].astype(str).unique().tolist()

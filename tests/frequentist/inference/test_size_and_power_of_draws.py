@@ -74,6 +74,24 @@ def test_blocks_with_unequal_probabilities(options):
     assert rejections(found[0]) > 0.5
 
 
+@pytest.mark.usefixtures("without_intervals")
+def test_the_raw_score_has_hardly_any_power_where_blocks_have_unequal_probabilities_and_trends():
+    """Not centred at its mean under the mechanism, which the trends of the blocks move away from zero."""
+
+    def raw_score(counts, exposure, doses, arms, null):
+        fitted = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+        return (doses * (counts - fitted)).sum(axis=(1, 2))
+
+    raw, centred = [], []
+    for seed in range(TRIALS):
+        panel, draws = blocked_trial(seed, 0.6)
+        options = {"allocation": draws, "fixed_effects": ("unit", "period")}
+        raw.append(randomization_test(panel, "force", statistic=raw_score, **options).p_value)
+        centred.append(randomization_test(panel, "force", **options).p_value)
+    assert rejections(raw) < 0.25
+    assert rejections(centred) > 0.5
+
+
 ARMS = """
 format = 1
 name = "arms"
@@ -213,8 +231,8 @@ def test_officers_who_move_count_where_they_are():
 
 @pytest.mark.usefixtures("without_intervals")
 def test_an_outcome_with_its_own_exposure_is_compared_by_its_own_rate():
-    """Treatment lowers encounters, not injuries per encounter."""
-    p_values, estimates, plain = [], [], []
+    """Treatment lowers encounters, and injuries per encounter or not."""
+    p_values, estimates, plain, found = [], [], [], []
     for seed in range(TRIALS):
         rng = np.random.default_rng(seed)
         starts = rng.permutation(np.repeat([4, 6, 8, 0], 5))
@@ -224,7 +242,8 @@ def test_an_outcome_with_its_own_exposure_is_compared_by_its_own_rate():
         frame = pd.DataFrame(
             {"unit": [f"{u:02d}" for u in unit.ravel()], "period": period.ravel() + 1,
              "start": starts[unit].ravel(), "encounters": encounters.ravel(),
-             "injury": rng.poisson(0.1 * encounters).ravel()}
+             "injury": rng.poisson(0.1 * encounters).ravel(),
+             "lowered": rng.poisson(0.1 * encounters * 0.6**dose).ravel()}
         )  # fmt: skip
         draws = np.array([rng.permutation(starts) for _ in range(DRAWS)])
         for exposure, p_list, e_list in (({"injury": "encounters"}, p_values, estimates), (None, [], plain)):
@@ -234,6 +253,12 @@ def test_an_outcome_with_its_own_exposure_is_compared_by_its_own_rate():
             ours = randomization_test(panel, "injury", allocation=draws)
             p_list.append(ours.p_value)
             e_list.append(ours.estimate)
+        panel = Panel.from_frame(
+            frame, unit="unit", period="period", outcomes=["lowered"], starts="start",
+            exposure={"lowered": "encounters"},
+        )  # fmt: skip
+        found.append(randomization_test(panel, "lowered", allocation=draws).p_value)
+    assert rejections(found) > 0.6
     assert_size(p_values)
     assert np.mean(estimates) == pytest.approx(0, abs=0.05)
     assert np.mean(plain) == pytest.approx(np.log(0.6), abs=0.06)

@@ -1,0 +1,230 @@
+"""The collapse of a panel's rows, kept on the panel: what it is depends on no outcome.
+
+Units without an event add nothing to the sums over alike units, so which units are added up can be settled
+once for a panel; after that a fit and its scores need only the rows that have an event, which are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rct.frequentist.clustered_fit import ClusteredFit
+from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
+from rct.frequentist.estimation_sample import Sample, SampleSize
+from rct.frequentist.fixed_effects_likelihood import Cells, FixedEffectsFit, fit_fixed_effects
+from rct.frequentist.inference.cluster_robust import (
+    Correction,
+    chosen_correction,
+    model_variance,
+    sandwich,
+    small_sample_factor,
+)
+from rct.frequentist.integer_codes import dense_codes, sums_by_code
+from rct.frequentist.model_sample import ModelSample
+from rct.frequentist.panel_columns import column_codes
+from rct.frequentist.treatment_terms import Effect, TreatmentTerms, treatment_terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rct.panel import Panel
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows and cells of a panel, for one set of effects and clusters.
+
+    model : a sample in which alike units are one: what names terms and estimands
+    cluster_name : for tables
+    cells : the cells that alike units are summed to; their counts are of no use
+    cell, unit : (rows,) codes
+    pattern, cluster : (units,) codes
+    """
+
+    model: ModelSample
+    cluster_name: str
+    cells: Cells
+    cell: NDArray[np.intp]
+    unit: NDArray[np.intp]
+    pattern: NDArray[np.intp]
+    cluster: NDArray[np.intp]
+
+
+def panel_layout(
+    panel: Panel, outcome: str, fixed_effects: Sequence[str], effect: Effect, cluster: str
+) -> Layout | None:
+    """Give the layout, made when it is first asked for; None where rows cannot be settled beforehand."""
+    own = f"exposure:{outcome}"
+    exposure = own if own in panel.frame else "exposure"
+    key = ("layout", exposure, tuple(fixed_effects), effect, cluster)
+    if key not in panel.kept:
+        panel.kept[key] = _layout(panel, outcome, fixed_effects, effect, cluster)
+    return panel.kept[key]
+
+
+def _layout(
+    panel: Panel, outcome: str, fixed_effects: Sequence[str], effect: Effect, cluster: str
+) -> Layout | None:
+    rows = panel.rows(outcome)
+    if "unit" not in fixed_effects or len(rows) < len(panel.frame):
+        return None
+    treatment = treatment_terms(rows, effect)
+    unit, clusters = column_codes(rows, "unit"), column_codes(rows, cluster)
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    if np.any(clusters != clusters[first][unit]):
+        return None
+    summed = collapse(
+        UnitRows(
+            counts=np.ones(len(rows)),
+            exposure=rows["exposure"].to_numpy(dtype=float),
+            unit=unit,
+            effects=tuple(column_codes(rows, name) for name in fixed_effects if name != "unit"),
+            term=treatment.term,
+            dose=treatment.dose,
+            n_terms=len(treatment.terms),
+            covariates=np.empty((len(rows), 0)),
+            unit_effects=True,
+        )
+    )
+    if summed.patterns > len(first) // 2:
+        return None
+    at = summed.example
+    of_cells = TreatmentTerms(treatment.terms, treatment.term[at], treatment.dose[at])
+    alike = Sample(
+        _of_cells(summed), np.ones(len(at), dtype=bool), tuple(range(len(treatment.terms))), 0, 0, 0
+    )
+    model = ModelSample(rows, of_cells, alike, None, 0)
+    pattern = summed.cells.group[summed.cell[first]]
+    return Layout(
+        model, model.cluster_name(cluster), summed.cells, summed.cell, unit, pattern, clusters[first]
+    )
+
+
+def _of_cells(summed: Collapse) -> UnitRows:
+    cells, terms = summed.cells, summed.cells.design.shape[1]
+    return UnitRows(
+        counts=cells.counts,
+        exposure=cells.exposure,
+        unit=cells.group,
+        effects=cells.effects,
+        term=np.where(cells.design.any(axis=1), cells.design.argmax(axis=1), -1),
+        dose=cells.design.sum(axis=1),
+        n_terms=terms,
+        covariates=np.empty((len(cells.counts), 0)),
+        unit_effects=True,
+    )
+
+
+def fit_layout(
+    layout: Layout, counts: NDArray[np.float64], correction: Correction
+) -> tuple[ClusteredFit, SampleSize] | None:
+    """Fit, with the variance asked for; None where the general path has to see to it.
+
+    That is so with terms or no treatment without an event, units seen once, one (treated) cluster, CR2, CR3.
+    """
+    at = np.flatnonzero(counts != 0)
+    events, unit, cell = counts[at], layout.unit[at], layout.cell[at]
+    of_unit = sums_by_code(unit, events, len(layout.pattern))
+    of_cell = sums_by_code(cell, events, len(layout.cells.counts))
+    seen, kept = of_unit > 0, _with_events(layout.cells, of_cell)
+    pattern, clusters = layout.pattern[seen], _dense(layout.cluster[seen])
+    n_rows = np.bincount(layout.cells.group, kept)[pattern]
+    n_clusters = int(clusters.max(initial=-1)) + 1
+    chosen = chosen_correction(correction, n_clusters)
+    by_term = of_cell @ (layout.cells.design != 0)
+    if n_clusters < 2 or chosen in ("CR2", "CR3") or not (by_term > 0).all() or n_rows.min() < 2:
+        return None
+    untreated = kept & ~(layout.cells.design != 0).any(axis=1)
+    if not of_cell[untreated].any() or _one_treated_cluster(layout, pattern, clusters):
+        return None
+    cells = Cells(
+        of_cell[kept],
+        layout.cells.exposure[kept],
+        dense_codes(layout.cells.group[kept]),
+        tuple(dense_codes(codes[kept]) for codes in layout.cells.effects),
+        layout.cells.design[kept],
+    )
+    fit = fit_fixed_effects(cells)
+    lost = [
+        _levels(own) - _levels(left) for own, left in zip(layout.cells.effects, cells.effects, strict=True)
+    ]
+    size = SampleSize(
+        units=len(pattern),
+        rows=int(n_rows.sum()),
+        events=float(events.sum()),
+        dropped_units=len(seen) - len(pattern),
+        dropped_single=0,
+        dropped_levels=sum(lost),
+    )
+    path = "collapsed" if _levels(cells.group) < size.units else "general"
+    if fit.collinear or chosen == "model":
+        variance = None if fit.collinear else model_variance(fit, n_clusters)
+        return ClusteredFit(fit, variance, chosen, path), size
+    factor = small_sample_factor(
+        chosen,
+        n_clusters=n_clusters,
+        n_rows=size.rows,
+        n_parameters=fit.swept.shape[1] + size.units
+        if chosen == "CR1S"
+        else _not_nested(cells, dense_codes(pattern), clusters),
+    )
+    design = np.zeros(layout.cells.design.shape)
+    design[kept] = fit.residual_design
+    scores = [
+        sums_by_code(unit, column[cell] * events, len(seen))[seen]
+        - of_unit[seen] * mean[dense_codes(pattern)]
+        for column, mean in zip(design.T, _means(cells, fit), strict=True)
+    ]
+    by_cluster = np.column_stack([sums_by_code(clusters, own) for own in scores])
+    return ClusteredFit(fit, sandwich(fit.bread, by_cluster, factor, n_clusters - 1), chosen, path), size
+
+
+def _one_treated_cluster(layout: Layout, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:
+    """Whether some arm is that of one cluster alone."""
+    arms = np.array([term.arm for term in layout.model.terms])
+    for arm in dict.fromkeys(arms.tolist()):
+        treated = (layout.cells.design[:, arms == arm] != 0).any(axis=1)
+        own = clusters[(sums_by_code(layout.cells.group, treated.astype(float)) > 0)[pattern]]
+        if own.min() == own.max():
+            return True
+    return False
+
+
+def _with_events(cells: Cells, counts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    kept = np.ones(len(counts), dtype=bool)
+    for codes in (cells.group, *cells.effects):
+        kept &= (sums_by_code(codes, counts) > 0)[codes]
+    return kept
+
+
+def _means(cells: Cells, fit: FixedEffectsFit) -> NDArray[np.float64]:
+    """Mean of the residual design in each group, by fitted counts: (terms, groups)."""
+    totals = sums_by_code(cells.group, fit.fitted)
+    return np.array([sums_by_code(cells.group, x * fit.fitted) / totals for x in fit.residual_design.T])
+
+
+def _not_nested(cells: Cells, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> int:
+    """Count coefficients without the effects nested in clusters, as fixest does; units always are."""
+    lowest = np.full(_levels(cells.group), len(clusters))
+    highest = np.full(len(lowest), -1)
+    np.minimum.at(lowest, pattern, clusters)
+    np.maximum.at(highest, pattern, clusters)
+    counted = cells.design.shape[1] + 1
+    for codes in cells.effects:
+        low, high = np.full(_levels(codes), len(clusters)), np.full(_levels(codes), -1)
+        np.minimum.at(low, codes, lowest[cells.group])
+        np.maximum.at(high, codes, highest[cells.group])
+        counted += 0 if np.all(low == high) else _levels(codes) - 1
+    return counted
+
+
+def _levels(codes: NDArray[np.intp]) -> int:
+    return int(codes.max(initial=-1)) + 1
+
+
+def _dense(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    return dense_codes(codes) if len(codes) else codes

@@ -1,0 +1,161 @@
+"""Least squares with fixed effects and clustered standard errors, by linearmodels' `PanelOLS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rct.errors import EstimationError
+from rct.frequentist.inference.cluster_robust import small_sample_factor
+from rct.frequentist.inference.two_way_clusters import without_negative
+from rct.frequentist.integer_codes import nested
+
+if TYPE_CHECKING:
+    from linearmodels.panel.results import PanelEffectsResults
+    from numpy.typing import NDArray
+
+LinearCorrection = Literal["debiased", "none", "group-debiased", "CR1N"]
+MOST_EFFECTS = 2
+
+
+@dataclass(frozen=True)
+class LinearRows:
+    """What is regressed on what.
+
+    unit, period : (rows,) codes
+    response, weight : (rows,)
+    design : (rows, terms), their names beside it
+    effects : codes (rows,) of the fixed effects by name
+    """
+
+    unit: NDArray[np.intp]
+    period: NDArray[np.intp]
+    response: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    design: NDArray[np.float64]
+    names: list[str]
+    effects: Mapping[str, NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """Coefficients and clustered standard errors (terms,); n_clusters: the smaller number of two clusterings.
+
+    mended : a two-way variance that was not positive semi-definite
+    """
+
+    coefficients: NDArray[np.float64]
+    std_errors: NDArray[np.float64]
+    n_clusters: int
+    mended: bool
+
+
+def fit_least_squares(
+    rows: LinearRows, clusterings: tuple[NDArray[np.intp], ...], correction: LinearCorrection
+) -> LinearFit:
+    """Fit, and take the variance clustered in one way or two.
+
+    Raises
+    ------
+    EstimationError
+        A term that the effects explain, or no variance between clusters.
+    """
+    n_clusters = min(int(np.count_nonzero(np.bincount(codes))) for codes in clusterings)
+    found = _panel_ols(rows, clusterings, correction)
+    left = () if found is None else found.params.index
+    lost = [name for i, name in enumerate(rows.names) if i not in left]
+    if found is None or lost:
+        raise EstimationError(
+            f"{', '.join(lost)}: explained by the fixed effects, so not identified. If everyone crosses in"
+            " the same period, period effects and treatment are one; a covariate or dose that never varies"
+            " within units is explained by them. Leave out the effects or the covariate at fault."
+        )
+    factor = 1.0
+    if correction == "CR1N":
+        factor = small_sample_factor(
+            "CR1N",
+            n_clusters=n_clusters,
+            n_rows=len(rows.response),
+            n_parameters=_parameters(rows, clusterings),
+        )
+    covariance, mended = found.cov.to_numpy(), False
+    if len(clusterings) > 1:
+        covariance, mended = without_negative(covariance)
+    variances = factor * np.diag(covariance)[: len(rows.names)]
+    if not np.all(variances > 0):
+        raise EstimationError(
+            "the residuals of every cluster add up to nothing, so there is no variance: too few clusters"
+            " differ in treatment for these effects"
+        )
+    return LinearFit(found.params.to_numpy(), np.sqrt(variances), n_clusters, mended)
+
+
+def _panel_ols(
+    rows: LinearRows, clusterings: tuple[NDArray[np.intp], ...], correction: LinearCorrection
+) -> PanelEffectsResults | None:
+    """Fit, the columns of the design named by their numbers; those that the effects explain drop out.
+
+    None where they explain all of them.
+    """
+    import warnings
+
+    import pandas as pd
+    from linearmodels.panel import PanelOLS
+    from linearmodels.panel.utility import AbsorbingEffectWarning
+
+    index = pd.MultiIndex.from_arrays([rows.unit, rows.period])
+    constant = [] if rows.effects else [np.ones(len(rows.response))]
+    others = [codes for name, codes in rows.effects.items() if name not in ("unit", "period")]
+    weighted = np.ptp(rows.weight) > 0
+    _require_independent(rows)
+    model = PanelOLS(
+        pd.DataFrame({"rate": rows.response}, index=index),
+        pd.DataFrame(np.column_stack([rows.design, *constant]), index=index),
+        weights=pd.DataFrame({"weight": rows.weight}, index=index) if weighted else None,
+        entity_effects="unit" in rows.effects,
+        time_effects="period" in rows.effects,
+        other_effects=pd.DataFrame(np.column_stack(others), index=index) if others else None,
+        drop_absorbed=True,
+    )
+    with warnings.catch_warnings():
+        # What is explained by the effects is told by name in the error of `fit_least_squares`.
+        warnings.simplefilter("ignore", AbsorbingEffectWarning)
+        try:
+            return model.fit(
+                low_memory=True if len(rows.effects) == MOST_EFFECTS else None,
+                cov_type="clustered",
+                clusters=pd.DataFrame(np.column_stack(clusterings), index=index),
+                group_debias=correction == "group-debiased",
+                debiased=correction in ("debiased", "group-debiased"),
+                auto_df=False,
+                count_effects=correction != "CR1N",
+            )
+        except ValueError as error:
+            if "absorbed" not in str(error):
+                raise
+            return None
+
+
+def _require_independent(rows: LinearRows) -> None:
+    """Refuse terms that those before them explain, by name; linearmodels refuses them without one."""
+    columns = np.column_stack([np.ones(len(rows.response)), rows.design])
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
+    if np.linalg.matrix_rank(columns) == columns.shape[1]:
+        return
+    ranks = [int(np.linalg.matrix_rank(columns[:, : k + 1])) for k in range(columns.shape[1])]
+    lost = [name for k, name in enumerate(rows.names) if ranks[k + 1] == ranks[k]]
+    raise EstimationError(
+        f"{', '.join(lost)}: explained by treatment and the other covariates, or the same in every row, so"
+        " not identified; leave it out"
+    )
+
+
+def _parameters(rows: LinearRows, clusterings: tuple[NDArray[np.intp], ...]) -> int:
+    """Count coefficients as fixest does: an effect nested in the clusters is not counted."""
+    counted = len(rows.names) + 1
+    for codes in rows.effects.values():
+        counted += 0 if any(nested(codes, clusters) for clusters in clusterings) else int(codes.max())
+    return counted

@@ -1,0 +1,107 @@
+"""The committed validation tables say what the defaults rest on, and their commands still run."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rct.frequentist import poisson, wild_bootstrap
+from rct.panel import Panel
+
+FOLDER = Path(__file__).parents[2] / "validation"
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pd.read_csv(FOLDER / "type_one_error.csv")
+
+
+def test_every_default_holds_its_level_and_its_coverage(table):
+    assert set(table["clusters"]) == {6, 9, 12, 20, 50}
+    assert set(table["officers"]) == {"independent", "shared by 2.5"}
+    assert (table.groupby(["clusters", "officers"]).size() == 7).all()
+    assert table["simulations"].min() >= 1000
+    default = table[table["default"]]
+    assert (default.groupby(["clusters", "officers"]).size() == 2).all()
+    assert default["type_one_error"].between(0.03, 0.07).all()
+    assert default["coverage"].between(0.93, 0.97).all()
+
+
+def test_the_plain_sandwich_does_not(table):
+    plain = table[table["method"].str.startswith("plain sandwich by division")].set_index("clusters")
+    assert (plain.loc[plain.index <= 20, "type_one_error"] > 0.07).all()
+    assert not table.loc[table["method"].str.startswith("plain sandwich"), "default"].any()
+
+
+def test_power_is_that_of_another_program():
+    settings = pd.read_csv(FOLDER / "power_settings.csv").dropna()
+    assert len(settings) == 6
+    error = np.sqrt(0.25 / settings["simulations"] + np.array([0.009, 0.011]).repeat(3) ** 2)
+    assert (np.abs(settings["power"] - settings["elsewhere"]) < 3 * error).all()
+
+
+def test_one_coefficient_is_biased_where_effects_change_and_the_others_are_not():
+    changing = pd.read_csv(FOLDER / "changing_effects.csv").set_index(["effect", "estimator"])
+    one = ["Poisson, one indicator; CR2", "linear, two-way fixed effects"]
+    for effect, sign in (("growing", 1), ("fading", -1)):
+        assert (sign * changing.loc[effect].loc[one, "bias_percent"] > 30).all()
+        assert (changing.loc[effect].loc[one, "coverage"] < 0.9).all()
+    rest = changing.drop(index=one, level="estimator")
+    rest = rest[~rest.index.get_level_values("estimator").str.contains("indicator")]
+    assert (rest["bias_percent"].abs() < 15).all()
+    assert rest["coverage"].between(0.92, 0.97).all()
+
+
+def test_placebos_are_rejected_by_chance_alone_and_planted_effects_are_found():
+    placebo = pd.read_csv(FOLDER / "placebo_allocations.csv")
+    assert set(placebo["place"]) == {"Chicago", "Dallas", "New Jersey"}
+    nothing, planted = placebo[placebo["effect"] == "none"], placebo[placebo["effect"] != "none"]
+    drawn = nothing[nothing["analysis"].str.contains("test")]
+    chance = np.sqrt(0.05 * 0.95 / drawn["allocations"])
+    assert (np.abs(drawn["rejected"] - 0.05) < 3 * chance).all()
+    error = planted["sd"] / np.sqrt(planted["allocations"])
+    assert (np.abs(planted["mean"] - planted["truth"]) < 3 * error + 0.1 * planted["truth"].abs()).all()
+
+
+def test_the_methods_of_the_study_are_those_of_the_package(study):
+    wedges, methods = study("simulated_wedges"), study("inference_methods")
+    course = lambda exposure_time: np.full_like(exposure_time, np.log(0.75))  # noqa: E731
+    wedge = wedges.Wedge(9, shared=2.5)
+    trials = next(wedges.simulated(wedge, course, simulations=2, draws=99, seed=4))
+    counts, dose = trials.counts, trials.given
+    officer, month = np.divmod(np.arange(600 * 24), 24)
+    starts = trials.starts[trials.followed[1]][trials.member]
+    frame = pd.DataFrame({
+        "officer": officer, "month": month + 1, "division": trials.member[officer],
+        "start": starts[officer], "force": trials.officers[1].ravel(),
+    })  # fmt: skip
+    panel = Panel.from_frame(
+        frame, unit="officer", period="month", outcomes=["force"], starts="start", randomized="division"
+    )
+    public = [
+        poisson(panel, "force", cluster=cluster, correction=correction)
+        for cluster, correction in ((None, "model"), ("unit", "CR0"), (None, "CR0"))
+    ]
+    estimate = np.array([0.0, public[0].estimate])
+    batch = [std_error[1] for std_error in methods.sandwiches(trials, counts, dose, estimate)]
+    assert batch == pytest.approx([own.std_error for own in public], rel=1e-8)
+    bootstrap = methods.bootstrap_p_values(counts, dose, 0.0, 999)[1]
+    assert bootstrap == wild_bootstrap(panel, "force", draws=999, seed=1).p_value
+
+
+def test_the_commands_that_made_them_run(study):
+    type_one_error, changing = study("type_one_error"), study("changing_effects")
+    rows = type_one_error.cell(6, "shared by 2.5", 4)
+    assert np.isfinite(rows[["type_one_error", "coverage", "power"]].to_numpy()).all()
+    settings = type_one_error.setting("one crossing a month", 3)
+    assert "| 6 | shared by 2.5 |" in type_one_error.as_markdown(rows, settings, 4)
+    both = pd.concat([changing.cell(design, "growing", 4) for design in ("wedge", "roll-out")])
+    assert "| roll-out | growing |" in changing.as_markdown(both, 4)
