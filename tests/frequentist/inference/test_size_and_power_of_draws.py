@@ -1,4 +1,4 @@
-"""Size and power of the randomization test where designs are not plain: each over forty small trials."""
+"""Size and power of the randomization test where designs are not plain: each over two dozen small trials."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from rct.panel import Panel
 from rct.randomization import randomize
 from rct.trial import Trial
 
-TRIALS = 40
+TRIALS = 24
 DRAWS = 99
 
 
