@@ -26,11 +26,11 @@ def attainable_p(
     """Count the allocations of a design before there is a roster, and the smallest p they can give.
 
     Each stratum of n clusters has n!/Π nₛ! allocations to sequences of nₛ clusters; the smallest p is one
-    over their product. Two-sided it doubles where every allocation has a mirror image with the
-    opposite statistic: two sequences of equal size in every stratum (equal arms, matched pairs, a wedge of
-    two steps). A wedge of three or more sequences has none. With Monte-Carlo draws p = (1 + b) / (1 + draws)
-    is never below 1 / (1 + draws) either. Once there is an allocation, `rct check` says the smallest p of
-    its own mechanism, under any restriction.
+    over their product. Two-sided it doubles where every allocation has a mirror image with the opposite
+    statistic: two sequences of equal size in every stratum (equal arms, matched pairs, a wedge of two steps).
+    A wedge of three or more sequences has none. With Monte-Carlo draws p = (1 + b) / (1 + draws) is never
+    below 1 / (1 + draws) either. Where it is drawn too which arm gets the odd cluster, as rct does, there are
+    twice as many allocations with the same smallest p.
 
     Parameters
     ----------

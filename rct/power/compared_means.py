@@ -1,6 +1,7 @@
 """Power of comparisons of means: two groups, pairs, several arms; in closed form."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rct.errors import RctError
@@ -12,17 +13,23 @@ MOST = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class MeansPower:
-    """Inputs and answer of `means` (`n_control` NaN, `n` pairs in `paired_means`)."""
+    """Inputs and answer of `means`, and of `paired_means` where `n` is pairs and `n_control` not a number."""
 
     effect: float
     n: float
     n_control: float
+    control_per_treated: float
     sd: float
     alpha: float
     power: float
     alternative: Alternative
     far_tail: bool
     solved: str
+
+    @property
+    def pairs(self) -> float:
+        """Give the pairs of a paired comparison."""
+        return self.n
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +84,13 @@ def means(
     """
     solved = only_unknown(effect=effect, n=n, power=power)
     check_positive(n=n, n_control=n_control, sd=sd, control_per_treated=control_per_treated)
+    check_levels(alpha, power)
     controls = n_control or (math.nan if n is None else control_per_treated * n)
-    given = _given(effect, n, controls, sd, alpha, power, alternative, far_tail, solved)
+    given = MeansPower(
+        effect=math.nan if effect is None else effect, n=n or math.nan, n_control=controls,
+        control_per_treated=control_per_treated, sd=sd, alpha=alpha, power=power or math.nan,
+        alternative=alternative, far_tail=far_tail, solved=solved,
+    )  # fmt: skip
     fewest = 1.0 if n_control is None else 1e-3
     return _solve(
         given, lambda n: replace(given, n=n, n_control=n_control or control_per_treated * n), fewest
@@ -117,7 +129,12 @@ def paired_means(
     """
     solved = only_unknown(effect=effect, n=pairs, power=power)
     check_positive(pairs=pairs, sd=sd)
-    given = _given(effect, pairs, math.nan, sd, alpha, power, alternative, far_tail, solved)
+    check_levels(alpha, power)
+    given = MeansPower(
+        effect=math.nan if effect is None else effect, n=pairs or math.nan, n_control=math.nan,
+        control_per_treated=math.nan, sd=sd, alpha=alpha, power=power or math.nan, alternative=alternative,
+        far_tail=far_tail, solved=solved,
+    )  # fmt: skip
     return _solve(given, lambda pairs: replace(given, n=pairs), 1.01)
 
 
@@ -167,18 +184,7 @@ def arm_means(
     return found
 
 
-def _given(
-    effect: float | None, n: float | None, n_control: float, sd: float, alpha: float, power: float | None,
-    alternative: Alternative, far_tail: bool, solved: str,
-) -> MeansPower:  # fmt: skip
-    check_levels(alpha, power)
-    return MeansPower(
-        effect=math.nan if effect is None else effect, n=n or math.nan, n_control=n_control, sd=sd,
-        alpha=alpha, power=power or math.nan, alternative=alternative, far_tail=far_tail, solved=solved,
-    )  # fmt: skip
-
-
-def _solve(given: MeansPower, at, fewest: float) -> MeansPower:  # type: ignore[no-untyped-def]
+def _solve(given: MeansPower, at: Callable[[float], MeansPower], fewest: float) -> MeansPower:
     sign = -1.0 if given.alternative == "smaller" else 1.0
     if given.solved == "power":
         return replace(given, power=_power(given))

@@ -20,6 +20,7 @@ class ProportionsPower:
     treated: float
     n: float
     n_control: float
+    control_per_treated: float
     alpha: float
     power: float
     method: Method
@@ -73,7 +74,8 @@ def proportions(
     given = ProportionsPower(
         control=control, treated=treated or math.nan, n=n or math.nan,
         n_control=n_control or (math.nan if n is None else control_per_treated * n), alpha=alpha,
-        power=power or math.nan, method=method, side=side, far_tail=far_tail, solved=solved,
+        control_per_treated=control_per_treated, power=power or math.nan, method=method, side=side,
+        far_tail=far_tail, solved=solved,
     )  # fmt: skip
     if solved == "power":
         return replace(given, power=_power(given))
