@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Procedure = Literal["none", "bonferroni", "holm", "hochberg", "max-t", "step-down-max-t", "fixed-sequence"]
 NODES = 12
-REACH = 9.0
+REACH = 7.5
+NEGLIGIBLE = 1e-16
 Critical = dict[tuple[int, ...], float]
 
 
@@ -220,12 +221,14 @@ def _integrated(
         points = np.column_stack([np.repeat(points, len(nodes[k]), axis=0), u.ravel()])
         cell = np.column_stack([np.repeat(cell, len(nodes[k]), axis=0), np.tile(level[k], len(mass))])
         mass = (mass[:, np.newaxis] * density).ravel()
-        kept = mass > 1e-18
+        kept = mass > NEGLIGIBLE
         points, cell, mass = points[kept], cell[kept], mass[kept]
     mean = means[-1] + points @ L[-1, :-1]
     last = np.diff(ndtr((edges[np.newaxis, :] - mean[:, np.newaxis]) / L[-1, -1]), axis=1)
+    flat = np.ravel_multi_index(tuple(cell.T), table.shape[:-1])
     for segment, to in enumerate(levels):
-        np.add.at(table, (*cell.T, np.full(len(mass), to)), mass * last[:, segment])
+        added = np.bincount(flat, weights=mass * last[:, segment], minlength=table[..., 0].size)
+        table[..., to] += added.reshape(table.shape[:-1])
     return table
 
 

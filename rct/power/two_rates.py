@@ -69,9 +69,10 @@ def rates(
     of a unit and k the dispersion (Zhu & Lakkis 2014, eq. 7 with their approach 3; statsmodels'
     ``power_negbin_ratio_2indep(method_var="alt")``). In general power is
     P(effect + se Z beyond z null_se), with other null variances by `test`. Against the exact rejection
-    probability the Wald formula is off by up to .027 and the log-scale score formula by up to .037 with 40
-    events in each group, the pooled difference against the score test by .006: use "pooled-difference" for
-    a score test.
+    probability (20 to 160 control events, ratio .4 to .85, half to twice as many controls) the Wald formula
+    is off by up to .08 and the log-scale score formula by up to .16; with 40 events or more in each group by
+    .03 and .05, and the pooled difference, against the score test, by .007: use "pooled-difference" for a
+    score test.
 
     Parameters
     ----------
