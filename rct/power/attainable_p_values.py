@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rct.errors import RctError
-from rct.power.solving import check_levels
+from rct.power.solving import check_choice, check_levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ def attainable_p(
     RctError
         If a stratum has fewer than two sequences, or a size is no positive whole number.
     """
+    check_choice("sides", sides, Literal[1, 2])
     sizes = tuple(tuple(stratum) for stratum in strata)
     if not sizes or any(len(stratum) < 2 for stratum in sizes):
         raise RctError("every stratum needs the cluster counts of two sequences or more")
@@ -76,6 +77,7 @@ def fewest_clusters(kind: Literal["parallel", "wedge", "pairs"], *, alpha: float
         If alpha lies outside (0, 1).
     """
     check_levels(alpha, None)
+    check_choice("kind", kind, Literal["parallel", "wedge", "pairs"])
     at = {
         "parallel": lambda n: [[n, n]],
         "wedge": lambda n: [[1] * n],

@@ -8,7 +8,7 @@ import numpy as np
 
 from rct.errors import RctError
 from rct.power.linearized_gls import gls_information, per_cell, read_design
-from rct.power.solving import check_levels
+from rct.power.solving import check_choice, check_levels
 from rct.power.wald_power import Distribution, rejection_probability
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def binary_design(
     """
     doses = read_design(design)
     check_levels(alpha, None)
+    check_choice("link", link, Link)
     same = between if person is None else person
     if not (0 <= within < 1 and 0 <= between < 1 and 0 <= same <= 1):
         raise RctError("within and between must lie in [0, 1), and person in [0, 1]")

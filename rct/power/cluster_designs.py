@@ -8,7 +8,16 @@ import numpy as np
 
 from rct.errors import RctError
 from rct.power.linearized_gls import gls_information, observed_clusters, per_cell, read_design
-from rct.power.solving import check_levels, check_positive, only_unknown, reach, smallest_copies, whole
+from rct.power.solving import (
+    check_autocorrelations,
+    check_finite,
+    check_levels,
+    check_positive,
+    only_unknown,
+    reach,
+    smallest_copies,
+    whole,
+)
 from rct.power.wald_power import Distribution, rejection_probability
 
 if TYPE_CHECKING:
@@ -162,6 +171,7 @@ def cluster_design(
         cac below 1 the variance has a floor that no cell size passes.
     """
     solved = only_unknown(effect=effect, power=power, cell_size=cell_size, copies=copies)
+    check_finite(effect=effect)
     check_levels(alpha, power)
     correlations = {"icc": icc, "cac": cac, "iac": iac, "decay": decay}
     variance_of = _Variance(read_design(design), correlations, individual_decay, total_variance)
@@ -208,9 +218,7 @@ class _Variance:
 def _check_correlations(*, icc: float, cac: float, iac: float) -> None:
     if not 0 <= icc < 1:
         raise RctError(f"icc must lie between 0 and 1 (1 excluded), not {icc}")
-    for name, value in {"cac": cac, "iac": iac}.items():
-        if not 0 <= value <= 1:
-            raise RctError(f"{name} must lie between 0 and 1, not {value}")
+    check_autocorrelations(cac=cac, iac=iac)
 
 
 def _size(cell_size: "ArrayLike | None") -> "float | NDArray[np.float64]":

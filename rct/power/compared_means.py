@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rct.errors import RctError
-from rct.power.solving import check_levels, check_positive, only_unknown, reach
+from rct.power.solving import check_choice, check_finite, check_levels, check_positive, only_unknown, reach
 from rct.power.wald_power import Alternative, rejection_probability
 
 MOST = 1e9
@@ -84,7 +84,9 @@ def means(
     """
     solved = only_unknown(effect=effect, n=n, power=power)
     check_positive(n=n, n_control=n_control, sd=sd, control_per_treated=control_per_treated)
+    check_finite(effect=effect)
     check_levels(alpha, power)
+    check_choice("alternative", alternative, Alternative)
     controls = n_control or (math.nan if n is None else control_per_treated * n)
     given = MeansPower(
         effect=math.nan if effect is None else effect, n=n or math.nan, n_control=controls,
@@ -129,7 +131,9 @@ def paired_means(
     """
     solved = only_unknown(effect=effect, n=pairs, power=power)
     check_positive(pairs=pairs, sd=sd)
+    check_finite(effect=effect)
     check_levels(alpha, power)
+    check_choice("alternative", alternative, Alternative)
     given = MeansPower(
         effect=math.nan if effect is None else effect, n=pairs or math.nan, n_control=math.nan,
         control_per_treated=math.nan, sd=sd, alpha=alpha, power=power or math.nan, alternative=alternative,
@@ -168,7 +172,7 @@ def arm_means(
     solved = only_unknown(n=n, f=f, power=power)
     check_positive(n=n, f=f)
     check_levels(alpha, power)
-    if arms < 2 or (n is not None and n <= 1):
+    if not arms >= 2 or (n is not None and n <= 1):
         raise RctError("several means need two arms or more, and more than one unit in each")
     given = ArmMeansPower(
         arms=arms, n=n or math.nan, f=f or math.nan, alpha=alpha, power=power or math.nan, solved=solved

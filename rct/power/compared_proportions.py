@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rct.errors import RctError
-from rct.power.solving import check_levels, check_positive, only_unknown, reach
+from rct.power.solving import check_choice, check_levels, check_positive, only_unknown, reach
 from rct.power.two_rates import Side
 from rct.power.wald_power import rejection_probability
 
@@ -69,6 +69,8 @@ def proportions(
     solved = only_unknown(treated=treated, n=n, power=power)
     check_positive(n=n, n_control=n_control, control_per_treated=control_per_treated)
     check_levels(alpha, power)
+    check_choice("method", method, Method)
+    check_choice("side", side, Side)
     if not (0 < control < 1 and (treated is None or 0 < treated < 1)):
         raise RctError("proportions must lie between 0 and 1")
     given = ProportionsPower(

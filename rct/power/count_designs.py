@@ -14,7 +14,17 @@ from rct.power.linearized_gls import (
     read_design,
     weighted_residuals,
 )
-from rct.power.solving import check_levels, check_positive, only_unknown, reach, smallest_copies, whole
+from rct.power.solving import (
+    check_choice,
+    check_finite,
+    check_levels,
+    check_not_negative,
+    check_positive,
+    only_unknown,
+    reach,
+    smallest_copies,
+    whole,
+)
 from rct.power.two_rates import Side
 from rct.power.wald_power import Distribution, rejection_probability
 
@@ -125,8 +135,9 @@ def count_variance(
     """
     doses = read_design(design)
     check_positive(ratio=ratio, exposure=exposure, shape=shape)
-    if cluster_sd < 0 or cluster_period_sd < 0:
-        raise RctError("cluster_sd and cluster_period_sd may not be negative")
+    check_not_negative(cluster_sd=cluster_sd, cluster_period_sd=cluster_period_sd)
+    check_finite(trend=trend)
+    check_choice("estimator", estimator, Estimator)
     officers = per_cell(units, doses, "units")
     counts = exposure * officers * _rates(doses, rate, trend) * ratio ** np.nan_to_num(doses)
     shared = np.full((len(doses), 1, 1), cluster_sd**2)
@@ -198,6 +209,8 @@ def count_design(
     """
     solved = only_unknown(units=units, ratio=ratio, power=power, copies=copies)
     check_levels(alpha, power)
+    check_choice("critical", critical, Literal["alternative", "null"])
+    check_choice("side", side, Side)
     if critical == "null" and distribution != "normal":
         raise RctError('critical="null" scales a normal critical value: use distribution="normal"')
     doses = read_design(design)

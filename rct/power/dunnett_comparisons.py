@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.solving import check_levels, check_positive
+from rct.power.solving import check_choice, check_finite, check_levels, check_positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +66,7 @@ def dunnett(
     """
     from scipy.special import ndtr
 
+    check_finite(**{f"expected_z[{place}]": z for place, z in enumerate(expected_z)})
     critical = dunnett_critical_value(
         len(expected_z), control_over_arm=control_over_arm, alpha=alpha, sides=sides
     )
@@ -112,6 +113,7 @@ def dunnett_critical_value(
 
     check_levels(alpha, None)
     check_positive(control_over_arm=control_over_arm, df=df)
+    check_choice("sides", sides, Literal[1, 2])
     if arms < 1:
         raise RctError("Dunnett's comparisons need at least one arm beside the control")
     u, weights = _standard_normal()

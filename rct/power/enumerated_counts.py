@@ -1,12 +1,12 @@
 """The exact rejection probability of tests of two Poisson totals, by enumeration."""
 
 import math
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.solving import check_levels, check_positive
+from rct.power.solving import check_choice, check_levels, check_positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,8 +59,7 @@ def rates_exact(
     """
     check_positive(rate=rate, ratio=ratio, n=n, n_control=n_control, exposure=exposure)
     check_levels(alpha, None)
-    if test not in get_args(CountTest):
-        raise RctError(f"no exact test {test!r}; there are {', '.join(get_args(CountTest))}")
+    check_choice("test", test, CountTest)
     n_control = n_control or n
     treated, control = exposure * rate * ratio * n, exposure * rate * n_control
     if treated + control > LARGEST_TOTAL:

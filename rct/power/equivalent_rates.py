@@ -6,7 +6,14 @@ from typing import Literal
 
 from rct.errors import RctError
 from rct.power.rate_tests import effect_and_spreads
-from rct.power.solving import check_levels, check_positive, only_unknown, reach
+from rct.power.solving import (
+    check_choice,
+    check_levels,
+    check_not_negative,
+    check_positive,
+    only_unknown,
+    reach,
+)
 
 LogTest = Literal["wald", "score", "total"]
 
@@ -73,8 +80,8 @@ def rates_equivalence(
     lower, upper = margins
     if not 0 < lower < ratio < upper:
         raise RctError(f"the ratio ({ratio:g}) must lie between the margins ({lower:g}, {upper:g})")
-    if dispersion < 0:
-        raise RctError(f"dispersion may not be negative, and is {dispersion}")
+    check_choice("test", test, LogTest)
+    check_not_negative(dispersion=dispersion)
     given = EquivalencePower(
         rate=rate, ratio=ratio, margins=(lower, upper), n=n or math.nan, n_control=n_control or n or math.nan,
         exposure=exposure, dispersion=dispersion, alpha=alpha, power=power or math.nan, test=test,

@@ -9,7 +9,7 @@ import numpy as np
 
 from rct.errors import RctError
 from rct.power.recursive_integration import Walk, crossings, walk_from
-from rct.power.solving import check_levels
+from rct.power.solving import check_choice, check_levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,6 +110,8 @@ def group_sequential(
 
     looks = _looks(information)
     check_levels(alpha, power)
+    check_choice("kind", kind, Boundary)
+    check_choice("sides", sides, Literal[1, 2])
     shape = _parameter(kind, parameter)
     if kind in ("obrien-fleming", "pocock", "wang-tsiatis"):
         delta = {"obrien-fleming": 0.0, "pocock": 0.5}.get(kind, shape)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rct.errors import RctError
-from rct.power.solving import check_levels, check_positive, only_unknown
+from rct.power.solving import check_choice, check_levels, check_not_negative, check_positive, only_unknown
 
 Outcome = Literal["rate", "proportion", "mean"]
 
@@ -79,8 +79,10 @@ def hayes_bennett(
     solved = only_unknown(clusters=clusters, power=power)
     check_levels(alpha, power)
     check_positive(control=control, treated=treated, size=size, clusters=clusters, sd=sd)
-    if cv_between < 0 or control == treated:
-        raise RctError("cv_between may not be negative, and the arms must differ")
+    check_choice("outcome", outcome, Outcome)
+    check_not_negative(cv_between=cv_between)
+    if control == treated:
+        raise RctError("equal arms are no effect: no number of clusters gives it power")
     within = _sampling_variance(control, outcome, sd) + _sampling_variance(treated, outcome, sd)
     unit = within / size + cv_between**2 * (control**2 + treated**2)
     extra = (2 if matched else 1) if small_sample else 0
@@ -112,8 +114,7 @@ def log_rate_sd(cv_between: float) -> float:
     RctError
         If it is negative.
     """
-    if cv_between < 0:
-        raise RctError("cv_between may not be negative")
+    check_not_negative(cv_between=cv_between)
     return math.sqrt(math.log1p(cv_between**2))
 
 

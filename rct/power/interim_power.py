@@ -7,7 +7,7 @@ import numpy as np
 
 from rct.errors import RctError
 from rct.power.recursive_integration import crossings, walk_from
-from rct.power.solving import check_positive
+from rct.power.solving import check_finite, check_positive
 
 
 def conditional_power(
@@ -45,6 +45,7 @@ def conditional_power(
     RctError
         If the information does not increase to 1 or there is not one bound for each later look.
     """
+    check_finite(z=z, drift=drift)
     now, *later = information
     if not later or len(later) != len(bounds):
         raise RctError("give the information of this look and of every later one, and a bound for each later")
@@ -91,6 +92,7 @@ def predictive_power(
     """
     from scipy.special import ndtr
 
+    check_finite(estimate=estimate, final_bound=final_bound, prior_mean=prior_mean)
     check_positive(final_variance=final_variance, prior_sd=prior_sd)
     if not 0 < information_fraction < 1:
         raise RctError(f"information_fraction must lie between 0 and 1, not {information_fraction}")

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.solving import Answer, check_levels, check_positive, only_unknown, reach
+from rct.power.solving import (
+    Answer,
+    check_autocorrelations,
+    check_choice,
+    check_finite,
+    check_levels,
+    check_not_negative,
+    check_positive,
+    only_unknown,
+    reach,
+)
 from rct.power.wald_power import Distribution, rejection_probability
 
 if TYPE_CHECKING:
@@ -103,9 +113,11 @@ def design_effect(
     RctError
         If a size is not positive, icc lies outside [0, 1), or both sizes and a cv are given.
     """
+    check_choice("weights", weights, Weights)
+    check_not_negative(cv=cv)
     sizes = np.array(cell_size, dtype=float)
-    if not (sizes > 0).all() or not 0 <= icc < 1 or cv < 0:
-        raise RctError("sizes must be positive, icc in [0, 1) and cv not negative")
+    if not (sizes > 0).all() or not 0 <= icc < 1:
+        raise RctError("sizes must be positive, and icc in [0, 1)")
     if sizes.ndim and cv:
         raise RctError("give the sizes of the clusters, or their mean and cv, not both")
     inflation = 1 + (sizes - 1) * icc
@@ -174,6 +186,8 @@ def cluster_means(
     solved = only_unknown(effect=effect, clusters=clusters, power=power)
     _check(clusters, alpha, power, cell_size, icc)
     check_positive(total_variance=total_variance)
+    check_finite(effect=effect)
+    check_autocorrelations(cac=cac, iac=iac)
     if baseline and cv:
         raise RctError("the change from a baseline has no formula for unequal sizes: use cluster_design")
     inflation = design_effect(cell_size, icc=icc, cv=cv, weights=weights)
@@ -313,8 +327,8 @@ def one_clustered_arm(
         clusters=clusters, cell_size=cell_size, controls=controls, within_variance=within_variance,
         control_variance=control_variance,
     )  # fmt: skip
-    if cluster_variance < 0:
-        raise RctError("cluster_variance may not be negative")
+    check_finite(effect=effect)
+    check_not_negative(cluster_variance=cluster_variance)
     unit, floor = cluster_variance + within_variance / cell_size, control_variance / controls
     given = OneClusteredArm(
         effect=math.nan if effect is None else effect, clusters=clusters or math.nan, cell_size=cell_size,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.solving import check_levels, check_positive, only_unknown, reach
+from rct.power.solving import check_choice, check_finite, check_levels, check_positive, only_unknown, reach
 from rct.power.two_rates import Side, rates
 
 
@@ -80,6 +80,8 @@ def normal_assurance(
     from scipy.special import ndtr
 
     solved = only_unknown(n=n, assurance=assurance)
+    check_choice("side", side, Side)
+    check_finite(prior_mean=prior_mean)
     check_positive(prior_sd=prior_sd, unit_variance=unit_variance, n=n)
     check_levels(alpha, None)
     ceiling = float(ndtr(_signed(prior_mean, side) / prior_sd))
@@ -136,6 +138,8 @@ def rates_assurance(
     RctError
         If an argument is out of range.
     """
+    check_choice("side", side, Side)
+    check_finite(prior_mean=prior_mean)
     check_positive(prior_sd=prior_sd)
     check_levels(alpha, None)
     x, w = np.polynomial.legendre.leggauss(96)
@@ -186,6 +190,8 @@ def posterior_assurance(
     """
     from scipy.special import ndtr, ndtri
 
+    check_choice("side", side, Side)
+    check_finite(prior_mean=prior_mean)
     check_positive(prior_sd=prior_sd, variance=variance, analysis_sd=analysis_sd)
     if not 0 < probability < 1:
         raise RctError(f"probability must lie between 0 and 1, not {probability}")

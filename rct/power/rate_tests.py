@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 from rct.errors import RctError
+from rct.power.solving import check_choice, check_not_negative
 
 RateTest = Literal["wald", "score", "total", "reference", "difference", "pooled-difference"]
 ON_DIFFERENCE = ("difference", "pooled-difference")
@@ -65,8 +66,8 @@ def effect_and_spreads(
 
 def check_test(test: RateTest, *, dispersion: float, null_ratio: float, variance_factor: float) -> None:
     """Refuse what the test has no formula for."""
-    if dispersion < 0:
-        raise RctError(f"dispersion may not be negative, and is {dispersion}")
+    check_choice("test", test, RateTest)
+    check_not_negative(dispersion=dispersion)
     if test in ON_DIFFERENCE and null_ratio != 1:
         raise RctError(f'the test "{test}" is of no difference: null_ratio must be 1; use "wald" or "score"')
     if test == "score" and variance_factor != 1 and dispersion > 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.solving import check_levels
+from rct.power.solving import check_choice, check_finite, check_levels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -78,6 +78,9 @@ def endpoints(
         If the shapes disagree, the correlation is not positive definite, or there are more than 4 endpoints.
     """
     check_levels(alpha, None)
+    check_choice("procedure", procedure, Procedure)
+    check_choice("sides", sides, Literal[1, 2])
+    check_finite(**{f"expected_z[{place}]": z for place, z in enumerate(expected_z)})
     means = np.array(expected_z, dtype=float)
     R = _correlation(correlation, len(means))
     critical = _critical_values(R, alpha, sides, procedure)
@@ -116,6 +119,7 @@ def max_critical_value(correlation: "ArrayLike", *, alpha: float = 0.05, sides: 
     from scipy.special import ndtri
 
     check_levels(alpha, None)
+    check_choice("sides", sides, Literal[1, 2])
     R = _correlation(correlation, np.array(correlation).shape[0])
     single, bonferroni = -ndtri(alpha / sides), -ndtri(alpha / sides / len(R))
     if len(R) == 1:

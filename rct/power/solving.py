@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from rct.errors import RctError
 
@@ -30,6 +30,36 @@ def check_positive(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise RctError(f"{name} must be a positive number, not {value}")
+
+
+def check_finite(**values: float | None) -> None:
+    """Refuse what is no number or infinite; None, a quantity to solve, passes."""
+    import math
+
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            raise RctError(f"{name} must be a finite number, not {value}")
+
+
+def check_not_negative(**values: float | None) -> None:
+    """Refuse a number that is negative, infinite or none."""
+    check_finite(**values)
+    for name, value in values.items():
+        if value is not None and value < 0:
+            raise RctError(f"{name} may not be negative, and is {value}")
+
+
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Refuse a value that is none of a Literal's."""
+    if value not in get_args(choices):
+        raise RctError(f"{name} is one of {', '.join(map(repr, get_args(choices)))}, not {value!r}")
+
+
+def check_autocorrelations(**values: float) -> None:
+    """Refuse a cac or an iac outside [0, 1]."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise RctError(f"{name} must lie between 0 and 1, not {value}")
 
 
 def check_levels(alpha: float, power: float | None) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from rct.errors import RctError
 from rct.power.rate_tests import RateTest, check_test, effect_and_spreads
-from rct.power.solving import check_levels, check_positive, only_unknown, reach
+from rct.power.solving import check_choice, check_levels, check_positive, only_unknown, reach
 from rct.power.wald_power import Alternative, rejection_probability
 
 Side = Literal["decrease", "increase"]
@@ -118,6 +118,8 @@ def rates(
         null_ratio=null_ratio, variance_factor=variance_factor, control_per_treated=control_per_treated
     )
     check_levels(alpha, power)
+    check_choice("side", side, Side)
+    check_choice("alternative", alternative, Alternative)
     check_test(test, dispersion=dispersion, null_ratio=null_ratio, variance_factor=variance_factor)
     controls = n_control or (math.nan if n is None else control_per_treated * n)
     given = RatesPower(

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from rct.errors import RctError
+from rct.power.solving import check_choice, check_finite
 
 Distribution = Literal["normal", "noncentral-t", "shifted-t"]
 Alternative = Literal["two-sided", "smaller", "larger"]
@@ -44,6 +45,9 @@ def rejection_probability(
     """
     from scipy.special import ndtr, ndtri
 
+    check_choice("distribution", distribution, Distribution)
+    check_choice("sides", sides, Literal[1, 2])
+    check_finite(signal=signal)
     signal = abs(signal) if sides == 2 else signal
     if distribution == "normal":
         critical = -ndtri(alpha / sides) * null_spread

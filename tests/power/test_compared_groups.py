@@ -101,6 +101,35 @@ ANSWERS = [
 ]  # fmt: skip
 
 
+CHOICES = {
+    "test": "wold", "alternative": "less", "side": "down", "method": "exact", "weights": "equal",
+    "distribution": "t", "estimator": "gee", "critical": "both", "link": "probit", "procedure": "tukey",
+    "sides": 3, "kind": "haybittle", "outcome": "count",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [
+        (function, arguments, name)
+        for function, arguments in ANSWERS
+        for name in CHOICES
+        if name in inspect.signature(function).parameters
+    ],
+)
+def test_a_misspelt_choice_is_refused(function, arguments, name):
+    with pytest.raises(RctError, match=f"^{name} is one of "):
+        function(**arguments | {name: CHOICES[name]})
+
+
+@pytest.mark.parametrize(("function", "arguments"), ANSWERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_no_number_is_refused(function, arguments):
+    numbers = [name for name, value in arguments.items() if isinstance(value, (int, float))]
+    for name in numbers:
+        with pytest.raises(RctError):
+            function(**arguments | {name: math.nan})
+
+
 @pytest.mark.parametrize(("function", "arguments"), ANSWERS, ids=lambda value: getattr(value, "__name__", ""))
 def test_an_answer_is_frozen_and_bears_every_argument(function, arguments):
     answer = function(**arguments)
