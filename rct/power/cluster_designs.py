@@ -74,8 +74,8 @@ def cluster_variance(
     of a cluster's cell means (Hussey & Hughes 2007; Hooper et al. 2016; Kasza et al. 2019 for decay):
     variance σ² [ρ + (1 − ρ) / m], and between periods s and t σ² [ρ c + (1 − ρ) a / m], where σ² is the
     total variance of one person's outcome, ρ the icc, m the cell size, c the cac (``decay``: cac to the
-    power |s − t|, lag in columns, unobserved ones counted) and a the iac. So a parallel trial, one with a
-    baseline, a crossover, a stepped wedge with transition periods or a staircase are one formula.
+    power of the lag s − t, in columns, unobserved ones counted) and a the iac. So a parallel trial, one with
+    a baseline, a crossover, a stepped wedge with transition periods or a staircase are one formula.
 
     Ours is the convention of Hooper et al.: the iac is the share of the *individual* variance (1 − ρ) σ²
     that stays with the same person; Li, Turner & Preisser's α₂ is ρ c + (1 − ρ) a. `total_variance` is the

@@ -44,9 +44,10 @@ def proportions(
 ) -> ProportionsPower:
     """Solve for the power, the treated proportion or the units of a two-sided z test of two proportions.
 
-    "pooled": null variance p̄ q̄ (1/n + 1/n₀) at the pooled proportion, alternative variance p₁ q₁/n +
-    p₀ q₀/n₀ (Fleiss 1981, eq. 3.2; R's ``power.prop.test``, which leaves out the far tail); "unpooled": the
-    latter in both places; "arcsine": |2 asin √p₁ − 2 asin √p₀| √(n n₀/(n + n₀)) (Cohen 1988, ch. 6; pwr).
+    "pooled": null variance p̄ q̄ (1/n + 1/n₀) at the pooled proportion, alternative variance p₁ q₁/n + p₀
+    q₀/n₀ (Fleiss, Levin & Paik 2003; R's ``power.prop.test``, which leaves out the far tail); "unpooled":
+    the latter in both places; "arcsine": (2 asin √p₁ − 2 asin √p₀) √(n n₀/(n + n₀)) (Cohen 1988, ch. 6;
+    pwr).
 
     Parameters
     ----------

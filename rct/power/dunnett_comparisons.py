@@ -91,8 +91,8 @@ def dunnett_critical_value(
 ) -> float:
     """Give Dunnett's critical value for arms against one control.
 
-    The c with P(max |T| ≤ c) = 1 − alpha, an integral over the shared control and, with `df`, over the pooled
-    standard deviation √(χ²/df) (Dunnett 1955; 1964).
+    The c with ``P(max |T| ≤ c) = 1 − alpha``, an integral over the shared control and, with `df`, over
+    the pooled standard deviation √(χ²/df) (Dunnett 1955; 1964).
 
     Parameters
     ----------

@@ -36,13 +36,13 @@ def rates_exact(
 ) -> float:
     """Give the exact probability that a test of two Poisson totals rejects, all pairs of counts enumerated.
 
-    Totals y₁ ~ Poisson(n × exposure × rate × ratio) and y₀, with d = n / n_control. "wald-log": reject when
-    |log(y₁/y₀) − log d| ≥ z √(1/y₁ + 1/y₀), never with a zero; "score": |y₁ − d y₀| ≥ z √(d (y₁ + y₀));
-    "sqrt" (Anscombe): 2 |√(y₁ + ⅜) − √(d (y₀ + ⅜))| ≥ z √(1 + d) (Gu, Ng, Tang & Schucany 2008, statistics
-    W, S and A). The conditional ones are binomial tests of y₁ given y₁ + y₀ (Przyborowski & Wilenski 1940):
-    p the sum of probabilities not above the observed one; twice the smaller tail (doubled); twice the
-    smaller mid-p tail (midp); the first less half the observed probability (midp-minlike, statsmodels'
-    ``cond-midp``). At ratio 1 the answer is the size of the test.
+    Totals y₁ ~ Poisson(n × exposure × rate × ratio) and y₀, with d = n / n_control. "wald-log": reject
+    when ``|log(y₁/y₀) − log d| ≥ z √(1/y₁ + 1/y₀)``, never with a zero; "score": reject when ``|y₁ − d
+    y₀| ≥ z √(d (y₁ + y₀))``; "sqrt" (Anscombe): when ``2 |√(y₁ + ⅜) − √(d (y₀ + ⅜))| ≥ z √(1 + d)`` (Gu,
+    Ng, Tang & Schucany 2008). The conditional ones are binomial tests of y₁ given y₁ + y₀ (Przyborowski &
+    Wilenski 1940): p the sum of probabilities not above the observed one; twice the smaller tail
+    (doubled); twice the smaller mid-p tail (midp); the first less half the observed probability
+    (midp-minlike, statsmodels' ``cond-midp``). At ratio 1 the answer is the size of the test.
 
     Parameters
     ----------

@@ -55,13 +55,13 @@ def endpoints(
 ) -> EndpointsPower:
     """Give the power of each endpoint, of any and of all, under a multiple testing procedure.
 
-    Z ~ N(expected_z, correlation) with known correlation; two-sided, a rejection in either direction counts.
-    Holm (1979) steps down through α/K … α; Hochberg (1988) steps up; "max-t" takes the 1 − α point of the
-    largest |Z| under the null, "step-down-max-t" that of the hypotheses not yet rejected (what Westfall &
-    Young 1993 estimate by re-randomization); "fixed-sequence" tests in the order given, each at α, and stops
-    at the first that is not rejected. The probabilities of all patterns are integrated by Gauss–Legendre
-    quadrature between the critical values, without random numbers (error below 1e-9 for correlations up
-    to .9).
+    Z ~ N(expected_z, correlation) with known correlation; two-sided, a rejection in either direction
+    counts. Holm (1979) steps down through α/K … α; Hochberg (1988) steps up; "max-t" takes the 1 − α
+    point of the largest absolute Z under the null, "step-down-max-t" that of the hypotheses not yet
+    rejected (what Westfall & Young 1993 estimate by re-randomization); "fixed-sequence" tests in the
+    order given, each at α, and stops at the first that is not rejected. The probabilities of all patterns
+    are integrated by Gauss–Legendre quadrature between the critical values, without random numbers (error
+    below 1e-9 for correlations up to .9).
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def endpoints(
 
 
 def max_critical_value(correlation: "ArrayLike", *, alpha: float = 0.05, sides: Literal[1, 2] = 2) -> float:
-    """Give the 1 − alpha point of the largest |Z| (or Z) of correlated standard normal statistics.
+    """Give the 1 − alpha point of the largest absolute Z (one-sided: Z) of correlated normal statistics.
 
     Parameters
     ----------

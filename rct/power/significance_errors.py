@@ -34,7 +34,7 @@ def type_s_m(effect: float, std_error: float, *, alpha: float = 0.05, df: float 
     """Give power, type S error and exaggeration ratio of an estimate around a true effect.
 
     Gelman & Carlin (2014), where the exaggeration is simulated; closed form of Lu, Qiu & Deng (2019): with
-    l = |effect| / std_error and z the critical value, type S = Φ(−z − l)/power and type M =
+    l the absolute effect / std_error and z the critical value, type S = Φ(−z − l)/power and type M =
     [φ(z − l) + φ(z + l) + l (Φ(l − z) − Φ(−z − l))]/(l power). With `df` the estimate is effect + std_error
     times a central t and z the t quantile (their ``retrodesign``: the standard error is known, this is no
     noncentral t).
