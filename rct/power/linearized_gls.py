@@ -9,6 +9,8 @@ from rct.errors import RctError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+LEAST_INFORMATION = 1e-10
+
 
 def read_design(design: "ArrayLike") -> "NDArray[np.float64]":
     """Turn rows of doses into an array; None and NaN are cells that are not observed.
@@ -98,7 +100,9 @@ def gls_information(
         solved = np.linalg.solve(root, columns)
         whitened.append(solved[:, :-1])
         treatment.append(solved[:, -1])
-    return _left_over(np.vstack(whitened), np.concatenate(treatment))
+    columns = np.concatenate(treatment)
+    rest = _left_over(np.vstack(whitened), columns, float(columns @ columns))
+    return float(rest @ rest)
 
 
 def weighted_residuals(
@@ -117,17 +121,16 @@ def weighted_residuals(
     information : float
         Σ weight residual².
     """
-    seen = ~np.isnan(doses)
-    cluster, period = np.nonzero(seen)
-    effects = np.zeros((len(cluster), sum(doses.shape)))
-    effects[np.arange(len(cluster)), cluster] = 1
-    effects[np.arange(len(cluster)), len(doses) + period] = 1
-    roots = np.sqrt(weights[seen])
-    information = _left_over(effects * roots[:, np.newaxis], doses[seen] * roots)
-    fitted = np.linalg.lstsq(effects * roots[:, np.newaxis], doses[seen] * roots, rcond=None)[0]
+    counted = np.where(np.isnan(doses), 0, weights)
+    share = counted / np.maximum(counted.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    dose, roots = np.nan_to_num(doses), np.sqrt(counted)
+    within = dose - (share * dose).sum(axis=1, keepdims=True)
+    periods = np.eye(doses.shape[1]) - share[:, np.newaxis, :]  # period indicators less their cluster means
+    effects = (periods * roots[:, :, np.newaxis]).reshape(-1, doses.shape[1])
+    rest = _left_over(effects, (within * roots).ravel(), float((counted * dose**2).sum()))
     residuals = np.zeros_like(doses)
-    residuals[seen] = doses[seen] - effects @ fitted
-    return residuals, information
+    np.divide(rest.reshape(doses.shape), roots, out=residuals, where=roots > 0)
+    return residuals, float(rest @ rest)
 
 
 def _root(V: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -140,14 +143,16 @@ def _root(V: "NDArray[np.float64]") -> "NDArray[np.float64]":
         ) from None
 
 
-def _left_over(effects: "NDArray[np.float64]", treatment: "NDArray[np.float64]") -> float:
-    total = float(treatment @ treatment)
-    fitted = np.linalg.lstsq(effects, treatment, rcond=None)[0] if len(treatment) else treatment
-    rest = treatment - effects @ fitted if len(treatment) else treatment
-    information = float(rest @ rest)
-    if not information > 1e-10 * total:
+def _left_over(
+    effects: "NDArray[np.float64]", treatment: "NDArray[np.float64]", total: float
+) -> "NDArray[np.float64]":
+    """Give what the effects do not explain of the treatment, whose whole sum of squares is `total`."""
+    rest = treatment
+    if len(treatment):
+        rest = treatment - effects @ np.linalg.lstsq(effects, treatment, rcond=None)[0]
+    if not rest @ rest > LEAST_INFORMATION * total:
         raise RctError(
             "this design has no information about the effect: the dose is the same in every observed cluster "
             "of a period, so that training and calendar time cannot be told apart"
         )
-    return information
+    return rest
