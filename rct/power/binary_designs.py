@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.linearized_gls import gls_information, per_cell, read_design
+from rct.power.linearized_gls import gls_variance, per_cell, read_design
 from rct.power.solving import check_choice, check_levels
 from rct.power.wald_power import Distribution, rejection_probability
 
@@ -111,7 +111,7 @@ def binary_design(
     correlation = np.where(one, within + (1 - within) / persons, correlation)
     sd = np.sqrt(means * (1 - means))
     covariance = correlation * sd[:, :, np.newaxis] * sd[:, np.newaxis, :]
-    variance = 1 / gls_information(doses, covariance, slopes)
+    variance = gls_variance(doses, covariance, slopes=slopes)
     clusters = int((~np.isnan(doses)).any(axis=1).sum())
     df = float(clusters - 2 if df is None else df)
     effect = treated - control

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.linearized_gls import gls_information, observed_clusters, per_cell, read_design
+from rct.power.linearized_gls import gls_variance, observed_clusters, per_cell, read_design
 from rct.power.solving import (
     check_autocorrelations,
     check_finite,
@@ -48,6 +48,7 @@ class ClusterDesign:
     iac: float
     decay: bool
     individual_decay: bool
+    average: tuple[int, int] | None
     total_variance: float
     copies: int
     distribution: Distribution
@@ -67,6 +68,7 @@ def cluster_variance(
     decay: bool = False,
     total_variance: float = 1.0,
     individual_decay: bool = False,
+    average: tuple[int, int] | None = None,
 ) -> float:
     """Give the variance of the treatment effect in a clusters × periods design.
 
@@ -99,6 +101,9 @@ def cluster_variance(
     total_variance : float
     individual_decay : bool
         Let the person's correlation decay at the rate cac as well (with iac = 1 Li's proportional decay).
+    average : (int, int), optional
+        First and last exposure time (1 = the first treated period) whose mean effect is estimated, by a model
+        with an effect for every exposure time (Kenny et al. 2022); None: one constant effect.
 
     Raises
     ------
@@ -115,7 +120,7 @@ def cluster_variance(
     same = np.where(lag == 0, 1.0, iac * cac**lag if individual_decay else iac)
     individual = people[:, :, np.newaxis] * people[:, np.newaxis, :]
     covariance = total_variance * (icc * between + (1 - icc) * same * individual)
-    return 1 / gls_information(doses, covariance)
+    return gls_variance(doses, covariance, average=average)
 
 
 def cluster_design(
@@ -131,6 +136,7 @@ def cluster_design(
     decay: bool = False,
     total_variance: float = 1.0,
     individual_decay: bool = False,
+    average: tuple[int, int] | None = None,
     copies: int | None = 1,
     distribution: Distribution = "normal",
     df: float | None = None,
@@ -145,7 +151,7 @@ def cluster_design(
 
     Parameters
     ----------
-    design, icc, cac, iac, decay, total_variance, individual_decay
+    design, icc, cac, iac, decay, total_variance, individual_decay, average
         As in `cluster_variance`.
     effect : float, optional
         Difference at dose 1. Leave exactly one of `effect`, `power`, `cell_size`, `copies` as None; a solved
@@ -174,13 +180,13 @@ def cluster_design(
     check_finite(effect=effect)
     check_levels(alpha, power)
     correlations = {"icc": icc, "cac": cac, "iac": iac, "decay": decay}
-    variance_of = _Variance(read_design(design), correlations, individual_decay, total_variance)
+    variance_of = _Variance(read_design(design), correlations, individual_decay, average, total_variance)
     given = ClusterDesign(
         design=variance_of.design, effect=math.nan if effect is None else effect, power=power or math.nan,
         alpha=alpha, cell_size=_size(cell_size), icc=icc, cac=cac, iac=iac, decay=decay,
-        individual_decay=individual_decay, total_variance=total_variance, copies=whole(copies),
-        distribution=distribution, df=math.nan if df is None else df, far_tail=far_tail,
-        variance=math.nan, solved=solved,
+        individual_decay=individual_decay, average=average, total_variance=total_variance,
+        copies=whole(copies), distribution=distribution, df=math.nan if df is None else df,
+        far_tail=far_tail, variance=math.nan, solved=solved,
     )  # fmt: skip
     if solved == "cell_size":
         return _solve_cell_size(_with_df(given), variance_of)
@@ -206,12 +212,13 @@ class _Variance:
     design: "NDArray[np.float64]"
     correlations: dict[str, Any]
     individual_decay: bool
+    average: tuple[int, int] | None
     total_variance: float
 
     def __call__(self, cell_size: "ArrayLike") -> float:
         return cluster_variance(
             self.design, cell_size=cell_size, total_variance=self.total_variance,
-            individual_decay=self.individual_decay, **self.correlations,
+            individual_decay=self.individual_decay, average=self.average, **self.correlations,
         )  # fmt: skip
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from rct.errors import RctError
 from rct.power.linearized_gls import (
-    gls_information,
+    fixed_effects_variance,
+    gls_variance,
     observed_clusters,
     per_cell,
     read_design,
-    weighted_residuals,
 )
 from rct.power.solving import (
     check_choice,
@@ -60,6 +60,7 @@ class CountDesign:
     shape: float
     copies: int
     estimator: Estimator
+    average: tuple[int, int] | None
     critical: Literal["alternative", "null"]
     side: Side
     distribution: Distribution
@@ -92,6 +93,7 @@ def count_variance(
     cluster_period_sd: float = 0.0,
     shape: float | None = None,
     estimator: Estimator = "mixed",
+    average: tuple[int, int] | None = None,
 ) -> float:
     """Give the variance of the log incidence rate ratio in a clusters × periods design of counts.
 
@@ -127,6 +129,9 @@ def count_variance(
     shape : float, optional
         Gamma shape of the officers' rates, the same officers in all periods; None: alike.
     estimator : {"mixed", "fixed-effects"}
+    average : (int, int), optional
+        First and last exposure time (1 = the first treated period) whose mean log ratio is estimated, by a
+        model with an effect for every exposure time (Kenny et al. 2022); None: one constant effect.
 
     Raises
     ------
@@ -146,10 +151,8 @@ def count_variance(
     periods = np.eye(doses.shape[1])
     covariance = shared + periods * (1 / counts + cluster_period_sd**2)[:, np.newaxis, :]
     if estimator == "mixed":
-        return 1 / gls_information(doses, covariance)
-    residuals, information = weighted_residuals(doses, counts)
-    score = np.where(np.isnan(doses), 0, residuals * counts)
-    return float(np.einsum("ks,kst,kt->", score, covariance, score)) / information**2
+        return gls_variance(doses, covariance, average=average)
+    return fixed_effects_variance(doses, counts, covariance, average=average)
 
 
 def count_design(
@@ -167,6 +170,7 @@ def count_design(
     shape: float | None = None,
     copies: int | None = 1,
     estimator: Estimator = "mixed",
+    average: tuple[int, int] | None = None,
     critical: Literal["alternative", "null"] = "alternative",
     side: Side = "decrease",
     distribution: Distribution = "normal",
@@ -182,7 +186,7 @@ def count_design(
 
     Parameters
     ----------
-    design, rate, exposure, trend, cluster_sd, cluster_period_sd, shape, estimator
+    design, rate, exposure, trend, cluster_sd, cluster_period_sd, shape, estimator, average
         As in `count_variance`.
     units : float or array, optional
         Leave exactly one of `units`, `ratio`, `power`, `copies` as None; solved units are the same in
@@ -216,10 +220,12 @@ def count_design(
     doses = read_design(design)
     given = CountDesign(
         design=doses, units=_number(units), rate=_number(rate), ratio=ratio or math.nan,
-        power=power or math.nan, alpha=alpha, exposure=exposure, trend=trend, cluster_sd=cluster_sd,
+        power=power or math.nan,
+        alpha=alpha, exposure=exposure, trend=trend, cluster_sd=cluster_sd,
         cluster_period_sd=cluster_period_sd, shape=math.inf if shape is None else shape,
-        copies=whole(copies), estimator=estimator, critical=critical, side=side, distribution=distribution,
-        df=math.nan if df is None else df, far_tail=far_tail, variance=math.nan, solved=solved,
+        copies=whole(copies), estimator=estimator, average=average, critical=critical, side=side,
+        distribution=distribution, df=math.nan if df is None else df, far_tail=far_tail,
+        variance=math.nan, solved=solved,
     )  # fmt: skip
     if solved == "copies":
         return _solve_copies(given)
@@ -249,7 +255,7 @@ def _variance(x: CountDesign, ratio: float) -> float:
     return count_variance(
         x.design, units=x.units, rate=x.rate, ratio=ratio, exposure=x.exposure, trend=x.trend,
         cluster_sd=x.cluster_sd, cluster_period_sd=x.cluster_period_sd,
-        shape=None if math.isinf(x.shape) else x.shape, estimator=x.estimator,
+        shape=None if math.isinf(x.shape) else x.shape, estimator=x.estimator, average=x.average,
     ) / x.copies  # fmt: skip
 
 

@@ -117,6 +117,38 @@ def test_with_a_cac_below_one_the_floor_of_the_variance_is_told():
         power.cluster_design(WEDGE, effect=0.1, power=0.8, **NESTED)
 
 
+def test_a_mean_over_exposure_times_is_that_of_generalized_least_squares_with_all_of_them():
+    design = [[0, None, 1, 1, 1], [0, 0, None, 1, 1], [0, 0, 0, None, 1], [0, 0, 0, 0, None]] * 2
+    doses = np.array(design, dtype=float)
+    within, between = 0.05 + 0.95 / 40, 0.05 * 0.8
+    start = np.where(doses == 1, np.arange(5), 9).min(axis=1)[:, np.newaxis]
+    terms = (np.arange(5) - start + 1)[:, :, np.newaxis] == np.arange(1, 4)
+    information = np.zeros((8, 8))
+    for dose, term in zip(doses, terms, strict=True):
+        X = np.hstack([np.eye(5), term])[~np.isnan(dose)]
+        V = np.full((len(X), len(X)), between) + (within - between) * np.eye(len(X))
+        information += X.T @ np.linalg.inv(V) @ X
+    weights = np.array([0, 0, 0, 0, 0, 1, 1, 0]) / 2
+    found = power.cluster_variance(design, cell_size=40, icc=0.05, cac=0.8, average=(1, 2))
+    assert found == pytest.approx(weights @ np.linalg.inv(information) @ weights, rel=1e-10)
+
+
+def test_a_mean_over_exposure_times_costs_power_and_one_period_of_them_does_not():
+    plan = {"cell_size": 60, "icc": 0.02}
+    constant = power.cluster_variance(WEDGE, **plan)
+    assert power.cluster_variance(WEDGE, **plan, average=(1, 5)) > constant
+    arms = [[0], [1]] * 5
+    assert power.cluster_variance(arms, **plan, average=(1, 1)) == pytest.approx(
+        power.cluster_variance(arms, **plan)
+    )
+
+
+@pytest.mark.parametrize("design", [[[0, 1, 0], [0, 0, 1]], [[0, 0.5, 1], [0, 0, 1]]])
+def test_exposure_times_need_a_treatment_that_stays(design):
+    with pytest.raises(RctError, match="do not return to 0"):
+        power.cluster_variance(design, cell_size=60, icc=0.02, average=(1, 1))
+
+
 def test_a_t_test_of_two_clusters_is_refused():
     with pytest.raises(RctError, match="three clusters or more"):
         power.cluster_design([[0], [1]], effect=1, cell_size=20, icc=0.05, distribution="noncentral-t")
