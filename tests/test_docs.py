@@ -80,6 +80,8 @@ def test_the_closed_forms_come_out_as_their_page_says() -> None:
         exec(block, said)
     assert round(said["plan"].power, 3) == 0.356
     assert round(said["better"].power, 3) == 0.500
+    assert round(said["honest"].power, 3) == 0.197
+    assert round(said["honest"].variance / said["plan"].variance, 1) == 2.1
 
 
 def test_the_five_randomizations_come_out_as_their_page_says() -> None:
