@@ -73,6 +73,17 @@ def test_the_python_of_the_tutorial_runs() -> None:
     assert namespace["one"].n_clusters == 9
 
 
+def test_the_closed_forms_come_out_as_their_page_says() -> None:
+    page = (DOCS / "closed-form-power.md").read_text(encoding="utf-8")
+    said: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, said)
+    assert round(said["plan"].power, 3) == 0.356
+    assert round(said["better"].power, 3) == 0.500
+    assert round(said["honest"].power, 3) == 0.197
+    assert round(said["honest"].variance / said["plan"].variance, 1) == 2.1
+
+
 def test_the_five_randomizations_come_out_as_their_page_says() -> None:
     page = (DOCS / "randomize.md").read_text(encoding="utf-8")
     said: dict[str, Any] = {}
