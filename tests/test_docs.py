@@ -16,7 +16,7 @@ from rct.cli.app import app
 from rct.estimates import COLUMNS
 from rct.randomization.certificate_schema import json_schema
 from rct.trial import Trial
-from rct.trial_tables import Treatment
+from rct.trial_tables import Course, Treatment
 
 CHECKOUT = Path(__file__).parent.parent
 DOCS = CHECKOUT / "docs"
@@ -123,8 +123,8 @@ def tables(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 def test_the_trial_file_page_lists_every_key_in_the_order_of_the_code() -> None:
     page = (DOCS / "trial-file.md").read_text(encoding="utf-8")
-    models = {**tables(Trial), "### Tables in `treatments`": Treatment}
-    assert len(models) == 9
+    models = {**tables(Trial), "### Tables in `treatments`": Treatment, "### The table `course`": Course}
+    assert len(models) == 10
     assert {heading: keys_under(page, heading) for heading in models} == {
         heading: list(model.model_fields) for heading, model in models.items()
     }
