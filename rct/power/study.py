@@ -138,8 +138,9 @@ def declared_study(
     seed: int,
     only_p: bool = False,
     history: History | None = None,
+    rehearsed: bool = True,
 ) -> Study:
-    """Lay out the study of a trial.
+    """Lay out the study of a trial; rehearse every analysis once, where `rehearsed` says so.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def declared_study(
     analysis.check(trial)
     units = synthetic_roster(trial) if roster is None else roster
     allocation = randomize(trial, units, seed="power")
-    if not only_p:
+    if rehearsed and not only_p:
         analysis.rehearse(trial, allocation)
     promised = trial.analysis.model_copy(update={"draws": draws})
     short = trial.model_copy(update={"analysis": promised})

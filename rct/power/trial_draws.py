@@ -58,6 +58,13 @@ def draw_trial(study: "Study", replicate: int, *, measured: bool) -> Drawn:
     return replace(drawn, counts=totals.swapaxes(0, 1))
 
 
+def replicate_truth(study: "Study", replicate: int) -> "Truth":
+    """Give the truth that a replicate was drawn from."""
+    import numpy as np
+
+    return true_of(study, np.random.default_rng(np.random.SeedSequence(study.seed, spawn_key=(replicate,))))
+
+
 def true_of(study: "Study", rng: "np.random.Generator") -> "Truth":
     """Give the truth of a replicate: the study's, or one drawn from the prior of its effects."""
     if not study.effect_sd:

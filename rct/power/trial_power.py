@@ -240,11 +240,16 @@ def all_blocks(
     executor: Executor | None,
     progress: Progress | None,
     kept: Checkpoints | None = None,
+    *,
+    first: int = 0,
 ) -> "pd.DataFrame":
-    """Compute blocks in whatever order they come, and put them together in the order of their index."""
+    """Compute blocks in whatever order they come, and put them together in the order of their index.
+
+    `first` is the first replicate wanted, `sims` the one after the last.
+    """
     import pandas as pd
 
-    spans = [(first, min(first + BLOCK, sims)) for first in range(0, sims, BLOCK)]
+    spans = [(start, min(start + BLOCK, sims)) for start in range(first, sims, BLOCK)]
     done: dict[int, pd.DataFrame] = {}
 
     def take(number: int, rows: "pd.DataFrame") -> None:
