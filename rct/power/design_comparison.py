@@ -120,7 +120,7 @@ def spread_advice(found: "Power", *, draws: int = 999, executor: Executor | None
         return ""
     study = declared_study(
         spread.trial, spread.roster, effects={row["outcome"]: row["effect"]}, draws=draws, seed=found.seed,
-        only_p=True,
+        only_p=True, rehearsed=False,
     )  # fmt: skip
     rows = diagnose(all_blocks(study, int(row["sims"]), executor, None), trial.analysis.alpha)
     own = rows[(rows["analysis"] == row["analysis"]) & (rows["outcome"] == row["outcome"])].iloc[0]
@@ -130,7 +130,8 @@ def spread_advice(found: "Power", *, draws: int = 999, executor: Executor | None
     return (
         f"The schedule alone would change that: with crossings from {schedule.period} "
         f"{schedule.baseline + 1} to {last}, every {_ordinal(schedule.step)} {schedule.period}, the same "
-        f"officers would show it in {100 * own['power']:.0f} % of studies instead of {100 * row['power']:.0f} %."
+        f"officers would show it in {100 * own['power']:.0f} % of studies instead of "
+        f"{100 * row['power']:.0f} %."
     )
 
 

@@ -110,6 +110,7 @@ def detectable(
             draws=draws,
             seed=analysis.trial_seed(trial, seed),
             only_p=True,
+            rehearsed=spent == 0,
         )
         rows = all_blocks(study, spent + count, executor, None, first=spent)
         spent += count

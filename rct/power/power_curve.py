@@ -66,6 +66,7 @@ def curve(
             study = declared_study(
                 sized, None, effects={outcome.name: ratio for outcome in trial.outcomes}, draws=draws,
                 seed=analysis.trial_seed(trial, seed), only_p=True,
+                rehearsed=not frames,
             )  # fmt: skip
             found = diagnose(all_blocks(study, sims, executor, None), trial.analysis.alpha)
             own = found[found["analysis"] == analysis.label(trial.analysis.primary)]

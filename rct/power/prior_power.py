@@ -101,9 +101,7 @@ def assurance(
     if trial.analysis.primary.estimator != "poisson":
         raise RctError("assurance needs a primary analysis by poisson: a log ratio with a standard error")
     alone = trial.model_copy(update={"analysis": trial.analysis.model_copy(update={"secondary": ()})})
-    study = declared_study(
-        alone, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed), rehearsed=False
-    )
+    study = declared_study(alone, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed))
     study = replace(study, effect_sd=spread or {"": 0.0})
     rows = all_blocks(study, sims, executor, None)
     mean, sd = analysis_prior(trial)

@@ -79,9 +79,7 @@ def monitor(
     from scipy.special import ndtr
 
     _check(trial, looks, bounds)
-    study = declared_study(
-        trial, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed), rehearsed=False
-    )
+    study = declared_study(trial, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed))
     levels = [2 * float(ndtr(-bound)) for bound in bounds]
     spans = [(first, min(first + BLOCK, sims)) for first in range(0, sims, BLOCK)]
     found = _stopped(study, spans, looks, levels, executor)

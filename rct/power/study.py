@@ -150,7 +150,7 @@ def declared_study(
     analysis.check(trial)
     units = synthetic_roster(trial) if roster is None else roster
     allocation = randomize(trial, units, seed="power")
-    if rehearsed and not only_p:
+    if rehearsed:
         analysis.rehearse(trial, allocation)
     promised = trial.analysis.model_copy(update={"draws": draws})
     short = trial.model_copy(update={"analysis": promised})

@@ -102,6 +102,7 @@ def smallest_study(
         study = declared_study(
             _of_size(trial, vary, number), None, effects=None, draws=draws,
             seed=analysis.trial_seed(trial, seed), only_p=True,
+            rehearsed=spent == 0,
         )  # fmt: skip
         rows = all_blocks(study, spent + count, executor, None, first=spent)
         spent += count
