@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rct.cli.arguments import AsJson, Quiet, RosterIfAny, SeedIfAny, TrialName, seed_if_any
+from rct.cli.planning_tables import print_courses, print_designs, print_detectable
 from rct.cli.printing import Printer, records
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def power(
     resample: Annotated[
         bool, typer.Option("--resample", help="Simulate on the months of --history themselves.")
     ] = False,
+    detectable: Annotated[
+        bool, typer.Option("--detectable", help="Search the smallest effects found in 80 % of studies too.")
+    ] = False,
+    courses: Annotated[
+        bool, typer.Option("--courses", help="A wedge's two answers, if the effect grows, is late or fades.")
+    ] = False,
+    designs: Annotated[
+        bool, typer.Option("--designs", help="The same officers and months as other designs too.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Folder for the study; a run that was stopped goes on."),
@@ -67,19 +77,38 @@ def power(
             {"trial": declared.name, "sentence": sentence, "cannot_work": True, "meets_target": False}
         )
         raise typer.Exit(CHECK_FAILED)
-    with worker_pool(workers) as executor, progress_bar(printer, sims) as progress:
-        found = simulate(
-            declared, units, sims=sims, seed=seed_if_any(seed), executor=executor, history=past,
-            resample=resample, checkpoints=out, progress=progress,
-        )  # fmt: skip
-    if out is not None:
-        found.write(out)
-    print_power(printer, found)
+    with worker_pool(workers) as executor:
+        with progress_bar(printer, sims) as progress:
+            found = simulate(
+                declared, units, sims=sims, seed=seed_if_any(seed), executor=executor, history=past,
+                resample=resample, checkpoints=out, progress=progress,
+            )  # fmt: skip
+        if out is not None:
+            found.write(out)
+        print_power(printer, found)
+        given: dict[str, Any] = {"seed": found.seed, "executor": executor}
+        more: dict[str, Any] = {"schedule": "" if roster else _advised(printer, found, executor)}
+        if detectable:
+            more["detectable"] = print_detectable(printer, found.trial, units, **given)
+        if courses:
+            more["courses"] = print_courses(printer, found.trial, units, out=out, sims=sims, **given)
+        if designs:
+            more["designs"] = print_designs(printer, found.trial, out=out, sims=sims, **given)
     if out is not None:
         printer.say(f"Wrote {out}.")
-    printer.result(_power_result(found, out))
+    printer.result(_power_result(found, out) | more)
     if not found.meets(USUAL_POWER):
         raise typer.Exit(CHECK_FAILED)
+
+
+def _advised(printer: Printer, found: "Power", executor: Executor | None) -> str:
+    """Say what the schedule alone would change, where the trial falls short."""
+    from rct.power.design_comparison import spread_advice
+
+    advice = "" if found.meets(USUAL_POWER) else spread_advice(found, executor=executor)
+    if advice:
+        printer.say(advice)
+    return advice
 
 
 def _power_result(found: "Power", folder: Path | None) -> dict[str, Any]:
