@@ -88,6 +88,16 @@ def test_the_five_randomizations_come_out_as_their_page_says() -> None:
     assert said["given"].probabilities.iloc[0].tolist() == [0.4, 0.2, 0.2, 0.2]
 
 
+def test_the_python_of_the_power_page_runs() -> None:
+    page = (DOCS / "power.md").read_text(encoding="utf-8")
+    said: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, said)
+    assert said["found"].verdicts[0].startswith("With 600 officers and 30 use-of-force incidents a month")
+    assert said["enough"].low <= said["enough"].number <= said["enough"].high
+    assert len(said["curves"]) == 12
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_shown_are_commands_that_exist(page: Path) -> None:
     lines = re.findall(r"^(?:    |\$ )(rct [a-z].*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -33,6 +33,7 @@ def verdict(
     *,
     target: float = USUAL_POWER,
     several_arms: bool = False,
+    pooled: int | None = None,
 ) -> str:
     """Say whether an effect would be seen.
 
@@ -42,6 +43,8 @@ def verdict(
         outcome, arm, effect and power of the primary analysis.
     target : float
         Power from which on an effect counts as detectable.
+    pooled : int, optional
+        How many like it reach that together, where it is known better than from the power alone.
     """
     outcome = next(o for o in trial.outcomes if o.name == row["outcome"])
     name = outcome.name.replace("_", " ")
@@ -61,7 +64,7 @@ def verdict(
     one, several = ("study", "studies") if _of_agencies(trial) else ("agency", "agencies")
     if row["power"] >= target:
         return f"{who} {counted} a {schedule.period} this {one} can detect {within}: {seen}."
-    pooled = studies_needed(row["power"], trial.analysis.alpha, target)
+    pooled = pooled or studies_needed(row["power"], trial.analysis.alpha, target)
     more = "" if pooled is None else f"; about {pooled:,} {several} like it, pooled, would"
     return f"{who} {counted} a {schedule.period} this {one} cannot detect {within}: {seen}{more}."
 

@@ -93,3 +93,14 @@ def test_the_bar_tells_the_running_estimate_and_its_error():
 
     frame = pd.DataFrame([{"outcome": "force", "power": 0.343, "mc_error": 0.0213}])
     assert running_estimate(frame) == "force: 34 % ± 2.1"
+
+
+def test_a_planner_gets_detectable_effects_both_answers_and_other_designs(power, here):
+    out = here / "power"
+    said = power("--detectable", "--courses", "--designs", "--out", out)
+    assert "the smallest change found in 80 % of studies is" in said.out
+    assert "growing over 12 periods" in said.out
+    assert "matched pairs" in said.out
+    for name in ("two_answers", "designs"):
+        assert (out / f"{name}.csv").exists()
+        assert (out / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg")
