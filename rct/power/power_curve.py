@@ -58,7 +58,7 @@ def curve(
     """
     import pandas as pd
 
-    frames = []
+    frames: list[pd.DataFrame] = []
     sizes: list[Sequence[int | None]] = [axis or (None,) for axis in (periods, clusters, units)]
     for length, number, measured in product(*sizes):
         sized = resized(trial, clusters=number, units=measured, periods=length)

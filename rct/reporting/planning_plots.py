@@ -46,8 +46,8 @@ def two_answers_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
         *chance.get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=3
     )
     told = "; ".join(
-        f"{row.course}, {row.answer}: {100 * row.excludes_null:.0f} %, bias {row.bias:+.2f}"
-        for row in own.itertuples()
+        f"{row['course']}, {row['answer']}: {100 * row['excludes_null']:.0f} %, bias {row['bias']:+.2f}"
+        for row in own.to_dict("records")
     )
     return svg_markup(figure, name="two-answers", alt=f"Two answers for {label}. {told}.")
 
@@ -61,7 +61,7 @@ def designs_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
         As `rct.power.compare_designs` gives it.
     """
     own = frame[frame["outcome"] == outcome]
-    bars = [PowerBar(row.design, row.power, row.mc_error) for row in own.itertuples()]
+    bars = [PowerBar(row["design"], row["power"], row["mc_error"]) for row in own.to_dict("records")]
     figure, (axes,) = new_figure([ROW * len(bars) + HEAD])
     draw_power(axes, bars)
     told = "; ".join(f"{bar.label} {100 * bar.power:.0f} %" for bar in bars)

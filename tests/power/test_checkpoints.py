@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -80,6 +81,14 @@ def test_a_killed_study_goes_on_and_ends_with_the_same_bits(tmp_path):
     assert seen[-1] == 200
     straight = power.simulate(trial, sims=200)
     pd.testing.assert_frame_equal(resumed.replicates, straight.replicates, check_exact=True)
+
+
+def test_any_executor_gives_the_same_bits():
+    trial = rct.Trial.parse(TRIAL)
+    alone = power.simulate(trial, sims=200, draws=99)
+    with ThreadPoolExecutor(3) as threads:
+        shared = power.simulate(trial, sims=200, draws=99, executor=threads)
+    pd.testing.assert_frame_equal(alone.replicates, shared.replicates, check_exact=True)
 
 
 def test_blocks_of_another_study_are_not_taken(tmp_path):
