@@ -179,3 +179,12 @@ def period_labels(periods: int, start: date | None, unit: PeriodUnit) -> list[st
     if unit == "quarter" and start.month % 3 == 1:
         return [f"{year}-Q{month // 3 + 1}" for year, month in months]
     return [f"{year}-{month + 1:02d}" for year, month in months]
+
+
+def months_of_periods(periods: int, start: date, unit: PeriodUnit) -> list[list[int]]:
+    """Give the months, 1 to 12, in which each period lies; of a day or week the month it begins in."""
+    if unit in DAYS_PER_PERIOD:
+        first = start.toordinal()
+        return [[date.fromordinal(first + DAYS_PER_PERIOD[unit] * i).month] for i in range(periods)]
+    each = MONTHS_PER_PERIOD[unit]
+    return [[(start.month - 1 + each * i + j) % 12 + 1 for j in range(each)] for i in range(periods)]

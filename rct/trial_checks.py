@@ -370,7 +370,7 @@ def _analysis(trial: "Trial") -> Iterator[tuple[Place, str]]:
 def _power(trial: "Trial") -> Iterator[tuple[Place, str]]:
     names = [outcome.name for outcome in trial.outcomes]
     treatments = [treatment.name for treatment in trial.arms.treatments]
-    for table in ("effects", "rates", "persons"):
+    for table in ("effects", "rates", "persons", "effect_sd", "reporting"):
         given: dict[str, Any] = getattr(trial.power, table)
         for name in given:
             if name not in names:

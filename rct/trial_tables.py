@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,7 @@ from rct.trial_values import (
     factorial_cells,
     named_treatment,
     plain_number,
+    twelve_months,
 )
 
 
@@ -252,6 +253,25 @@ class Analysis(Table):
     priors: Annotated[dict[str, Any], BeforeValidator(plain_number)] = {}
 
 
+class Course(Table):
+    """How the effect on the log rate runs along the periods since training began; constant where absent."""
+
+    delay: Whole = Field(default=0, description="Treated periods before there is any effect")
+    growth: Count = Field(default=1, description="Periods in which it then grows to its full size, linearly")
+    fade: Annotated[int, Strict(), Field(ge=2)] | None = Field(
+        default=None, description="It falls linearly from all to nothing over so many periods"
+    )
+    refresher: Count | None = Field(
+        default=None, description="Periods between refreshers, each of which begins the fading anew"
+    )
+
+    @model_validator(mode="after")
+    def _fades(self) -> Self:
+        if self.refresher is not None and self.fade is None:
+            raise ValueError("refresher without fade changes nothing: say over how many periods it fades")
+        return self
+
+
 class Power(Table):
     """Assumptions for power and simulation; rates are counts per measured unit and period."""
 
@@ -273,6 +293,31 @@ class Power(Table):
     cluster_sd: NonNegativeFloat = Field(default=0.0, description="Sd of log rate between clusters")
     cluster_period_sd: NonNegativeFloat = 0.0
     trend: float = Field(default=0.0, description="Log rate per period")
+    season: Annotated[tuple[PositiveFloat, ...], AfterValidator(twelve_months)] = Field(
+        default=(), description="Rate of January to December relative to the year's"
+    )
+    course: Course = Field(default=Course(), description="The effect along the time since training")
+    effect_sd: dict[str, PositiveFloat] = Field(
+        default={}, description="Sd of the log ratio around power.effects, for assurance, by outcome"
+    )
+    untrained: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of measured units never trained though allocated"
+    )
+    trained_anyway: float = Field(
+        default=0.0, ge=0, lt=1, description="Share trained when the first are, whatever their allocation"
+    )
+    contamination: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the mean effect that the untrained have of the trained"
+    )
+    attrition: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(
+        default={}, description="Chance to leave after each period, by arm"
+    )
+    transfers: float = Field(
+        default=0.0, ge=0, lt=1, description="Chance to move to another randomized unit after each period"
+    )
+    reporting: dict[str, PositiveFloat] = Field(
+        default={}, description="Events recorded once trained, relative to before, by outcome"
+    )
     assumptions: tuple[str, ...] = Field(
         default=(), description="Sentences that name the figures which are assumptions, and why these"
     )

@@ -54,6 +54,13 @@ def _positive(value: object) -> object:
     return number
 
 
+def twelve_months(factors: tuple[float, ...]) -> tuple[float, ...]:
+    """Refuse seasonal factors that are not one for each month."""
+    if len(factors) not in (0, 12):
+        raise ValueError(f"{len(factors)} factors; write twelve, January to December")
+    return factors
+
+
 def _text(value: object) -> object:
     if isinstance(value, str) and (not value or value != value.strip()):
         raise ValueError(f"{value!r} is blank or begins or ends with white space")

@@ -16,7 +16,7 @@ from rct.cli.app import app
 from rct.estimates import COLUMNS
 from rct.randomization.certificate_schema import json_schema
 from rct.trial import Trial
-from rct.trial_tables import Treatment
+from rct.trial_tables import Course, Treatment
 
 CHECKOUT = Path(__file__).parent.parent
 DOCS = CHECKOUT / "docs"
@@ -99,6 +99,16 @@ def test_the_five_randomizations_come_out_as_their_page_says() -> None:
     assert said["given"].probabilities.iloc[0].tolist() == [0.4, 0.2, 0.2, 0.2]
 
 
+def test_the_python_of_the_power_page_runs() -> None:
+    page = (DOCS / "power.md").read_text(encoding="utf-8")
+    said: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, said)
+    assert said["found"].verdicts[0].startswith("With 600 officers and 30 use-of-force incidents a month")
+    assert said["enough"].low <= said["enough"].number <= said["enough"].high
+    assert len(said["curves"]) == 12
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_shown_are_commands_that_exist(page: Path) -> None:
     lines = re.findall(r"^(?:    |\$ )(rct [a-z].*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -134,8 +144,8 @@ def tables(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 def test_the_trial_file_page_lists_every_key_in_the_order_of_the_code() -> None:
     page = (DOCS / "trial-file.md").read_text(encoding="utf-8")
-    models = {**tables(Trial), "### Tables in `treatments`": Treatment}
-    assert len(models) == 9
+    models = {**tables(Trial), "### Tables in `treatments`": Treatment, "### The table `course`": Course}
+    assert len(models) == 10
     assert {heading: keys_under(page, heading) for heading in models} == {
         heading: list(model.model_fields) for heading, model in models.items()
     }

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 from rct import analysis
 from rct.errors import RctError
-from rct.power.diagnosands import diagnose
-from rct.power.study import Study, declared_study
+from rct.power.probit_search import Look, Root, probit_root
+from rct.power.study import declared_study
 from rct.power.trial_power import all_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rct.trial import Trial
-    from rct.trial_tables import Outcome
 
 STRONGEST = 0.02
-HALVINGS = 7
+FIRST = 0.3
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,17 +28,15 @@ class Detectable:
     Attributes
     ----------
     frame : pandas.DataFrame
-        One row per outcome: outcome, ratio (NaN where none is detectable), percent_change, power and
-        mc_error at that ratio.
+        One row per outcome: outcome, ratio (NaN where none is detectable), percent_change, ratio_low and
+        ratio_high (95 % interval of the ratio, from the noise of the simulation), power and mc_error of the
+        replicates nearest to that ratio, sims.
     power : float
         The wanted power.
-    sims : int
-        Replicates behind each power; the ratio is resolved to about 3 %.
     """
 
     frame: "pd.DataFrame"
     power: float
-    sims: int
 
     def __repr__(self) -> str:
         lines = []
@@ -50,10 +47,10 @@ class Detectable:
                     "design"
                 )
             else:
+                low, high = (100 * (row[end] - 1) for end in ("ratio_low", "ratio_high"))
                 lines.append(
-                    f"{row['outcome']}: {row['percent_change']:+.0f} % is the smallest change found with "
-                    f"power {self.power:g} ({row['power']:.2f} ± {row['mc_error']:.2f} in {self.sims} "
-                    "simulations)"
+                    f"{row['outcome']}: {row['percent_change']:+.0f} % ({low:+.0f} to {high:+.0f}) is the "
+                    f"smallest change found with power {self.power:g} ({row['sims']:,} simulations)"
                 )
         return "\n".join(lines)
 
@@ -63,7 +60,8 @@ def detectable(
     roster: "pd.DataFrame | None" = None,
     *,
     power: float = 0.8,
-    sims: int = 500,
+    precision: float = 0.05,
+    sims: int = 8000,
     draws: int = 999,
     seed: int | None = None,
     executor: Executor | None = None,
@@ -71,9 +69,10 @@ def detectable(
 ) -> Detectable:
     """Search the smallest effect that the trial's primary analysis would find.
 
-    Bisection of the log incidence rate ratio, on the side of each outcome's declared direction, with the same
-    random numbers at every ratio; all outcomes have the same ratio in a simulation, so that injuries stay
-    within incidents. The analysis is the primary one, at its own alpha.
+    A probit line of power against the log incidence rate ratio, refitted after every look at fresh
+    replicates, on the side of each outcome's declared direction (`rct.power.probit_search`). All outcomes
+    have the same ratio in a simulation, so that injuries stay within incidents, and a look serves them all.
+    The analysis is the primary one, at its own alpha.
 
     Parameters
     ----------
@@ -81,10 +80,14 @@ def detectable(
     roster : pandas.DataFrame, optional
     power : float
         Wanted share of trials that find the effect.
-    sims, draws, seed, executor
+    precision : float
+        The search ends when half the width of the log ratio's 95 % interval is this share of it.
+    sims : int
+        Most replicates for one outcome; then the search ends with the error it has.
+    draws, seed, executor
         As in `rct.power.simulate`.
     progress : callable, optional
-        Called with the ratios tried so far and about how many there will be.
+        Called with the replicates looked at so far and the most there can be.
 
     Raises
     ------
@@ -95,54 +98,57 @@ def detectable(
 
     if not trial.analysis.alpha < power < 1:
         raise RctError(f"power must lie between alpha ({trial.analysis.alpha:g}) and 1, not {power:g}")
-    found: dict[float, pd.DataFrame] = {}
+    taken: dict[float, list[dict[str, Look]]] = {-1.0: [], 1.0: []}
+    spent = 0
 
-    def at(ratio: float) -> "pd.DataFrame":
-        if ratio not in found:
-            effects = {outcome.name: ratio for outcome in trial.outcomes}
-            study = declared_study(
-                trial,
-                roster,
-                effects=effects,
-                draws=draws,
-                seed=analysis.trial_seed(trial, seed),
-                only_p=True,
-            )
-            found[ratio] = _primary_power(study, all_blocks(study, sims, executor, None))
-            if progress is not None:
-                progress(len(found), len(trial.outcomes) * (HALVINGS + 1))
-        return found[ratio]
+    def looked(sign: float, x: float, count: int) -> dict[str, Look]:
+        nonlocal spent
+        study = declared_study(
+            trial,
+            roster,
+            effects={outcome.name: math.exp(sign * x) for outcome in trial.outcomes},
+            draws=draws,
+            seed=analysis.trial_seed(trial, seed),
+            only_p=True,
+            rehearsed=spent == 0,
+        )
+        rows = all_blocks(study, spent + count, executor, None, first=spent)
+        spent += count
+        taken[sign].append(_hits(rows, trial, x))
+        if progress is not None:
+            progress(spent, sims * len(trial.outcomes))
+        return taken[sign][-1]
 
-    rows = [_smallest(outcome, at, power) for outcome in trial.outcomes]
-    columns = ["outcome", "ratio", "percent_change", "power", "mc_error"]
-    return Detectable(pd.DataFrame(rows, columns=columns), power, sims)
+    rows = []
+    for outcome in trial.outcomes:
+        sign = -1.0 if outcome.direction == "decrease" else 1.0
+        name = outcome.name
 
+        def look(x: float, count: int, sign: float = sign, name: str = name) -> Look:
+            return looked(sign, x, count)[name]
 
-def _primary_power(study: Study, replicates: "pd.DataFrame") -> "pd.DataFrame":
-    """Give power and its Monte-Carlo error by outcome, of the arm that is hardest to tell."""
-    frame = diagnose(replicates, study.trial.analysis.alpha)
-    own = frame[frame["analysis"] == analysis.label(study.trial.analysis.primary)]
-    return own.groupby("outcome")[["power", "mc_error"]].min()
-
-
-def _smallest(
-    outcome: "Outcome", at: Callable[[float], "pd.DataFrame"], power: float
-) -> tuple[str, float, float, float, float]:
-    sign = 1.0 if outcome.direction == "decrease" else -1.0
-    size = _bisect(lambda size: bool(at(math.exp(sign * size))["power"][outcome.name] >= power))
-    if size is None:
-        return outcome.name, math.nan, math.nan, math.nan, math.nan
-    ratio = math.exp(sign * size)
-    reached = at(ratio).loc[outcome.name].to_dict()
-    return outcome.name, ratio, 100 * (ratio - 1), reached["power"], reached["mc_error"]
+        root = probit_root(
+            look, target=power, start=FIRST, largest=-math.log(STRONGEST), smallest=0.01,
+            precision=precision, most=sims, known=tuple(found[name] for found in taken[sign]),
+        )  # fmt: skip
+        rows.append(_row(name, root, sign))
+    columns = ["outcome", "ratio", "percent_change", "ratio_low", "ratio_high", "power", "mc_error", "sims"]
+    return Detectable(pd.DataFrame(rows, columns=columns), power)
 
 
-def _bisect(enough: Callable[[float], bool]) -> float | None:
-    """Give the log ratio nearest to zero that is enough; None where the strongest is not."""
-    strong, weak = math.log(STRONGEST), 0.0
-    if not enough(strong):
-        return None
-    for _ in range(HALVINGS):
-        middle = (strong + weak) / 2
-        strong, weak = (middle, weak) if enough(middle) else (strong, middle)
-    return strong
+def _hits(rows: "pd.DataFrame", trial: "Trial", x: float) -> dict[str, Look]:
+    """Count by outcome, of the arm that is hardest to tell, how often the primary analysis found it."""
+    own = rows[rows["analysis"] == analysis.label(trial.analysis.primary)]
+    found = own.assign(found=own["p_value"].le(trial.analysis.alpha)).groupby(["outcome", "arm"])["found"]
+    hits = found.agg(["sum", "size"]).sort_values("sum").groupby("outcome").first()
+    return {str(name): Look(x, int(row["sum"]), int(row["size"])) for name, row in hits.iterrows()}
+
+
+def _row(
+    name: str, root: Root | None, sign: float
+) -> tuple[str, float, float, float, float, float, float, int]:
+    if root is None:
+        return name, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0
+    ratio, low, high = (math.exp(sign * x) for x in (root.x, root.low, root.high))
+    ends = (min(low, high), max(low, high))
+    return name, ratio, 100 * (ratio - 1), *ends, root.look.power, root.look.mc_error, root.sims

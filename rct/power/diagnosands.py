@@ -15,16 +15,18 @@ def diagnose(replicates: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
     ----------
     replicates : pandas.DataFrame
         One row per replicate and estimate: analysis, outcome, arm, effect (true incidence rate ratio),
-        truth (the estimand's true value on the estimate's scale), estimate, covered, excludes_null, p_value.
+        truth (the estimand's true value on the estimate's scale), estimate, covered, excludes_null, p_value,
+        and null_p_value (of the same analysis in the same replicate without an effect) where it was computed.
     alpha : float
         Two-sided significance level.
 
     Returns
     -------
     pandas.DataFrame
-        `power` is the share of p ≤ alpha (the false-positive rate where the effect is 1), `mc_error` its
-        Monte-Carlo standard error, `bias` the mean of estimate − truth, `coverage` the share of intervals
-        that hold the truth, `excludes_null` the share that exclude no effect (less than the power where the
+        `power` is the share of p ≤ alpha, `mc_error` its Monte-Carlo standard error, `false_positive` the
+        share of p ≤ alpha without an effect (of analyses that are run in batches; for others simulate effects
+        of 1), `bias` the mean of estimate − truth, `coverage` the share of intervals that hold the truth,
+        `excludes_null` the share that exclude no effect (less than the power where the
         p-value is a randomization test's and the interval is not its inversion), `type_s` the share of
         significant estimates with the wrong sign and `type_m` the mean factor by which significant estimates
         exaggerate (Gelman & Carlin 2014); these two are missing without an effect or a significant estimate.
@@ -37,24 +39,26 @@ def diagnose(replicates: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
         significant=replicates["p_value"].le(alpha),
         failed=replicates["estimate"].isna(),
         error=replicates["estimate"] - replicates["truth"],
+        false=_false(replicates, alpha),
     )
     groups = found.groupby(GROUP, sort=False)
     frame = groups.agg(
         power=("significant", "mean"),
+        false_positive=("false", "mean"),
         bias=("error", "mean"),
         coverage=("covered", "mean"),
         excludes_null=("excludes_null", "mean"),
         failed=("failed", "sum"),
         sims=("replicate", "size"),
     )
-    frame.insert(1, "mc_error", np.sqrt(frame["power"] * (1 - frame["power"]) / frame["sims"]))
+    frame.insert(1, "mc_error", monte_carlo_error(frame["power"], frame["sims"]))
     hits = found.loc[found["significant"] & found["truth"].ne(0) & found["estimate"].notna()]
     wrong = np.sign(hits["estimate"]) != np.sign(hits["truth"])
     factor = (hits["estimate"] / hits["truth"]).abs()
     by_group = hits.assign(wrong=wrong, factor=factor).groupby(GROUP, sort=False)
     frame["type_s"] = by_group["wrong"].mean().reindex(frame.index).astype(float)
     frame["type_m"] = by_group["factor"].mean().reindex(frame.index).astype(float)
-    columns = [
+    order = [
         "outcome",
         "analysis",
         "arm",
@@ -66,4 +70,16 @@ def diagnose(replicates: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
         "type_s",
         "type_m",
     ]
-    return frame.reset_index()[[*columns, "excludes_null", "sims", "failed"]]
+    return frame.reset_index()[[*order, "false_positive", "excludes_null", "sims", "failed"]]
+
+
+def _false(replicates: "pd.DataFrame", alpha: float) -> "pd.Series | float":
+    if "null_p_value" not in replicates:
+        return float("nan")
+    null = replicates["null_p_value"].astype(float)
+    return null.le(alpha).astype(float).where(null.notna())
+
+
+def monte_carlo_error(power: "pd.Series", sims: "pd.Series | int") -> "pd.Series":
+    """Give the standard error of a share of simulations."""
+    return (power * (1 - power) / sims) ** 0.5

@@ -37,7 +37,7 @@ class PoissonPromise:
         import pandas as pd
         from scipy.special import stdtrit
 
-        count, truth = len(replicates.counts), float(np.log(replicates.ratio))
+        count, truth = len(replicates.counts), replicates.truth(self.average)
         if only_p and self.rerandomizes:
             columns = dict.fromkeys(["std_error", "covered", "excludes_null"], np.full(count, np.nan))
             found = {"truth": truth, "estimate": np.zeros(count), **columns}
@@ -48,6 +48,7 @@ class PoissonPromise:
         excludes_null = np.abs(fits.estimate) > half_width
         p_values = replicates.p_values() if self.rerandomizes else fits.p_values()
         if self.rerandomizes and self.average is None:
+            # An interval by inversion presumes one ratio throughout, whatever the effect's course.
             covered, excludes_null = replicates.p_values(truth) > alpha, p_values <= alpha
         known = np.isfinite(fits.estimate)
         return pd.DataFrame(

@@ -1,9 +1,12 @@
 """Simulated counts of one outcome in many replicates, on totals of randomized units."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from rct.frequentist.inference.score_randomization import score_p_values
+from rct.simulation.effect_course import effect_share, exposure_times
+from rct.trial_tables import Course
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +33,13 @@ class Replicates:
     exact : bool
         Whether the redraws are the whole space.
     ratio : float
-        The true incidence rate ratio.
+        The true incidence rate ratio, of the effect at its full size.
     untreated_rate : (periods,)
         Expected events of a measured unit without treatment.
+    course : Course
+        Its size along the time since training began.
+    window : (first, last)
+        Exposure times whose mean effect is the answer of an analysis that names none.
     """
 
     counts: "npt.NDArray[np.int32]"
@@ -45,6 +52,17 @@ class Replicates:
     exact: bool
     ratio: float
     untreated_rate: "npt.NDArray[np.float64]"
+    course: Course = field(default_factory=Course)
+    window: tuple[int, int] = (1, 1)
+
+    def truth(self, window: tuple[int, int] | None = None) -> float:
+        """Give the true mean log effect over exposure times first, …, last."""
+        return float(math.log(self.ratio) * mean_share(self.course, window or self.window))
+
+    @property
+    def log_effects(self) -> "npt.NDArray[np.float64]":
+        """Log effect of each sequence and period, at dose 1."""
+        return math.log(self.ratio) * effect_share(self.course, exposure_times(self.doses))
 
     @property
     def starts(self) -> "npt.NDArray[np.int64]":
@@ -72,6 +90,13 @@ class Replicates:
             probabilities=self.probabilities,
             exact=self.exact,
         )
+
+
+def mean_share(course: Course, window: tuple[int, int]) -> float:
+    """Give the mean share of the full effect over a window of exposure times."""
+    import numpy as np
+
+    return float(effect_share(course, np.arange(window[0], window[1] + 1)).mean())
 
 
 class Promise(Protocol):

@@ -55,7 +55,7 @@ class TimingPromise:
         periods = replicates.counts.shape[2]
         starts = np.where(replicates.starts == 0, periods + 1, replicates.starts)
         per_measured = replicates.counts.shape[1] / replicates.sizes.sum()
-        change = replicates.untreated_rate * (replicates.ratio - 1)
+        change = replicates.untreated_rate * np.expm1(replicates.log_effects)
         found = np.empty((len(replicates.counts), 4))
         for number, (counts, sequence) in enumerate(zip(replicates.counts, replicates.assigned, strict=True)):
             first = starts[sequence]
@@ -73,7 +73,8 @@ class TimingPromise:
                     permutations=self.permutations, seed=self.seed,
                 )  # fmt: skip
                 p_value = permutation_p_value(fit.estimate / fit.std_error, null)
-            found[number] = (weights * change).sum(), fit.estimate, fit.std_error, p_value
+            of_cohort = change[sequence[order[np.searchsorted(first[order], cohorts)]]]
+            found[number] = (weights * of_cohort).sum(), fit.estimate, fit.std_error, p_value
         truth, estimate, std_error, p_values = found.T
         std_error = np.where(std_error > 0, std_error, np.nan)
         half_width = ndtri(1 - alpha / 2) * std_error

@@ -57,4 +57,4 @@ def draw_rate_factors(
     within = (
         truth.cluster_period_sd * rng.standard_normal((clusters, periods)) - truth.cluster_period_sd**2 / 2
     )
-    return np.exp(truth.trend * np.arange(periods) + between + within)
+    return np.exp(truth.calendar(periods) + between + within)

@@ -29,6 +29,9 @@ def draw_counts(
     clusters: "npt.NDArray[np.int64]",
     companies: "npt.NDArray[np.int64]",
     log_effects: "npt.NDArray[np.float64]",
+    *,
+    place: "npt.NDArray[np.int64] | None" = None,
+    present: "npt.NDArray[np.bool_] | None" = None,
 ) -> "npt.NDArray[np.float64]":
     """Draw one trial's counts, measured unit by measured unit.
 
@@ -40,6 +43,10 @@ def draw_counts(
         Number of the group among whom the other officers of an incident are found.
     log_effects : shape (outcomes, units, periods)
         Of each unit's own sequence.
+    place : shape (units, periods), optional
+        Randomized unit where each works, where that is not its own throughout.
+    present : shape (units, periods), optional
+        Who is still there; all are where absent.
 
     Returns
     -------
@@ -53,7 +60,9 @@ def draw_counts(
     if np.isfinite(truth.heterogeneity):
         activity = np.divide(rng.gamma(truth.heterogeneity, size=units), truth.heterogeneity)
     factors = draw_rate_factors(rng, truth, int(clusters.max()) + 1, periods)
-    mean = activity[:, None] * factors[clusters]
+    mean = activity[:, None] * (factors[clusters] if place is None else factors[place, np.arange(periods)])
+    if present is not None:
+        mean = mean * present
     counts = np.zeros(log_effects.shape)
     small = _smallness(truth, companies)[:, None]
     for parent in (outcome for outcome, within in enumerate(truth.parents) if within < 0):

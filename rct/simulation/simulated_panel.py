@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rct.panel import Panel
 from rct.randomization.assigned_rows import assigned_rows, panel_meta, with_covariates
+from rct.simulation.departures import draw_conduct
 from rct.simulation.officer_counts import draw_counts
 from rct.simulation.truth import Effects, declared_truth
 
@@ -18,7 +19,9 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     Measured units differ by a gamma factor; randomized units, and randomized units by period, by log-normal
     factors; the log rate follows a linear trend. Outcomes that are `within` another are thinned from its
     incidents. Incidents have 1 + Poisson officers, the others found in the first one's randomized unit
-    (in the block where measured units are randomized themselves).
+    (in the block where measured units are randomized themselves). The departures that `[power]` assumes
+    (training refused or had anyway, leaving, moving, contamination, reporting) are drawn too: `received` says
+    who was trained when, and an officer who has left has no exposure.
 
     Parameters
     ----------
@@ -48,9 +51,18 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     clusters = pd.factorize(first["randomized"], sort=True)[0]
     measured_randomized = first["randomized"].nunique() == len(first)
     companies = pd.factorize(first["block"], sort=True)[0] if measured_randomized else clusters
-    of_sequence = truth.log_effects(allocation.sequences)
-    log_effects = of_sequence[:, first["sequence"].to_numpy()]
-    counts = draw_counts(np.random.default_rng(seed), truth, clusters, companies, log_effects)
+    rng = np.random.default_rng(seed)
+    if truth.departures.individual:
+        followed = first.drop_duplicates("randomized").sort_values("randomized")["sequence"].to_numpy()
+        conduct = draw_conduct(rng, truth, allocation.sequences, followed, clusters)
+        counts = draw_counts(
+            rng, truth, clusters, companies, conduct.log_effects, place=conduct.place, present=conduct.present
+        )
+        rows["received"] = conduct.received.ravel()
+        rows["exposure"] = conduct.present.ravel().astype(float)
+    else:
+        of_sequence = truth.log_effects(allocation.sequences)
+        counts = draw_counts(rng, truth, clusters, companies, of_sequence[:, first["sequence"].to_numpy()])
     for outcome, name in enumerate(truth.outcomes):
         whole = truth.counting[outcome] != "share"
         rows[name] = counts[outcome].ravel().astype("int64" if whole else "float64")

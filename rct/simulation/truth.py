@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rct.errors import TrialError
+from rct.schedule import months_of_periods
+from rct.simulation.departures import Departures, declared_departures
+from rct.simulation.effect_course import effect_share, exposure_times
+from rct.trial_tables import Course
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +47,13 @@ class Truth:
         Standard deviations of log rates, both factors with mean one.
     trend : float
         Log rate per period.
+    season : tuple of float
+        Further log rate of each period; empty where there is none.
+    course : Course
+        The effect along the time since training began.
+    departures : Departures
+    control : str
+        Name of the control arm.
     injury_overlap : float
         Of the incidents with an event of the second nested outcome, the share with one of the first too.
     mean_size : float
@@ -62,6 +73,17 @@ class Truth:
     trend: float
     injury_overlap: float
     mean_size: float
+    season: tuple[float, ...] = ()
+    course: Course = field(default_factory=Course)
+    departures: Departures = field(default_factory=Departures)
+    control: str = "control"
+
+    def calendar(self, periods: int) -> "npt.NDArray[np.float64]":
+        """Give the log rate of each period relative to the first one's declared rate: trend and season."""
+        import numpy as np
+
+        seasonal = np.array(self.season) if self.season else np.zeros(periods)
+        return self.trend * np.arange(periods) + seasonal
 
     def log_effects(self, sequences: "pd.DataFrame") -> "npt.NDArray[np.float64]":
         """Give the log effect by outcome, sequence and period; none in transition periods.
@@ -79,12 +101,13 @@ class Truth:
 
         table = sequences.sort_values(["sequence", "period"])
         shape = (table["sequence"].nunique(), table["period"].nunique())
-        dose = np.nan_to_num(table["dose"].to_numpy(), nan=0.0).reshape(shape)
+        dose = table["dose"].to_numpy().reshape(shape)
+        share = effect_share(self.course, exposure_times(dose)) * np.nan_to_num(dose)
         arm = table["arm"].to_numpy().reshape(shape)
         effects = np.zeros((len(self.outcomes), *shape))
         for number, outcome in enumerate(self.outcomes):
             for treatment, ratio in self.ratios[outcome].items():
-                effects[number] += math.log(ratio) * dose * (arm == treatment)
+                effects[number] += math.log(ratio) * share * (arm == treatment)
         return effects
 
     def incident_rate(self, outcome: int) -> float:
@@ -170,7 +193,23 @@ def declared_truth(trial: "Trial", effects: Effects | None = None) -> Truth:
         trend=power.trend,
         injury_overlap=power.injury_overlap,
         mean_size=mean_incident_size(power.officers_per_incident),
+        season=_season(trial),
+        course=power.course,
+        departures=declared_departures(trial),
+        control=trial.arms.control,
     )
+
+
+def _season(trial: "Trial") -> tuple[float, ...]:
+    """Give the log factor of each period from those of the months."""
+    schedule, season = trial.schedule, trial.power.season
+    if not season:
+        return ()
+    if schedule.start is None:
+        raise TrialError("power.season needs schedule.start, to know which month each period lies in")
+    mean = sum(season) / len(season)
+    months = months_of_periods(schedule.periods, schedule.start, schedule.period)
+    return tuple(math.log(sum(season[m - 1] for m in inside) / len(inside) / mean) for inside in months)
 
 
 @cache

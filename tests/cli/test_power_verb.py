@@ -64,3 +64,43 @@ def test_any_number_of_workers_gives_the_same_power(power):
 
 def test_no_simulations_are_refused(power):
     assert power(sims=0).code == 2
+
+
+def test_a_trial_that_cannot_work_is_told_so_first_and_nothing_is_simulated(power, here):
+    trial = here / "trial.toml"
+    text = trial.read_text(encoding="utf-8").replace("clusters = 6", "clusters = 2")
+    trial.write_text(text, encoding="utf-8")
+    said = power("--out", here / "power")
+    assert said.code == 1
+    assert said.out.startswith("This trial cannot work: whatever training does, no result can be significant")
+    assert said.out.count("\n") == 1
+    assert not (here / "power").exists()
+
+
+def test_power_learns_from_earlier_months_and_tries_itself_on_them(power, simulated):
+    panel = simulated / "panel.parquet"
+    learned = power("--history", panel)
+    assert "learned from 8 earlier periods of 60 units" in learned.out
+    tried, plain = (
+        json.loads(power("--history", panel, "--json", *words).out)["power"][0]["bias"]
+        for words in (["--resample"], [])
+    )
+    assert tried != plain
+
+
+def test_the_bar_tells_the_running_estimate_and_its_error():
+    from rct.cli.power_verb import running_estimate
+
+    frame = pd.DataFrame([{"outcome": "force", "power": 0.343, "mc_error": 0.0213}])
+    assert running_estimate(frame) == "force: 34 % ± 2.1"
+
+
+def test_a_planner_gets_detectable_effects_both_answers_and_other_designs(power, here):
+    out = here / "power"
+    said = power("--detectable", "--courses", "--designs", "--out", out)
+    assert "the smallest change found in 80 % of studies is" in said.out
+    assert "growing over 12 periods" in said.out
+    assert "matched pairs" in said.out
+    for name in ("two_answers", "designs"):
+        assert (out / f"{name}.csv").exists()
+        assert (out / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg")

@@ -135,7 +135,8 @@ def test_the_panel_path_and_the_batch_path_agree_on_the_same_counts():
 
 def test_batch_and_panel_agree_in_a_blocked_trial_too():
     """The rows of power come from totals with periods within blocks; the estimators get the panel."""
-    from rct.power.study import _draw, declared_study, run_block
+    from rct.power.study import declared_study, run_block
+    from rct.power.trial_draws import draw_trial
 
     text = constant_only().to_toml().replace('id = "officer_id"', 'id = "officer_id"\nblock = ["area"]')
     trial = rct.Trial.parse(text)
@@ -145,7 +146,8 @@ def test_batch_and_panel_agree_in_a_blocked_trial_too():
     effects = dict.fromkeys(FORCE_ONLY, 0.5)
     study = declared_study(trial, roster, effects=effects, draws=199, seed=6)
     batch = run_block(study, 0, 1).set_index("outcome").loc["force"]
-    sequence, totals = _draw(study, 0, measured=False)
+    drawn = draw_trial(study, 0, measured=False)
+    sequence, totals = drawn.sequence, drawn.counts
     frame = study.allocation.frame
     cells = pd.DataFrame(
         {
@@ -187,7 +189,7 @@ def test_the_verdict_is_in_plain_words_and_names_the_error(monthly):
 def test_a_design_that_cannot_reach_alpha_says_so_first():
     text = TRIAL.to_toml().replace("clusters = 9", "clusters = 3")
     result = power.simulate(rct.Trial.parse(text), sims=8, seed=1)
-    assert result.sentence.startswith("This design cannot reach significance at 0.05")
+    assert result.sentence.startswith("This trial cannot work: whatever training does, no result can be")
 
 
 def test_the_study_is_written_for_others_to_read(tmp_path, monthly):
@@ -213,7 +215,7 @@ def test_what_no_effect_can_reach_is_said():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"sims": 0}, "sims must be 1"), ({"history": 1}, "not available")]
+    ("arguments", "message"), [({"sims": 0}, "sims must be 1"), ({"resample": True}, "give one")]
 )
 def test_what_cannot_be_simulated_is_refused(arguments, message):
     with pytest.raises(rct.RctError, match=message):

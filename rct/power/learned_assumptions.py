@@ -1,0 +1,202 @@
+"""Rates, heterogeneity, variation, trend and season, learned from an agency's earlier months."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rct.errors import DataError
+from rct.power.resampled_history import require_outcomes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from rct.panel import Panel
+    from rct.trial import Trial
+
+FEWEST_EVENTS = 20
+MONTHS_FOR_SEASON = 24
+MOST_ALIKE = 1e4
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Events of the outcome that is learned from most.
+
+    Attributes
+    ----------
+    counts, exposure : (units, periods)
+    clusters : (units,) codes of randomized units
+    months : (periods,) calendar month 1 to 12; 0 where the history does not tell
+    """
+
+    counts: "npt.NDArray[np.float64]"
+    exposure: "npt.NDArray[np.float64]"
+    clusters: "npt.NDArray[np.int64]"
+    months: "npt.NDArray[np.int64]"
+
+
+def learn(trial: "Trial", history: "Panel") -> dict[str, Any]:
+    """Learn assumptions for `[power]` from earlier months.
+
+    The trend and the season come from a log-linear Poisson fit to the totals by period (the season where
+    there are 24 months and more), everything else from moments: with μ_i a unit's expectation given the rate
+    of its randomized unit, 1/shape = Σ((y_i − μ_i)² − y_i) / Σ μ_i²; likewise between randomized units, and
+    between their periods, after what counts and officers vary is taken off. Where they are negative there
+    is no sign of such variation. Everything but the rates comes from the first primary outcome.
+
+    Parameters
+    ----------
+    trial : Trial
+    history : Panel
+
+    Returns
+    -------
+    dict
+        The keys of `[power]`: rates (by outcome, at the end of the history, where the trial begins),
+        heterogeneity, cluster_sd, cluster_period_sd, trend (per period), season.
+
+    Raises
+    ------
+    DataError
+        For a history without an outcome of the trial, or with fewer than 20 events of the one to learn from.
+    """
+    names = [outcome.name for outcome in trial.outcomes]
+    require_outcomes(history, names)
+    first = next((o.name for o in trial.outcomes if o.primary), names[0])
+    counted = _counted(history, first)
+    events = counted.counts.sum()
+    if events < FEWEST_EVENTS:
+        raise DataError(
+            f"the history holds {events:.0f} events of {first}: too few to learn from (20 are the least); "
+            "declare the assumptions under [power] instead"
+        )
+    trend, season, relative = _trend_and_season(counted)
+    expected_time = (counted.exposure * relative).sum()
+    exposed = counted.exposure.sum()
+    rates = {}
+    for name in names:
+        total = _grid(history, name).to_numpy().sum()
+        if total == 0:
+            raise DataError(f"the history holds no event of {name}: its rate cannot be learned; declare it")
+        rates[name] = float(total / expected_time)
+    shape, between, within = _variation(counted, relative, exposed / expected_time)
+    learned: dict[str, Any] = {
+        "rates": rates,
+        "heterogeneity": shape,
+        "cluster_sd": between,
+        "cluster_period_sd": within,
+        "trend": trend,
+    }
+    return learned | ({"season": season} if season else {})
+
+
+def learned_trial(trial: "Trial", history: "Panel") -> "Trial":
+    """Give the trial with assumptions learned from its history; what cannot be learned stays declared."""
+    learned = learn(trial, history)
+    if trial.schedule.start is None:
+        learned.pop("season", None)
+    said = (
+        f"Rates, heterogeneity, variation and trend are learned from {history.periods} earlier periods of "
+        f"{history.frame['unit'].nunique():,} units, not from the file."
+    )
+    learned["assumptions"] = (said,)
+    return trial.model_copy(update={"power": trial.power.model_copy(update=learned)})
+
+
+def _counted(history: "Panel", name: str) -> Counted:
+    import numpy as np
+    import pandas as pd
+
+    frame = history.frame
+    last = frame.sort_values("period").drop_duplicates("unit", keep="last").set_index("unit")
+    counts = _grid(history, name)
+    clusters = pd.factorize(last["randomized"].reindex(counts.index))[0]
+    labels = frame.drop_duplicates("period").sort_values("period")["period_label"].astype(str)
+    months = pd.to_numeric(labels.str.extract(r"^\d{4}-(\d{2})")[0], errors="coerce").fillna(0)
+    exposure = _grid(history, "exposure").to_numpy()
+    return Counted(counts.to_numpy(), exposure, np.asarray(clusters), months.to_numpy().astype(int))
+
+
+def _grid(history: "Panel", column: str) -> "pd.DataFrame":
+    wide = history.frame.pivot(index="unit", columns="period", values=column).sort_index()
+    return wide.reindex(columns=range(1, history.periods + 1)).astype(float).fillna(0.0)
+
+
+def _trend_and_season(counted: Counted) -> "tuple[float, tuple[float, ...], npt.NDArray[np.float64]]":
+    """Give trend, twelve seasonal factors, and each period's rate relative to that at the end."""
+    import numpy as np
+
+    periods = counted.counts.shape[1]
+    time = np.arange(periods) - periods  # the trial's first period is the next one
+    seasonal = len(set(counted.months)) == 12 and periods >= MONTHS_FOR_SEASON
+    columns = [np.ones(periods), time.astype(float)]
+    if seasonal:
+        # Sum contrasts: the factors' logs add up to zero over the year.
+        columns += [(counted.months == m).astype(float) - (counted.months == 12) for m in range(1, 12)]
+    design = np.stack(columns, axis=1)
+    beta = _poisson_fit(counted.counts.sum(axis=0), counted.exposure.sum(axis=0), design)
+    relative = np.exp(design[:, 1:] @ beta[1:])
+    if not seasonal:
+        return float(beta[1]), (), relative
+    logs = np.append(beta[2:], -beta[2:].sum())
+    factors = np.exp(logs)
+    return float(beta[1]), tuple(float(f) for f in factors / factors.mean()), relative * factors.mean() ** -1
+
+
+def _poisson_fit(
+    counts: "npt.NDArray[np.float64]", exposure: "npt.NDArray[np.float64]", design: "npt.NDArray[np.float64]"
+) -> "npt.NDArray[np.float64]":
+    """Maximum likelihood by Newton's method (McCullagh & Nelder 1989, section 2.5)."""
+    import numpy as np
+
+    seen = exposure > 0
+    counts, exposure, design = counts[seen], exposure[seen], design[seen]
+    beta = np.zeros(design.shape[1])
+    beta[0] = math.log(counts.sum() / exposure.sum())
+    for _ in range(50):
+        mean = exposure * np.exp(design @ beta)
+        step = np.linalg.lstsq(design.T @ (design * mean[:, None]), design.T @ (counts - mean), rcond=None)[0]
+        beta = beta + np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-10:
+            break
+    return beta
+
+
+def _variation(
+    counted: Counted, relative: "npt.NDArray[np.float64]", scale: float
+) -> tuple[float | None, float, float]:
+    """Give gamma shape (None: all alike), sd between randomized units, and between their periods."""
+    import numpy as np
+
+    time = counted.exposure * relative * scale
+    own, weight = counted.counts.sum(axis=1), time.sum(axis=1)
+    number = counted.clusters.max() + 1
+    by_cluster = np.bincount(counted.clusters, own, number)
+    time_of = np.bincount(counted.clusters, weight, number)
+    rate = np.divide(by_cluster, time_of, out=np.zeros(number), where=time_of > 0)
+    apart = number == len(own)  # each unit is randomized itself: one level, not two
+    overall = own.sum() / weight.sum()
+    mean = weight * (overall if apart else rate[counted.clusters])
+    excess = float((((own - mean) ** 2) - own).sum() / max((mean**2).sum(), 1e-300))
+    shape = 1 / excess if excess > 1 / MOST_ALIKE else None
+    if apart:
+        return shape, 0.0, 0.0
+    expected = overall * time_of
+    noise = expected + max(excess, 0.0) * np.bincount(counted.clusters, (overall * weight) ** 2, number)
+    between = float(
+        ((by_cluster - expected) ** 2 - noise).sum() / (expected**2).sum() * number / (number - 1)
+    )
+    cells = np.stack([np.bincount(counted.clusters, column, number) for column in counted.counts.T], axis=1)
+    exposed = np.stack([np.bincount(counted.clusters, column, number) for column in time.T], axis=1)
+    fitted = rate[:, None] * exposed
+    fitted = fitted * (cells.sum(axis=0) / np.maximum(fitted.sum(axis=0), 1e-300))
+    free = (1 - 1 / number) * (1 - 1 / cells.shape[1])
+    within = float(((cells - fitted) ** 2 - fitted * free).sum() / ((fitted**2).sum() * free))
+    return shape, _log_sd(between), _log_sd(within)
+
+
+def _log_sd(relative_variance: float) -> float:
+    """Give the sd of the log of a log-normal factor from its squared coefficient of variation."""
+    return math.sqrt(math.log1p(max(relative_variance, 0.0)))

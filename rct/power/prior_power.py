@@ -1,0 +1,155 @@
+"""Bayesian assurance of a declared trial: how likely its posterior is to show a reduction."""
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rct import analysis
+from rct.bayesian.priors import complete_priors
+from rct.errors import RctError
+from rct.power.study import Study, declared_study
+from rct.power.trial_draws import replicate_truth
+from rct.power.trial_power import all_blocks
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from rct.trial import Trial
+
+METHOD = (
+    "The posterior is the normal approximation of the log rate ratio: the primary analysis's estimate and "
+    "standard error in each simulated trial, joined with the declared normal prior of the effect."
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Assurance:
+    """What the posterior of a trial will show, over what its effect may be.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row per outcome and arm: prior_ratio (median of the design prior), prior_sd (of its log),
+        prior_benefit (its probability of a benefit), assurance (share of trials whose posterior probability
+        of a benefit exceeds the threshold), mc_error, false_assurance (share of the trials without benefit
+        whose posterior says there is one), expected_power (share with p ≤ alpha), failed, sims.
+    threshold : float
+    method : str
+        How the posterior was computed.
+    """
+
+    frame: "pd.DataFrame"
+    threshold: float
+    method: str
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{row['outcome']}: {100 * row['assurance']:.0f} % (± {100 * row['mc_error']:.1f}) of trials "
+            f"will show a benefit with a posterior probability above {self.threshold:g}"
+            for row in self.frame.to_dict("records")
+        ]
+        return "\n".join([*lines, self.method])
+
+
+def assurance(
+    trial: "Trial",
+    roster: "pd.DataFrame | None" = None,
+    *,
+    effect_sd: Mapping[str, float] | None = None,
+    threshold: float = 0.95,
+    sims: int = 1000,
+    draws: int = 999,
+    seed: int | None = None,
+    executor: Executor | None = None,
+) -> Assurance:
+    """Simulate how likely the trial's posterior is to say P(benefit) > threshold.
+
+    The true effect of each replicate is drawn from the design prior, normal on the log ratio around
+    `power.effects` (O'Hagan, Stevens & Campbell 2005); the posterior is made with the analysis prior of
+    `[analysis.priors]`. With estimate b, standard error s and prior N(m, t²) it is normal with precision
+    1/s² + 1/t² and mean (b/s² + m/t²) over it. A benefit is a change in the outcome's declared direction.
+
+    Parameters
+    ----------
+    trial : Trial
+    roster : pandas.DataFrame, optional
+    effect_sd : mapping, optional
+        Standard deviation of the design prior by outcome, instead of `power.effect_sd`; an outcome without
+        one has the declared effect for certain.
+    threshold : float
+        Of the posterior probability.
+    sims, draws, seed, executor
+        As in `rct.power.simulate`.
+
+    Raises
+    ------
+    RctError
+        For a threshold that is no probability, or a primary analysis that is not of a log ratio with a
+        standard error.
+    """
+    import numpy as np
+    import pandas as pd
+    from scipy.special import ndtr, ndtri
+
+    if not 0 < threshold < 1:
+        raise RctError(f"threshold is a probability between 0 and 1, not {threshold}")
+    spread = dict(trial.power.effect_sd if effect_sd is None else effect_sd)
+    if trial.analysis.primary.estimator != "poisson":
+        raise RctError("assurance needs a primary analysis by poisson: a log ratio with a standard error")
+    alone = trial.model_copy(update={"analysis": trial.analysis.model_copy(update={"secondary": ()})})
+    study = declared_study(alone, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed))
+    study = replace(study, effect_sd=spread or {"": 0.0})
+    rows = all_blocks(study, sims, executor, None)
+    mean, sd = analysis_prior(trial)
+    better = {o.name: -1.0 if o.direction == "decrease" else 1.0 for o in trial.outcomes}
+    found = []
+    for (outcome, arm), own in rows.groupby(["outcome", "arm"], sort=False):
+        centre, width = float(np.log(own["effect"].iloc[0])), spread.get(str(outcome), 0.0)
+        sign = better[str(outcome)]
+        shown = sign * posterior_z(own["estimate"], own["std_error"], mean, sd) > ndtri(threshold)
+        without = sign * _drawn(study, own, str(outcome), str(arm)) <= 0
+        share = float(shown.mean())
+        found.append(
+            {
+                "outcome": outcome, "arm": arm, "prior_ratio": math.exp(centre), "prior_sd": width,
+                "prior_benefit": float(ndtr(sign * centre / width)) if width else float(sign * centre > 0),
+                "assurance": share, "mc_error": math.sqrt(share * (1 - share) / len(own)),
+                "false_assurance": float(shown[without].mean()) if without.any() else math.nan,
+                "expected_power": float(own["p_value"].le(trial.analysis.alpha).mean()),
+                "failed": int(own["estimate"].isna().sum()), "sims": len(own),
+            }
+        )  # fmt: skip
+    return Assurance(pd.DataFrame(found), threshold, METHOD)
+
+
+def posterior_z(
+    estimate: "pd.Series", std_error: "pd.Series", mean: float, sd: float
+) -> "npt.NDArray[np.float64]":
+    """Give posterior mean over posterior sd of the log ratio; the prior's own where there is no estimate."""
+    import numpy as np
+
+    known = estimate.notna() & (std_error > 0)
+    information = np.where(known, 1 / std_error.where(known, 1.0) ** 2, 0.0)
+    precision = information + 1 / sd**2
+    centre = (information * estimate.where(known, 0.0).to_numpy() + mean / sd**2) / precision
+    return np.asarray(centre * np.sqrt(precision), dtype=float)
+
+
+def analysis_prior(trial: "Trial") -> tuple[float, float]:
+    """Give mean and sd of the normal prior of the log ratio that the trial declares for its analyses."""
+    prior = complete_priors(trial.analysis.priors, impossible={})["effect"]
+    assert isinstance(prior, dict)  # an effect always has one
+    mean, sd = prior["normal"]
+    return float(mean), float(sd)
+
+
+def _drawn(study: Study, rows: "pd.DataFrame", outcome: str, arm: str) -> "npt.NDArray[np.float64]":
+    """Give the true log ratio of each replicate."""
+    import numpy as np
+
+    truths = (replicate_truth(study, int(r)) for r in rows["replicate"])
+    return np.array([math.log(truth.ratios[outcome][arm]) for truth in truths])

@@ -1,0 +1,85 @@
+"""Power from an agency's own past: learned assumptions, and trials on its real months."""
+
+import numpy as np
+import pytest
+
+import rct
+from rct import power
+from rct.power.resampled_history import history_of, roster_of
+from rct.simulation import synthetic_roster
+
+TEXT = rct.load("louisville_icat").to_toml()
+KNOWN = TEXT.replace("periods = 24", "periods = 48").replace("baseline = 12", "baseline = 36")
+KNOWN = KNOWN.replace("trend = 0.0\n", "trend = -0.01\nseason = [1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1]\n")
+NONE = {"force": 1.0, "citizen_injury": 1.0, "officer_injury": 1.0}
+
+
+def past(text=KNOWN, seed=1):
+    trial = rct.Trial.parse(text)
+    allocation = rct.randomize(trial, synthetic_roster(trial), seed="past")
+    return rct.simulate(trial, allocation, effects=NONE, seed=seed)
+
+
+def test_what_is_learned_is_what_the_past_was_made_with():
+    text = KNOWN.replace("units = 600", "units = 1800").replace("force = 0.05", "force = 0.2")
+    text = (
+        text.replace("clusters = 9", "clusters = 36")
+        .replace("per_step = 1", "")
+        .replace("step = 1", "step = 1\nper_step = 4")
+    )
+    text = text.replace("cluster_sd = 0.15", "cluster_sd = 0.3").replace(
+        "cluster_period_sd = 0.10", "cluster_period_sd = 0.2"
+    )
+    learned = power.learn(rct.Trial.parse(text), past(text))
+    assert learned["trend"] == pytest.approx(-0.01, abs=0.002)
+    assert learned["heterogeneity"] == pytest.approx(0.6, rel=0.15)
+    assert learned["cluster_sd"] == pytest.approx(0.3, abs=0.1)
+    assert learned["cluster_period_sd"] == pytest.approx(0.2, abs=0.05)
+    season = np.array(learned["season"])
+    assert season[6] / np.delete(season, 6).mean() == pytest.approx(2, rel=0.15)
+    at_the_end = 0.2 * np.exp(-0.01 * 48)
+    assert learned["rates"]["force"] == pytest.approx(at_the_end, rel=0.1)
+    assert learned["rates"]["citizen_injury"] / learned["rates"]["force"] == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_trial_on_learned_assumptions_says_that_they_were_learned():
+    found = power.simulate(rct.Trial.parse(TEXT), history=past(), sims=16, draws=99)
+    assert "learned from 48 earlier periods of 600 units" in found.trial.power.assumptions[0]
+    assert found.size.events["force"] < 30
+
+
+def test_effects_are_thinned_into_real_months():
+    panel = past()
+    history = history_of(panel, rct.Trial.parse(TEXT))
+    effects = np.broadcast_to(np.log([[[0.5]], [[1.0]], [[1.5]]]), (3, 600, 24))
+    drawn = [history.thinned(np.random.default_rng(seed), effects)[0] for seed in range(40)]
+    base = [history.thinned(np.random.default_rng(seed), 0 * effects)[0] for seed in range(40)]
+    ratio = np.sum(drawn, axis=(0, 2, 3)) / np.sum(base, axis=(0, 2, 3))
+    assert ratio == pytest.approx([0.5, 1.0, 1.5], rel=0.05)
+    wide = panel.frame.pivot(index="unit", columns="period", values="force").to_numpy()
+    stretches = [wide[:, first : first + 24] for first in range(25)]
+    assert any((base[0][0] == stretch).all() for stretch in stretches)
+
+
+def test_placebo_trials_on_real_months_keep_the_level_and_find_a_strong_effect():
+    trial, panel = rct.Trial.parse(TEXT), past()
+    placebo = power.simulate(trial, history=panel, resample=True, effects=NONE, sims=320, draws=199)
+    false = placebo.frame[placebo.frame["outcome"] == "force"]["power"]
+    assert (false < 0.05 + 3.5 * (0.05 * 0.95 / 320) ** 0.5).all()
+    strong = {"force": 0.3, "citizen_injury": 0.3, "officer_injury": 0.3}
+    found = power.simulate(trial, history=panel, resample=True, effects=strong, sims=64, draws=199)
+    assert found.primary["power"].iloc[0] > 0.6
+
+
+def test_a_history_that_does_not_belong_to_the_trial_is_refused():
+    trial, panel = rct.Trial.parse(TEXT), past()
+    longer = rct.Trial.parse(TEXT.replace("periods = 24", "periods = 60"))
+    with pytest.raises(rct.RctError, match="fewer than the trial's 60"):
+        history_of(panel, longer)
+    roster = roster_of(panel, trial)
+    roster["officer_id"] = "x" + roster["officer_id"]
+    with pytest.raises(rct.RctError, match="the history has no officer x00001 and 599 more"):
+        power.simulate(trial, roster, history=panel, resample=True, sims=8)
+    few = rct.Panel(panel.frame.assign(force=0), panel.outcomes)
+    with pytest.raises(rct.RctError, match="too few to learn from"):
+        power.learn(trial, few)

@@ -1,0 +1,160 @@
+"""Curves, sizes, designs, courses, priors and looks: each against what is known of the same simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import rct
+from rct import power
+from rct.power.design_comparison import spread_advice
+from rct.power.prior_power import posterior_z
+from rct.power.trial_variants import pooled, resized
+
+TRIAL = rct.load("louisville_icat")
+OFFICERS = """
+format = 1
+name = "Officers"
+[units]
+randomize = "officer_id"
+measure = "officer"
+id = "officer_id"
+[arms]
+control = "usual"
+treatments = ["training"]
+[schedule]
+kind = "parallel"
+periods = 12
+[[outcomes]]
+name = "force"
+primary = true
+[analysis]
+primary = { estimator = "poisson", fixed_effects = ["period"] }
+inference = "cluster-robust"
+seed = 3
+[power]
+effects = { force = 0.7 }
+rates = { force = 0.1 }
+units = 100
+"""
+
+
+def only(effect="constant"):
+    text = TRIAL.to_toml()
+    before, after = text[: text.index("[analysis]")], text[text.index("[power]") :]
+    promise = f'[analysis]\nprimary = {{ estimator = "poisson", effect = "{effect}" }}\nseed = 1\n\n'
+    return rct.Trial.parse(before + promise + after)
+
+
+def test_a_pooled_wedge_keeps_its_crossings_and_multiplies_its_units():
+    four = pooled(TRIAL, 4)
+    assert four.power.units == 2400
+    assert four.schedule.per_step == (4,) * 9
+    assert resized(TRIAL, clusters=11).schedule.per_step == (2, 2, *(1,) * 7)
+    with pytest.raises(rct.TrialError, match="fewer than the 9 crossings"):
+        resized(TRIAL, clusters=8)
+
+
+def test_power_along_a_curve_rises_with_the_effect_and_the_number_of_clusters():
+    found = power.curve(only(), [1.0, 0.7, 0.5], clusters=[9, 18], sims=128, draws=99)
+    force = found[found["outcome"] == "force"].pivot(index="effect", columns="clusters", values="power")
+    assert (force.loc[1.0] < 0.15).all()
+    assert (np.diff(force.loc[[1.0, 0.7, 0.5]], axis=0) > 0).all()
+    alone = power.simulate(only(), effects=dict.fromkeys(TRIAL.power.rates, 0.7), sims=128, draws=99)
+    assert force.loc[0.7, 9] == alone.frame.set_index("outcome").loc["force", "power"]
+
+
+def test_the_smallest_study_has_the_power_that_was_asked():
+    found = power.smallest_study(only(), draws=99, precision=0.15)
+    assert found.low <= found.number <= found.high
+    enough, less = (
+        power.curve(pooled(only(), number), [0.72], sims=256, draws=99, seed=77)["power"].iloc[0]
+        for number in (found.high, found.low - 1)
+    )
+    assert enough > 0.8 - 3 * 0.025
+    assert less < 0.8 + 3 * 0.025
+
+
+def test_an_outcome_without_an_effect_has_no_sufficient_study():
+    text = only().to_toml().replace("force = 0.72", "force = 1.0")
+    with pytest.raises(rct.RctError, match="no study is large enough"):
+        power.smallest_study(rct.Trial.parse(text), "force")
+
+
+def test_a_wedge_answers_twice_under_each_course():
+    found = power.two_answers(TRIAL, sims=64, draws=199, seed=4)
+    force = found[found["outcome"] == "force"].set_index(["course", "answer"])
+    mean, constant = "poisson exposure-time mean of 1–12", "poisson constant"
+    full = math.log(0.72)
+    for course, share in (("constant", 1), ("growing over 12 periods", 6.5 / 12), ("3 periods late", 9 / 12)):
+        assert math.log(force.loc[(course, mean), "mean_effect"]) == pytest.approx(share * full)
+    late = force.loc["3 periods late"]
+    assert abs(late.loc[mean, "bias"]) < 0.12 < late.loc[constant, "bias"]
+    assert force.loc["fading over 12 periods"].loc[constant, "bias"] < -0.05
+    assert (late["power"] == late["power"].iloc[0]).all()
+
+
+def test_designs_of_the_same_budget_are_told_apart():
+    found = power.compare_designs(TRIAL, ["stepped wedge, spread", "matched pairs"], sims=64, draws=99)
+    force = found[found["outcome"] == "force"].set_index("design")
+    assert force.loc["matched pairs", "power"] == 0
+    assert force.loc["matched pairs", "smallest_p"] == 2 / 2**4
+    assert force.loc["matched pairs", "note"].startswith("no p-value below 0.125")
+    assert force.loc["stepped wedge, spread", "treated"] > 0.4
+    with pytest.raises(rct.RctError, match="no design 'shift'"):
+        power.compare_designs(TRIAL, ["shift"])
+
+
+def test_the_schedule_alone_turns_a_third_into_a_half():
+    effects = dict.fromkeys(TRIAL.power.rates, 0.75)
+    found = power.simulate(only(), effects=effects, sims=512, draws=499, seed=2)
+    said = spread_advice(found, draws=499)
+    assert said.startswith(
+        "The schedule alone would change that: with crossings from month 5 to 21, every second"
+    )
+    spread = int(said.split("show it in ")[1].split(" %")[0])
+    assert found.primary["power"].iloc[0] == pytest.approx(0.339, abs=0.08)
+    assert spread == pytest.approx(48, abs=9)
+
+
+def test_posteriors_join_estimate_and_prior_by_precision():
+    import pandas as pd
+
+    z = posterior_z(pd.Series([-0.4, np.nan]), pd.Series([0.2, np.nan]), 0.0, 0.5)
+    mean, precision = (-0.4 / 0.04) / (1 / 0.04 + 4), 1 / 0.04 + 4
+    assert z == pytest.approx([mean * precision**0.5, 0.0])
+
+
+def test_assurance_is_the_closed_form_where_everything_is_normal():
+    """With estimate N(θ, s²), θ ~ N(μ, τ²) and a flat prior, assurance is Φ((−μ − z s) / √(s² + τ²))."""
+    text = OFFICERS.replace("units = 100", "units = 1500").replace(
+        "seed = 3", "seed = 3\npriors = { effect = { normal = [0, 20] } }"
+    )
+    trial = rct.Trial.parse(
+        text.replace(', fixed_effects = ["period"]', "").replace("periods = 12", "periods = 12\nbaseline = 6")
+    )
+    found = power.assurance(trial, effect_sd={"force": 0.2}, sims=256, draws=19)
+    row = found.frame.iloc[0]
+    events = 1500 / 2 * 0.1 * 6
+    s = math.sqrt(2 / events + 1 / events + 1 / (0.7 * events))
+    expected = norm.cdf((-math.log(0.7) - norm.ppf(0.95) * s) / math.hypot(s, 0.2))
+    assert row["assurance"] == pytest.approx(expected, abs=3.5 * row["mc_error"] + 0.01)
+    assert row["prior_benefit"] == pytest.approx(norm.cdf(-math.log(0.7) / 0.2))
+
+
+def test_looks_cost_what_their_bounds_spend_and_stop_strong_effects_early():
+    effects = {"effects": "force = 0.3, citizen_injury = 0.3, officer_injury = 0.3"}
+    text = only().to_toml()
+    start = text.index("effects = {")
+    text = text[:start] + f"effects = {{ {effects['effects']} }}\n" + text[text.index("\n", start) + 1 :]
+    found = power.monitor(rct.Trial.parse(text), [18, 21, 24], bounds=[2.5, 2.5, 2.0], sims=320, draws=999)
+    force = found.frame[found.frame["outcome"] == "force"]
+    assert force["power"].is_monotonic_increasing
+    assert force["stops"].sum() == pytest.approx(force["power"].iloc[-1])
+    assert force["power"].iloc[0] > 0.3
+    assert found.expected_periods["force"] < 21.5
+    spent = 2 * norm.sf(2.5) * 2 + 2 * norm.sf(2.0)
+    assert force["false_positive"].iloc[-1] <= spent + 3.5 * (spent / 320) ** 0.5
+    with pytest.raises(rct.RctError, match="as many bounds"):
+        power.monitor(TRIAL, [18, 24], bounds=[2.0])
