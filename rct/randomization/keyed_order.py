@@ -55,8 +55,9 @@ def scores(seed: str, design_hash: str, block: Block, units: Sequence[str]) -> l
     inner = sha256(bytes(byte ^ 0x36 for byte in key) + join(FORMAT, design_hash, DRAW, join(*block)))
     outer = sha256(bytes(byte ^ 0x5C for byte in key))
     found = []
+    again_inner, again_outer = inner.copy, outer.copy
     for unit in fields(units):
-        within, around = inner.copy(), outer.copy()
+        within, around = again_inner(), again_outer()
         within.update(unit)
         around.update(within.digest())
         found.append(around.digest())
@@ -101,9 +102,11 @@ def in_keyed_order(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], counts: Sequence[int]
 ) -> dict[str, int]:
     """Sort a block's units by score, then id, and give the first n₀ sequence 0, the next n₁ sequence 1, …."""
-    ordered = sorted(zip(scores(seed, design_hash, block, units), units, strict=True))
+    by_id = sorted(units)
+    found = scores(seed, design_hash, block, by_id)
+    ordered = sorted(range(len(by_id)), key=found.__getitem__)  # stable: equal scores stay in order of id
     places = [sequence for sequence, count in enumerate(counts) for _ in range(count)]
-    return {unit: place for (_, unit), place in zip(ordered, places, strict=True)}
+    return dict(zip(map(by_id.__getitem__, ordered), places, strict=True))
 
 
 def _whole_points(low: Fraction, high: Fraction, u: Fraction) -> int:
