@@ -39,9 +39,10 @@ LEVELS: dict[Level, tuple[str, str]] = {
         "were fixed, and a copy of the commitment held by a third party, rule that out.",
     ),
     "pre-committed": (
-        "Trial and roster were fixed before the public draw that gave the seed, so that nobody could have "
-        "chosen the allocation: provided that a third party received the commitment before the draw, that "
-        "its copy agrees with this certificate, and that the value is the one that the source published.",
+        "By itself no more than reproducible: the level is only claimed until it is verified against the "
+        "copy of the commitment that a third party received before the draw. When that copy agrees, and the "
+        "value is the one that the source published, trial and roster were fixed before the draw that gave "
+        "the seed, and nobody could have chosen the allocation.",
         "That there was only one commitment (somebody could deposit several and show the one they liked), "
         "that the source itself was fair, or that training followed the allocation.",
     ),

@@ -18,7 +18,8 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     Measured units differ by a gamma factor; randomized units, and randomized units by period, by log-normal
     factors; the log rate follows a linear trend. Outcomes that are `within` another are thinned from its
     incidents. Incidents have 1 + Poisson officers, the others found in the first one's randomized unit
-    (in the block where measured units are randomized themselves).
+    (in the block where measured units are randomized themselves). In a trial of shifts each cell has one
+    period, and its incidents are its own.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     first = rows.drop_duplicates("unit")
     clusters = pd.factorize(first["randomized"], sort=True)[0]
     measured_randomized = first["randomized"].nunique() == len(first)
-    companies = pd.factorize(first["block"], sort=True)[0] if measured_randomized else clusters
+    in_block = measured_randomized and trial.schedule.kind != "shifts"
+    companies = pd.factorize(first["block"], sort=True)[0] if in_block else clusters
     of_sequence = truth.log_effects(allocation.sequences)
     log_effects = of_sequence[:, first["sequence"].to_numpy()]
     counts = draw_counts(np.random.default_rng(seed), truth, clusters, companies, log_effects)
