@@ -8,6 +8,7 @@ import json
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Literal, NotRequired
@@ -198,6 +199,11 @@ def block_records(
     ]
 
 
+@cache
+def _shape() -> TypeAdapter[Certificate]:
+    return TypeAdapter(Certificate)
+
+
 @contextmanager
 def _collector_at_rest() -> Iterator[None]:
     """Spare the collector of garbage, which would walk through a million new records again and again."""
@@ -247,7 +253,7 @@ def known_certificate(certificate: object, *, where: str) -> Certificate:
         Naming what is missing or of another kind.
     """
     try:
-        return TypeAdapter(Certificate).validate_python(certificate)
+        return _shape().validate_python(certificate)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise AllocationError(
