@@ -62,8 +62,6 @@ def rehearse(trial: "Trial", allocation: "Allocation") -> None:
     from rct.panel import Panel
     from rct.randomization.assigned_rows import assigned_rows, with_covariates
 
-    if trial.schedule.kind == "shifts":  # its panel is the evaluator's own: nothing here makes one
-        return
     outcome = trial.outcomes[0]
     rows = assigned_rows(allocation)
     rows[outcome.name] = 5 + np.arange(len(rows)) * 7 % 11

@@ -46,7 +46,7 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
 
     values = column.tolist()
     if _are_plain(values):
-        return pd.Series(values, index=column.index, name=column.name, dtype="str")
+        return column.astype("str")
     text: dict[object, str] = {}
     problems: list[str] = []
     for row, value in enumerate(values, start=2):
@@ -80,12 +80,15 @@ def field(content: bytes) -> bytes:
 
 def fields(texts: Sequence[str]) -> list[bytes]:
     """Give the field of each of many texts."""
-    return byte_fields([text.encode() for text in texts])
+    return byte_fields(list(map(str.encode, texts)))
 
 
 def byte_fields(contents: Sequence[bytes]) -> list[bytes]:
     """Give the field of each of many contents."""
     prefixes = {length: length.to_bytes(4, "big") for length in set(map(len, contents))}
+    if len(prefixes) == 1:
+        (prefix,) = prefixes.values()
+        return [prefix + content for content in contents]
     return [prefixes[len(content)] + content for content in contents]
 
 

@@ -211,6 +211,7 @@ class Records(Table):
         default=None, description="For example %m/%d/%Y, or several, tried in order; ISO dates need none"
     )
     unit: Name | None = Field(default=None, description="Column of the measured unit where it is no officer")
+    district: Name | None = Field(default=None, description="Shifts: column of an incident's district")
     person: Name | None = Field(default=None, description="Column that identifies an injured person")
 
 

@@ -93,9 +93,12 @@ def test_the_five_randomizations_come_out_as_their_page_says() -> None:
     assert said["pairs"].space == 256
     assert said["trained"].groupby(["squad", "starts"]).size().max() == 2
     assert set(said["classes"].probabilities.loc[:, 1:].to_numpy().ravel()) == {12 / 72}
-    assert said["worn"].frame.groupby("arm").size().to_dict() == {"camera": 546, "no camera": 546}
-    cell = said["cells_of"](said["cameras"].schedule, ["2026-03-02"], times=["02:40"], districts=["North"])
-    assert cell == ["2026-03-01 23:00 North"]
+    assert said["worn"].frame.groupby("arm").size().to_dict() == {"camera": 168, "no camera": 168}
+    found = said["shifts"].frame.query("force > 0")["unit"].tolist()
+    assert found == ["2026-03-01 19:00 North", "2026-03-02 19:00 South"]
+    assert len(said["simulated"].frame) == 336
+    assert said["ledger"].frame.groupby("arm").size().tolist() == [4, 4]
+    assert (said["again"].sum(axis=1) == 4).all()
     assert said["given"].probabilities.iloc[0].tolist() == [0.4, 0.2, 0.2, 0.2]
 
 

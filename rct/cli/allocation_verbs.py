@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rct.cli.arguments import AsJson, Quiet, RosterFile, RosterIfAny, TrialName
+from rct.cli.arguments import AsJson, Quiet, RosterIfAny, RosterOrCalendar, TrialName
 from rct.cli.ledger_verb import is_ledger, verify_enrolment
 from rct.cli.printing import Printer, records
 from rct.errors import RctError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.randomization import Allocation
+    from rct.trial import Trial
 
 CHECK_FAILED = 1
 UNITS_NAMED = 60
@@ -20,7 +23,7 @@ UNITS_NAMED = 60
 def commit(
     trial: TrialName,
     *,
-    roster: RosterFile,
+    roster: RosterOrCalendar = None,
     source: Annotated[
         str,
         typer.Option(
@@ -48,21 +51,22 @@ def commit(
 
     declared = rct.load(trial)
     analysis.check(declared)
-    commitment = rct.commit(declared, rct.read_roster(roster), source=source, round=round_)
+    commitment = rct.commit(declared, roster_or_calendar(declared, roster), source=source, round=round_)
     commitment.write(out)
     printer = Printer(as_json=as_json, quiet=quiet)
     printer.say(f"Wrote {out}. Commitment: {commitment.hash}")
     printer.say(
         f"Give it, now, to somebody who keeps it and notes the day. Once {source}, {round_}, is known:"
     )
-    printer.say(f'rct randomize {trial} --roster {roster} --commitment {out} --value "…" --out allocation')
+    given = "" if roster is None else f" --roster {roster}"
+    printer.say(f'rct randomize {trial}{given} --commitment {out} --value "…" --out allocation')
     printer.result({"file": str(out), **commitment.record})
 
 
 def randomize(
     trial: TrialName,
     *,
-    roster: RosterFile,
+    roster: RosterOrCalendar = None,
     seed: Annotated[
         str | None,
         typer.Option(
@@ -94,7 +98,7 @@ def randomize(
 
     declared = rct.load(trial)
     analysis.check(declared)
-    units = rct.read_roster(roster)
+    units = roster_or_calendar(declared, roster)
     allocation = rct.randomize(declared, units, seed=seed, commitment=commitment, value=value)
     analysis.rehearse(declared, allocation)
     allocation.write(out)
@@ -105,7 +109,7 @@ def randomize(
     printer.say(f"Level: {certificate['level']}. {certificate['proves']}")
     printer.say(f"What it does not prove: {certificate['does_not_prove']}", style="yellow")
     copy = " --commitment THEIR_COPY" if commitment else ""
-    printer.say(f"Check it: rct verify {out} --roster {roster}{copy}")
+    printer.say(f"Check it: rct verify {out} --roster {roster or out / 'roster.csv'}{copy}")
     printer.result(
         {
             "folder": str(out),
@@ -115,6 +119,24 @@ def randomize(
             "counts": records(block_counts(allocation)),
         }
     )
+
+
+def roster_or_calendar(trial: "Trial", roster: Path | None) -> "pd.DataFrame":
+    """Read the roster; a trial of shifts without one has the cells of its calendar.
+
+    Raises
+    ------
+    RctError
+        When any other trial has none.
+    """
+    import rct
+    from rct.randomization import shift_cells
+
+    if roster is not None:
+        return rct.read_roster(roster)
+    if trial.schedule.kind == "shifts":
+        return shift_cells(trial)
+    raise RctError(f"{trial.name} needs a roster: --roster FILE, a CSV with one row per measured unit")
 
 
 def print_counts(printer: Printer, allocation: "Allocation") -> None:

@@ -30,6 +30,12 @@ RosterFile = Annotated[
 RosterIfAny = Annotated[
     Path | None, typer.Option("--roster", metavar="FILE", help="CSV with one row per measured unit.")
 ]
+RosterOrCalendar = Annotated[
+    Path | None,
+    typer.Option(
+        "--roster", metavar="FILE", help="CSV with one row per measured unit; a trial of shifts needs none."
+    ),
+]
 SeedIfAny = Annotated[
     str | None,
     typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),

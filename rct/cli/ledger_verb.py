@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -106,12 +106,25 @@ def _read_design(path: Path) -> "SequentialDesign":
     from rct.randomization import SequentialDesign
 
     try:
-        return SequentialDesign(**tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
+        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return SequentialDesign(**_with_arms_of_trial(content, path.parent))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TrialError(f"{path}: not readable as TOML: {error}") from None
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in error.errors()]
         raise TrialError(f"{path}: {listed(problems)}") from None
+
+
+def _with_arms_of_trial(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Give the design with the arms of the trial file that it names, beside it, where it names one."""
+    import rct
+    from rct.randomization import arms_and_ratio
+
+    if "trial" not in content:
+        return content
+    trial = rct.load(folder / str(content["trial"]))
+    own = {key: value for key, value in content.items() if key != "trial"}
+    return {**arms_and_ratio(trial.arms), **own}
 
 
 def _levels(given: Sequence[str]) -> dict[str, str]:

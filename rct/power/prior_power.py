@@ -141,7 +141,8 @@ def posterior_z(
 
 def analysis_prior(trial: "Trial") -> tuple[float, float]:
     """Give mean and sd of the normal prior of the log ratio that the trial declares for its analyses."""
-    prior = complete_priors(trial.analysis.priors, impossible={})["effect"]
+    declared = {term: prior for term, prior in (trial.analysis.priors or {}).items() if term == "effect"}
+    prior = complete_priors(declared, terms=("effect",), impossible={})["effect"]
     assert isinstance(prior, dict)  # an effect always has one
     mean, sd = prior["normal"]
     return float(mean), float(sd)

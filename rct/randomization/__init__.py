@@ -23,6 +23,7 @@ from rct.randomization.sequential_design import (
     PermutedBlocks,
     SequentialDesign,
     Urn,
+    arms_and_ratio,
 )
 from rct.randomization.shift_calendar import cells_of, shift_cells
 from rct.randomization.verification import Verification, verify
@@ -43,6 +44,7 @@ __all__ = [
     "Urn",
     "Verification",
     "acceptance_threshold",
+    "arms_and_ratio",
     "balance_covariates",
     "balance_table",
     "balance_test",

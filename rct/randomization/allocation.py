@@ -34,7 +34,14 @@ from rct.randomization.parallel_order import parallel_plan
 from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
 from rct.randomization.restricted_order import restrict
-from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster, refuse_decimals
+from rct.randomization.rosters import (
+    Roster,
+    checked_roster,
+    columns_read,
+    members,
+    read_roster,
+    refuse_decimals,
+)
 from rct.randomization.shift_calendar import require_cells
 from rct.randomization.smallest_p import smallest_p_value
 from rct.randomization.staggered_order import staggered_plan
@@ -229,9 +236,9 @@ class Allocation:
                 f"{place}: the trial or roster kept here is not the one in the certificate; rct verify says "
                 "what was changed"
             )
-        sequences = len(planned(trial, roster.block_sizes).sequences)
-        require_fitting(certificate, roster.blocks, sequences, where=str(place))
-        allocation = assembled(trial, roster, certificate)
+        plan = capped(planned(trial, roster.block_sizes), roster, trial)
+        require_fitting(certificate, roster.blocks, len(plan.sequences), where=str(place))
+        allocation = assembled(trial, roster, certificate, plan=plan)
         written = folder_text(allocation)["allocation.csv"]
         if kept_text(place / "allocation.csv") != written:
             raise AllocationError(
@@ -278,7 +285,8 @@ def randomize(
     if commitment is None and value is None:
         if seed is None:
             raise AllocationError("a randomization needs a seed: a text, a whole number or bytes")
-        return assembled(trial, checked, *_certified(trial, checked, plan, seed_text(seed)))
+        certificate, accepted = _certified(trial, checked, plan, seed_text(seed))
+        return assembled(trial, checked, certificate, plan=plan, accepted=accepted)
     if seed is not None or commitment is None or value is None:
         raise AllocationError(
             "give either a seed, or a commitment together with the value of its round: these make the seed"
@@ -286,7 +294,8 @@ def randomize(
     promised = Commitment.read(commitment)
     _require_promised(promised, trial, checked)
     certificate, accepted = _certified(trial, checked, plan, promised.seed(value))
-    return assembled(trial, checked, pre_committed(certificate, promised, value=value), accepted)
+    raised = pre_committed(certificate, promised, value=value)
+    return assembled(trial, checked, raised, plan=plan, accepted=accepted)
 
 
 def _certified(trial: Trial, roster: Roster, plan: Plan, key: str) -> tuple[Certificate, Draws | None]:
@@ -339,40 +348,35 @@ def planned(design: Design, blocks: BlockSizes) -> Plan:
 
 
 def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) -> dict[str, int]:
-    """Assign every randomized unit its sequence, block by block."""
-    members: dict[Block, list[str]] = {}
-    for unit, block in blocks.items():
-        members.setdefault(block, []).append(unit)
-    assigned: dict[str, int] = {}
-    for block, units in members.items():
+    """Assign every randomized unit its sequence, block by block; units stay in the order of ``blocks``."""
+    assigned = dict.fromkeys(blocks, 0)
+    for block, units in members(blocks).items():
         shares = plan.shares[block]
         assigned |= mechanism(plan).assignment(key, design_hash, block, units=units, shares=shares)
     return assigned
 
 
 def assembled(
-    trial: Trial, roster: Roster, certificate: Certificate, accepted: Draws | None = None
+    trial: Trial, roster: Roster, certificate: Certificate, *, plan: Plan, accepted: Draws | None = None
 ) -> Allocation:
-    """Make the tables of an allocation from its certificate."""
-    plan = capped(planned(trial, roster.block_sizes), roster, trial)
+    """Make the tables of an allocation from its certificate, whose units are those of the roster."""
     units = certificate["units"]
-    shares = {block: [float(share) for share in own] for block, own in plan.shares.items()}
-    names = {block: block_name(block) for block in plan.shares}
-    blocks = [tuple(unit["block"]) for unit in units]
-    probability = np.array([shares[block] for block in blocks])
+    number = {block: place for place, block in enumerate(plan.shares)}
+    of_unit = np.fromiter(map(number.__getitem__, roster.blocks.values()), dtype=np.intp, count=len(units))
+    probability = np.array([[float(share) for share in own] for own in plan.shares.values()])[of_unit]
     if trial.randomization.restricted and accepted is None:
         key, design_hash = certificate["seed"], trial.design_hash
         accepted = restrict(key, trial, design_hash, roster=roster, plan=plan).accepted
     if accepted is not None:
         probability = assignment_shares(accepted, len(plan.sequences))
     sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
-    arms = [each.arm for each in plan.sequences]
+    names, arms = map(block_name, plan.shares), (each.arm for each in plan.sequences)
     frame = pd.DataFrame(
         {
-            "unit": pd.Series([unit["unit"] for unit in units], dtype="str"),
-            "block": pd.Series([names[block] for block in blocks], dtype="str"),
+            "unit": pd.Series([*roster.blocks], dtype="str"),
+            "block": pd.Series([*names], dtype="str").take(of_unit).reset_index(drop=True),
             "sequence": sequence,
-            "arm": pd.Series([arms[number] for number in sequence.tolist()], dtype="str"),
+            "arm": pd.Series([*arms], dtype="str").take(sequence).reset_index(drop=True),
             "starts": np.array([each.starts for each in plan.sequences], dtype=np.int64)[sequence],
             "probability": probability[np.arange(len(units)), sequence],
         }

@@ -3,7 +3,7 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from rct.errors import AllocationError, DataError
+from rct.errors import DataError
 from rct.identifiers import join
 from rct.schedule import period_labels
 
@@ -17,22 +17,13 @@ if TYPE_CHECKING:
 def assigned_rows(allocation: "Allocation") -> "pd.DataFrame":
     """Give one row per measured unit and period, sorted, with the columns that every panel has.
 
-    What was received is taken to be what was assigned, exposure to be one period.
-
-    Raises
-    ------
-    AllocationError
-        For a trial of shifts, whose cells have one row each.
+    What was received is taken to be what was assigned, exposure to be one period. In a trial of shifts the
+    cell is the unit, and its shift the only period.
     """
     import numpy as np
     import pandas as pd
 
     trial = allocation.trial
-    if trial.schedule.kind == "shifts":
-        raise AllocationError(
-            "a trial of shifts has no rows by period: each cell is one row; count its incidents with "
-            "rct.randomization.cells_of and make the panel with Panel.from_frame"
-        )
     roster = allocation.roster[list(dict.fromkeys([trial.units.id, trial.units.randomize]))]
     units = pd.DataFrame({"unit": roster[trial.units.id], "randomized": roster[trial.units.randomize]})
     units = units.merge(
@@ -42,8 +33,9 @@ def assigned_rows(allocation: "Allocation") -> "pd.DataFrame":
         on="randomized",
         validate="many_to_one",
     ).sort_values("unit", ignore_index=True)
-    periods = trial.schedule.periods
-    labels = period_labels(periods, trial.schedule.start, trial.schedule.period)
+    periods = int(allocation.sequences["period"].max())
+    cells = trial.schedule.kind == "shifts"
+    labels = ["1"] if cells else period_labels(periods, trial.schedule.start, trial.schedule.period)
     calendar = pd.DataFrame({"period": np.arange(1, periods + 1), "period_label": labels})
     rows = units.merge(calendar, how="cross").merge(
         allocation.sequences.rename(columns={"dose": "treated"}),

@@ -10,7 +10,7 @@ from rct.randomization.commitment import CommitmentRecord
 CERTIFICATE_KEYS = {
     "format": "Version of the bytes; always 1.",
     "mechanism": "How units are drawn: the value of randomization.scheme.",
-    "level": "What an honest certificate can prove: reproducible or pre-committed.",
+    "level": "What it claims: reproducible, or pre-committed, which only a third party's copy can show.",
     "proves": "The same in words.",
     "does_not_prove": "What it leaves open, in words.",
     "seed": "The text that keys the draw; everything else follows from it, the design and the ids.",

@@ -54,8 +54,8 @@ def restriction_notes(allocation: "Allocation") -> tuple[str, ...]:
     tied = _pairs(units, 1 - after < CERTAIN * (1 - before))
     apart = _pairs(units, after < CERTAIN * before)
     notes = [
-        f"The restriction leaves {len(pairs)} pairs of units (almost) always {how}: {listed(pairs)}. Keep "
-        "more candidates, or fewer covariates."
+        f"The restriction leaves {len(pairs)} pair{'s' * (len(pairs) > 1)} of units (almost) always {how}: "
+        f"{listed(pairs)}. Keep more candidates, or fewer covariates."
         for pairs, how in ((tied, "together"), (apart, "apart"))
         if pairs
     ]

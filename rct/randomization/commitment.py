@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -79,7 +80,7 @@ class Commitment:
     @property
     def record(self) -> CommitmentRecord:
         """Give the JSON object that is shown to the third party."""
-        return TypeAdapter(CommitmentRecord).validate_python({**self._fields, "commitment": self.hash})
+        return _shape().validate_python({**self._fields, "commitment": self.hash})
 
     def seed(self, value: str) -> str:
         """Give the seed that the round's value makes of this commitment.
@@ -159,6 +160,11 @@ class Commitment:
         }
 
 
+@cache
+def _shape() -> TypeAdapter[CommitmentRecord]:
+    return TypeAdapter(CommitmentRecord)
+
+
 def beacon_value(value: str) -> str:
     """Give the value of a round as canonical text.
 
@@ -198,7 +204,7 @@ def commitment_record(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[C
         except (ValueError, RecursionError) as error:
             raise AllocationError(f"{file}: not readable as JSON: {error}") from None
     try:
-        return TypeAdapter(CommitmentRecord).validate_python(content), where
+        return _shape().validate_python(content), where
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise AllocationError(

@@ -10,8 +10,9 @@ from rct.randomization.certificate import LEVELS, Certificate
 from rct.randomization.commitment import Commitment, CommitmentRecord, beacon_value, commitment_record
 
 NO_COPY = (
-    "That the folder was not made again as a whole, with another commitment: for that, verify against the "
-    "copy that a third party received before the draw."
+    "That the randomization was pre-committed: the certificate claims it, but commitment, draw and folder "
+    "can be made again together. Only the copy that a third party received before the draw shows it; verify "
+    "against that."
 )
 NO_VALUE = 'That "{value}" is what {source} published for the round {round}: look it up there.'
 

@@ -22,7 +22,7 @@ from rct.trial import Trial, differing_tables, load
 from rct.trial_hash import DESIGN_TABLES, LABELLED
 from rct.trial_tables import Design
 
-KEPT = ("allocation.csv", "schedule.csv", "roster.csv", "trial.toml")
+KEPT = ("allocation.csv", "schedule.csv", "roster.csv", "trial.toml", "README.txt")
 COLUMNS = ["unit", "block", "sequence", "arm", "starts", "probability"]
 
 Probabilities = Mapping[str, list[float]]
@@ -167,6 +167,7 @@ def _trial_problems(folder: Path, certificate: Certificate, design: Design) -> I
                 yield f"trial.toml in the folder: the randomization rests on {edit}"
             if _renamed(certificate, trial):
                 yield "the certificate's name or hash of the trial was edited: the kept trial has another"
+            yield from _rehashed(certificate, trial)
     if (folder / "README.txt").is_file():
         yield from _readme_edits(folder / "README.txt", certificate, design, names)
 
@@ -178,6 +179,17 @@ def _renamed(certificate: Certificate, trial: Trial) -> bool:
     return (not differing and claimed["hash"] != trial.hash) or (
         "name" not in differing and claimed["name"] != trial.name
     )
+
+
+def _rehashed(certificate: Certificate, trial: Trial) -> Iterator[str]:
+    """Name the tables whose hash was edited in the certificate: the trial as a whole has its hash."""
+    claimed = certificate["trial"]
+    differing = differing_tables(claimed["tables"], trial.table_hashes)
+    if differing and claimed["hash"] == trial.hash:
+        yield (
+            f"the certificate's hashes of the trial's tables were edited: {', '.join(differing)} of the kept "
+            "trial have others, although the trial as a whole is the one in the certificate"
+        )
 
 
 def _readme_edits(path: Path, certificate: Certificate, design: Design, names: set[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from fractions import Fraction
 from hashlib import sha256
-from math import floor
+from math import lcm
 
 from rct.errors import AllocationError
 from rct.identifiers import fields, join
@@ -18,6 +18,8 @@ from rct.identifiers import fields, join
 FORMAT = "rct/1"
 DRAW = "assign"
 BLOCK_SIZE = 64
+INNER = bytes(byte ^ 0x36 for byte in range(256))
+OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 Block = tuple[str, ...]
 Shares = tuple[Fraction, ...]
@@ -52,11 +54,12 @@ def scores(seed: str, design_hash: str, block: Block, units: Sequence[str]) -> l
     """Give the scores of many units of one block; what they share is hashed once (RFC 2104, section 4)."""
     key = seed.encode()
     key = (sha256(key).digest() if len(key) > BLOCK_SIZE else key).ljust(BLOCK_SIZE, b"\0")
-    inner = sha256(bytes(byte ^ 0x36 for byte in key) + join(FORMAT, design_hash, DRAW, join(*block)))
-    outer = sha256(bytes(byte ^ 0x5C for byte in key))
+    inner = sha256(key.translate(INNER) + join(FORMAT, design_hash, DRAW, join(*block)))
+    outer = sha256(key.translate(OUTER))
     found = []
+    again_inner, again_outer = inner.copy, outer.copy
     for unit in fields(units):
-        within, around = inner.copy(), outer.copy()
+        within, around = again_inner(), again_outer()
         within.update(unit)
         around.update(within.digest())
         found.append(around.digest())
@@ -80,12 +83,15 @@ def systematic_counts(expected: Sequence[Fraction], u: Fraction) -> tuple[int, .
     """Round expected numbers to whole ones with the same sum, by one point u in [0, 1).
 
     Sequence s gets a left-over place when some integer k has c₍ₛ₋₁₎ ≤ u + k < cₛ, c the running sum of the
-    fractional parts.
+    fractional parts. All are multiples of 1/``scale``, so it is done in whole numbers.
     """
-    counts, reached = [], Fraction(0)
+    scale = lcm(u.denominator, *(number.denominator for number in expected))
+    point = u.numerator * (scale // u.denominator)
+    counts, reached = [], 0
     for number in expected:
-        before, reached = reached, reached + number - floor(number)
-        counts.append(floor(number) + _whole_points(before, reached, u))
+        whole, left = divmod(number.numerator * (scale // number.denominator), scale)
+        before, reached = reached, reached + left
+        counts.append(whole + (point - before) // scale - (point - reached) // scale)
     return tuple(counts)
 
 
@@ -101,14 +107,11 @@ def in_keyed_order(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], counts: Sequence[int]
 ) -> dict[str, int]:
     """Sort a block's units by score, then id, and give the first n₀ sequence 0, the next n₁ sequence 1, …."""
-    ordered = sorted(zip(scores(seed, design_hash, block, units), units, strict=True))
+    by_id = sorted(units)
+    found = scores(seed, design_hash, block, by_id)
+    ordered = sorted(range(len(by_id)), key=found.__getitem__)  # stable: equal scores stay in order of id
     places = [sequence for sequence, count in enumerate(counts) for _ in range(count)]
-    return {unit: place for (_, unit), place in zip(ordered, places, strict=True)}
-
-
-def _whole_points(low: Fraction, high: Fraction, u: Fraction) -> int:
-    """Count the integers k with low ≤ u + k < high."""
-    return -floor(u - high) + floor(u - low)
+    return dict(zip(map(by_id.__getitem__, ordered), places, strict=True))
 
 
 def keyed(seed: str, design_hash: str, draw: str, block: Block, unit: str) -> bytes:

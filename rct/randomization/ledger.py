@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -31,6 +32,9 @@ from rct.randomization.ledger_entries import (
     seed_commitment,
 )
 from rct.randomization.sequential_design import SequentialDesign
+
+if TYPE_CHECKING:
+    from rct.randomization.random_draws import Draws
 
 SECONDS_TO_WAIT = 60
 SEED = re.compile(r"[0-9a-f]{64}")
@@ -194,6 +198,28 @@ class Ledger:
             for content in enrolled
         ]
         return pd.DataFrame(rows, columns=["number", "unit", "arm", "at", *names])
+
+    def draws(self, n: int, *, seed: int) -> "Draws":
+        """Run the ledger's rule again on those enrolled, in their order: what a randomization test compares.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, enrolled) int16 numbers of arms in the order of the design's, columns as the rows of
+            :attr:`frame`.
+
+        Raises
+        ------
+        AllocationError
+            When nobody is enrolled, or for fewer than one draw.
+        """
+        from rct.randomization.sequential_draws import sequential_draws
+
+        design, enrolled = design_of(self.entries)[0], self.frame
+        if enrolled.empty:
+            raise AllocationError(f"{self.path}: nobody is enrolled yet, so there is nothing to draw again")
+        levels = enrolled[list(design.characteristics)].itertuples(index=False, name=None)
+        return sequential_draws(design, list(levels), n=n, seed=seed)
 
     @property
     def entries(self) -> tuple[Entry, ...]:

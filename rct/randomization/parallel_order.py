@@ -10,18 +10,20 @@ from rct.trial_values import exact_share
 
 
 def parallel_plan(design: Design, blocks: BlockSizes) -> Plan:
-    """Lay down one sequence an arm, the control first, treated from the first period after the baseline."""
+    """Lay down one sequence an arm, the control first, treated from the first period after the baseline.
+
+    A cell of a trial of shifts has a single period, its shift.
+    """
     schedule, arms = design.schedule, design.arms
+    periods = 1 if schedule.kind == "shifts" else schedule.periods
     starts = schedule.baseline + 1 + schedule.transition
     treated = (
-        treated_from(
-            arm.name, starts, dose=arm.dose, periods=schedule.periods, transition=schedule.transition
-        )
+        treated_from(arm.name, starts, dose=arm.dose, periods=periods, transition=schedule.transition)
         for arm in arms.treatments
     )
     unnamed_blocks(design, arms.probabilities.by_block, blocks, key="arms.probabilities.by_block")
     return Plan(
-        sequences=(untreated(arms.control, schedule.periods), *treated),
+        sequences=(untreated(arms.control, periods), *treated),
         shares={block: arm_shares(design, block) for block in blocks},
     )
 

@@ -5,6 +5,7 @@ Rerandomized (Morgan & Rubin 2012): those whose Mahalanobis distance is at most 
 are laid down in ``docs/allocation-bytes.md``, "Restricted randomization".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -75,7 +76,10 @@ def restrict(key: str, design: Design, design_hash: str, *, roster: Roster, plan
     """
     if plan.drawn != "by order":
         raise AllocationError(
-            f"scheme = {design.randomization.scheme} cannot be joined with capped classes or factors yet"
+            f"scheme = {design.randomization.scheme} cannot be joined with capped classes or factors: their "
+            "places are drawn otherwise than those of candidates, which would not have the stated "
+            "probabilities. Name the factors' combinations as treatments, or block by squad instead of "
+            "capping"
         )
     covariates = whole_covariates(roster, design)
     blocks = block_columns(roster.blocks, plan.shares)
@@ -89,7 +93,7 @@ def restrict(key: str, design: Design, design_hash: str, *, roster: Roster, plan
             f"none of {len(draws):,} candidates has a Mahalanobis distance of at most {float(limit):g}; the "
             f"smallest is {smallest:.4g}. Raise randomization.threshold or randomization.candidates"
         )
-    chosen = min(numbers.tolist(), key=lambda number: numbered(key, design_hash, "choose", number))
+    chosen = taken(key, design_hash, numbers.tolist())
     return Restriction(
         accepted=draws[numbers],
         place=int(np.searchsorted(numbers, chosen)),
@@ -107,6 +111,11 @@ def restrict(key: str, design: Design, design_hash: str, *, roster: Roster, plan
     )
 
 
+def taken(key: str, design_hash: str, accepted: Sequence[int]) -> int:
+    """Take one of the accepted candidates: the one whose number has the smallest keyed hash."""
+    return min(accepted, key=lambda number: numbered(key, design_hash, "choose", number))
+
+
 def _scored(
     draws: Draws, blocks: list[BlockOfUnits], covariates: Covariates, design: Design, plan: Plan
 ) -> Scoring:
@@ -116,7 +125,10 @@ def _scored(
         return imbalance_scores(draws, blocks, groups, covariates, squared=squared)
     if len(groups) > 1:
         raise AllocationError(
-            "rerandomization compares two groups, and this design has more; use scheme = constrained"
+            "rerandomization accepts by the Mahalanobis distance between two groups, but this design has "
+            f"{len(groups)}. Taken together their distance is the same for every allocation where each step "
+            "has one unit, and the largest of several has no threshold of a known share. Use scheme = "
+            "constrained, which adds the imbalances of every group"
         )
     return mahalanobis_scores(draws, blocks, groups[0], covariates)
 

@@ -112,11 +112,12 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
             for column in roster.columns
         }
     ).reset_index(drop=True)
-    _require_unique(frame[units.id], file)
-    blocks = _blocks(frame, units, file)
-    order = sorted(range(len(frame)), key=frame[units.id].tolist().__getitem__)
-    frame = frame.iloc[order].reset_index(drop=True)
-    return Roster(frame=frame, blocks=blocks, hash=roster_hash(frame, units, covariates=covariates))
+    texts = {column: frame[column].tolist() for column in read}
+    ids = texts[units.id]
+    _require_unique(ids, units.id, file)
+    if not _rising(ids):
+        frame = frame.iloc[sorted(range(len(ids)), key=ids.__getitem__)].reset_index(drop=True)
+    return Roster(frame=frame, blocks=_blocks(texts, units, file), hash=_hash_of(texts, ids))
 
 
 def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
@@ -131,7 +132,9 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
     """
     file = roster.attrs.get("file", "roster")
     for column in dict.fromkeys((units.id, units.randomize)):
-        ids = [str(value) for value in roster[column].tolist()]
+        ids = list(map(str, roster[column].tolist()))
+        if "." not in "".join(ids):
+            continue
         shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if DECIMAL.fullmatch(text)]
         if shown and all(NUMBER.fullmatch(text) for text in ids):
             raise DataError(
@@ -139,6 +142,14 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
                 "A program read them as numbers, and zeros in front may be lost. Write every id as text, "
                 "exactly as the agency does."
             )
+
+
+def members(blocks: Mapping[str, Block]) -> dict[Block, list[str]]:
+    """Give the units of each block."""
+    found: dict[Block, list[str]] = defaultdict(list)
+    for unit, block in blocks.items():
+        found[block].append(unit)
+    return found
 
 
 def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:
@@ -149,15 +160,20 @@ def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...
 
 def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> str:
     """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
-    columns = columns_read(units, covariates)
-    cells = [fields(frame[column].tolist()) for column in columns]
-    rows = [
-        row
-        for _, row in sorted(
-            zip(frame[units.id].tolist(), map(b"".join, zip(*cells, strict=True)), strict=True)
-        )
-    ]
-    return hashlib.sha256(field(join(*columns)) + b"".join(byte_fields(rows))).hexdigest()
+    texts = {column: frame[column].tolist() for column in columns_read(units, covariates)}
+    return _hash_of(texts, texts[units.id])
+
+
+def _hash_of(texts: Mapping[str, list[str]], ids: list[str]) -> str:
+    """Hash columns of text; the first is that of the ids, by which rows are sorted."""
+    first, *others = texts.values()
+    rows = fields(first)
+    for values in others:
+        made = {value: field(value.encode()) for value in set(values)}
+        rows = list(map(bytes.__add__, rows, map(made.__getitem__, values)))
+    if not _rising(ids):
+        rows = [row for _, row in sorted(zip(ids, rows, strict=True))]
+    return hashlib.sha256(field(join(*texts)) + b"".join(byte_fields(rows))).hexdigest()
 
 
 def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -> None:
@@ -187,29 +203,29 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
             )
 
 
-def _require_unique(ids: pd.Series, file: str) -> None:
-    if ids.is_unique:
+def _require_unique(ids: list[str], column: str, file: str) -> None:
+    if len(set(ids)) == len(ids):
         return
     rows = defaultdict(list)
-    for row, unit in enumerate(ids.tolist(), start=2):
+    for row, unit in enumerate(ids, start=2):
         rows[unit].append(str(row))
     repeated = [f'"{unit}" in rows {", ".join(found)}' for unit, found in rows.items() if len(found) > 1]
-    if repeated:
-        raise DataError(
-            f"{file}: {len(repeated)} of the ids in {ids.name} appear more than once: {listed(repeated)}. "
-            "Keep one row per unit."
-        )
+    raise DataError(
+        f"{file}: {len(repeated)} of the ids in {column} appear more than once: {listed(repeated)}. "
+        "Keep one row per unit."
+    )
 
 
-def _blocks(frame: pd.DataFrame, units: Units, file: str) -> dict[str, Block]:
-    values = zip(*(frame[column].tolist() for column in units.block), strict=True)
-    blocks = list(values) if units.block else [()] * len(frame)
+def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str, Block]:
+    ids = texts[units.id]
+    values = zip(*(texts[column] for column in units.block), strict=True)
+    one: dict[Block, Block] = {}  # a million units share a thousand blocks, not a million equal ones
+    blocks = [one.setdefault(block, block) for block in values] if units.block else [()] * len(ids)
     if units.randomize == units.id:
-        ids = frame[units.id].tolist()
         own = dict(zip(ids, blocks, strict=True))
-        return own if all(map(operator.le, ids, ids[1:])) else dict(sorted(own.items()))
+        return own if _rising(ids) else dict(sorted(own.items()))
     found: dict[str, dict[Block, int]] = defaultdict(dict)
-    for row, (unit, block) in enumerate(zip(frame[units.randomize].tolist(), blocks, strict=True), start=2):
+    for row, (unit, block) in enumerate(zip(texts[units.randomize], blocks, strict=True), start=2):
         found[unit].setdefault(block, row)
     varying = [
         f"{unit}: " + ", ".join(f"{'/'.join(block)} (row {row})" for block, row in rows.items())
@@ -222,6 +238,10 @@ def _blocks(frame: pd.DataFrame, units: Units, file: str) -> dict[str, Block]:
             f"{listed(varying)}. Blocks must be the same in all rows of a {units.randomize}."
         )
     return {unit: next(iter(rows)) for unit, rows in sorted(found.items())}
+
+
+def _rising(ids: Sequence[str]) -> bool:
+    return all(map(operator.le, ids, ids[1:]))
 
 
 def _as_text(column: pd.Series) -> pd.Series:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from math import lcm
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from rct.trial_tables import Arms
 from rct.trial_values import Count, Name, Whole, exact_share
 
 
@@ -108,6 +110,22 @@ class SequentialDesign(Model):
     def characteristics(self) -> tuple[str, ...]:
         """What must be known of somebody who is enrolled."""
         return self.rule.factors if isinstance(self.rule, Minimisation) else self.strata
+
+
+def arms_and_ratio(arms: Arms) -> dict[str, tuple[str, ...] | tuple[int, ...]]:
+    """Give the arms of a trial and the ratio of their shares, as a design of its late joiners takes them.
+
+    Returns
+    -------
+    dict
+        ``arms``, the control first, and ``ratio`` in the least whole numbers, empty where shares are equal.
+    """
+    named = arms.probabilities.by_arm
+    left = 1 - sum(named.values(), Fraction(0))
+    shares = [named.get(name, left) for name in arms.names] if named else []
+    common = lcm(*(share.denominator for share in shares))
+    ratio = tuple(int(share * common) for share in shares)
+    return {"arms": arms.names, "ratio": ratio if len(set(ratio)) > 1 else ()}
 
 
 def _inconsistency(design: SequentialDesign) -> str | None:

@@ -1,6 +1,6 @@
 """Shifts over a calendar: the cells day × shift × district, and the cell of an incident."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -88,26 +88,34 @@ def cells_of(
     schedule = _of_shifts(schedule)
     if schedule.districts and districts is None:
         raise DataError("the schedule names districts; give the district of each incident")
-    days = np.asarray(dates).astype("datetime64[D]")
-    starts = np.array([_minutes(shift) for shift in schedule.shifts])
     odd = sorted({time for time in times if time and _minutes(time) < 0})
     if odd:
         raise DataError(f"times of day cannot be read: {listed(odd)}; write 02:15")
-    minutes = np.array([_minutes(time) for time in times])
-    on_duty = np.searchsorted(starts, minutes, side="right") - 1
-    since = np.datetime64(schedule.start, "D")
-    # Before the day's first shift the last one of the evening before is still on duty.
-    number = np.where(np.isnat(days), -1, (days - (on_duty < 0) - since).astype("int64"))
-    inside = (number >= 0) & (number < schedule.periods) & (minutes >= 0)
+    days, shifts = _on_duty(schedule, dates, times)
     where = list(districts) if schedule.districts and districts is not None else [""] * len(days)
     known = set(schedule.districts) or {""}
     first = schedule.start or date.min
     return [
-        cell_name(first + timedelta(days=int(day)), schedule.shifts[shift], district)
-        if ok and district in known
+        cell_name(first + timedelta(days=day), schedule.shifts[shift], district)
+        if day >= 0 and district in known
         else ""
-        for day, shift, district, ok in zip(number, on_duty, where, inside, strict=True)
+        for day, shift, district in zip(days, shifts, where, strict=True)
     ]
+
+
+def _on_duty(
+    schedule: "Schedule", dates: "npt.ArrayLike", times: Sequence[str]
+) -> tuple[list[int], list[int]]:
+    """Give the day on which the shift on duty began, from 0, -1 for none, and the number of the shift."""
+    days = np.asarray(dates).astype("datetime64[D]")
+    starts = np.array([_minutes(shift) for shift in schedule.shifts])
+    minutes = np.array([_minutes(time) for time in times], dtype=np.int64)
+    shift = np.searchsorted(starts, minutes, side="right") - 1
+    since = np.datetime64(schedule.start, "D")
+    # Before the day's first shift the last one of the evening before is still on duty.
+    number = np.where(np.isnat(days), -1, (days - (shift < 0) - since).astype("int64"))
+    inside = (number >= 0) & (number < schedule.periods) & (minutes >= 0)
+    return np.where(inside, number, -1).tolist(), shift.tolist()
 
 
 def require_cells(design: "Design", ids: Sequence[str]) -> None:
@@ -118,15 +126,20 @@ def require_cells(design: "Design", ids: Sequence[str]) -> None:
     AllocationError
         Naming the cells that lack or do not belong.
     """
+    for problem in calendar_problems(design, ids):
+        raise AllocationError(f"{problem}; make it with rct.randomization.shift_cells(trial)")
+
+
+def calendar_problems(design: "Design", ids: Sequence[str]) -> Iterator[str]:
+    """Say in what the cells of a roster are not those of the schedule."""
     if design.schedule.kind != "shifts":
         return
     cells = set(shift_cells(design)[design.units.id])
     lacking, foreign = sorted(cells - set(ids)), sorted(set(ids) - cells)
     if lacking or foreign:
-        raise AllocationError(
+        yield (
             f"the roster is not the calendar of the schedule: {len(lacking)} cells lack "
-            f"({listed(lacking[:3])}), {len(foreign)} do not belong ({listed(foreign[:3])}); make it with "
-            "rct.randomization.shift_cells(trial)"
+            f"({listed(lacking[:3])}), {len(foreign)} do not belong ({listed(foreign[:3])})"
         )
 
 

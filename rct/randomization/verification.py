@@ -17,6 +17,7 @@ from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
     Certificate,
+    Level,
     block_records,
     certified_blocks,
     known_certificate,
@@ -30,6 +31,7 @@ from rct.randomization.matched_groups import group_problems, in_certified_groups
 from rct.randomization.plan import Plan
 from rct.randomization.restricted_order import Restriction, restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
+from rct.randomization.shift_calendar import calendar_problems
 from rct.trial_hash import DESIGN_TABLES, LABELLED, canonical_json, sha256
 from rct.trial_tables import Design
 
@@ -38,14 +40,15 @@ from rct.trial_tables import Design
 class Verification:
     """What a verification found.
 
-    ``ok`` when nothing differs; ``problems`` name each cause; ``level`` says what an honest certificate can
-    prove, ``does_not_prove`` what this verification leaves open; ``amendments`` are the tables of the kept
+    ``ok`` when nothing differs; ``problems`` name each cause; ``level`` is what was verified: "pre-committed"
+    only against a third party's copy that agrees, whatever the certificate claims, else "reproducible";
+    ``does_not_prove`` says what this verification leaves open; ``amendments`` are the tables of the kept
     trial that were edited afterwards without touching what the randomization rests on.
     """
 
     ok: bool
     problems: tuple[str, ...]
-    level: str
+    level: Level
     does_not_prove: str
     amendments: tuple[str, ...] = ()
 
@@ -83,15 +86,14 @@ def verify(
     left_open = what_is_open(certificate, copy is not None, value)
     if sha256(certificate["design"]) != certificate["design_hash"]:
         changed = "the certificate's design was edited: it no longer has the certificate's design hash"
-        return Verification(
-            ok=False, problems=(changed,), level=certificate["level"], does_not_prove=left_open
-        )
+        return Verification(ok=False, problems=(changed,), level="reproducible", does_not_prove=left_open)
     promised = [*commitment_problems(certificate, copy, value)]
     problems, amendments = _differences(certificate, roster, folder, broken=bool(promised))
+    kept = copy is not None and certificate["level"] == "pre-committed" and not promised
     return Verification(
         ok=not promised and not problems,
         problems=(*promised, *problems),
-        level=certificate["level"],
+        level="pre-committed" if kept else "reproducible",
         does_not_prove=left_open,
         amendments=amendments,
     )
@@ -106,7 +108,7 @@ def _differences(
     checked = in_certified_groups(checked, design, units=certified_blocks(certificate))
     problems = [*_roster_problems(certificate, checked, design, folder)]
     if not problems and not broken:
-        problems += group_problems(checked, design)
+        problems += [*group_problems(checked, design), *calendar_problems(design, list(checked.blocks))]
     probabilities: Probabilities = {}
     if not problems:
         found, probabilities = _assignment_problems(certificate, checked, design)

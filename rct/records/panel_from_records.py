@@ -9,6 +9,7 @@ from rct.identifiers import listed
 from rct.panel import Panel
 from rct.randomization.assigned_rows import assigned_rows, panel_meta, with_covariates
 from rct.randomization.rosters import checked_roster, columns_read
+from rct.records.cell_placing import place_in_cells
 from rct.records.condition import columns_of, satisfied
 from rct.records.counting import CountingRule, count_events
 from rct.records.incident_files import read_incidents
@@ -35,9 +36,11 @@ def build_panel(
     """Build the panel of a trial from records of incidents, one row per officer report.
 
     An incident belongs to the date of its first row, in the order of the files; where divisions are
-    measured, to the division of its first row too. The outcome's ``unit_of_count`` and ``attribution`` say
-    what of it is counted in whose row (:class:`rct.records.counting.CountingRule`). Nothing is dropped
-    silently: what does not count, or is doubtful, stands in ``panel.problems`` with its file and row.
+    measured, to the division of its first row too. In a trial of shifts it belongs to the cell that was on
+    duty at the date, time and district of its first row, and the panel has one row for each cell. The
+    outcome's ``unit_of_count`` and ``attribution`` say what of it is counted in whose row
+    (:class:`rct.records.counting.CountingRule`). Nothing is dropped silently: what does not count, or is
+    doubtful, stands in ``panel.problems`` with its file and row.
 
     Parameters
     ----------
@@ -66,19 +69,11 @@ def build_panel(
     _check_trial(trial, exposure)
     if roster is not None:
         _check_roster(trial, allocation, roster)
-    by_officer = trial.units.measure == "officer"
+    by_officer = trial.units.measure == "officer" and trial.schedule.kind != "shifts"
     problems = ProblemList()
     raw = read_incidents(incidents, _columns_read(trial, by_officer), problems)
     rows = assigned_rows(allocation)
-    written = trial.records.date_format
-    placement = place(
-        _named_columns(trial, raw),
-        schedule=trial.schedule,
-        formats=[written] if isinstance(written, str) else list(written or ()),
-        units=frozenset(rows["unit"]),
-        by_officer=by_officer,
-        problems=problems,
-    )
+    placement = _placed(trial, raw, frozenset(rows["unit"]), problems)
     rules = {outcome.name: _rule(trial, outcome, by_officer) for outcome in trial.outcomes}
     own = {outcome.name: outcome.exposure for outcome in trial.outcomes if outcome.exposure}
     if exposure is not None:
@@ -99,18 +94,33 @@ def build_panel(
     )
 
 
+def _placed(trial: "Trial", raw: "pd.DataFrame", units: frozenset[str], problems: ProblemList) -> Placement:
+    named, written = _named_columns(trial, raw), trial.records.date_format
+    formats = [written] if isinstance(written, str) else list(written or ())
+    if trial.schedule.kind == "shifts":
+        return place_in_cells(named, schedule=trial.schedule, formats=formats, problems=problems)
+    return place(
+        named,
+        schedule=trial.schedule,
+        formats=formats,
+        units=units,
+        by_officer=trial.units.measure == "officer",
+        problems=problems,
+    )
+
+
 def _check_trial(trial: "Trial", exposure: "pd.DataFrame | str | Path | None") -> None:
     wrong = []
     if trial.schedule.start is None:
         wrong.append("schedule.start is needed to place dates in periods")
-    if trial.schedule.kind == "shifts":
-        wrong.append(
-            "panels of shifts are not built from records yet; find each incident's cell with "
-            "rct.randomization.cells_of and give the counts to Panel.from_frame"
-        )
+    shifts = trial.schedule.kind == "shifts"
+    if shifts and trial.records.time is None:
+        wrong.append("records.time is needed: the column of the time, by which incidents find their shift")
+    if trial.schedule.districts and trial.records.district is None:
+        wrong.append("records.district is needed: the column of the district, by which incidents find theirs")
     if trial.units.movers == "current":
         wrong.append('movers = "current" is not built yet; "home" follows the randomization')
-    if trial.units.measure != "officer" and trial.records.unit is None:
+    if not shifts and trial.units.measure != "officer" and trial.records.unit is None:
         wrong.append(
             f"records.unit is needed: the column that names the {trial.units.measure} of an incident"
         )
@@ -147,7 +157,9 @@ def _person_column(trial: "Trial", outcome: "Outcome") -> str | None:
 
 def _columns_read(trial: "Trial", by_officer: bool) -> list[str]:
     records = trial.records
-    named = [records.incident, records.date, records.officer if by_officer else records.unit]
+    named: list[str | None] = [records.incident, records.date]
+    shifts = trial.schedule.kind == "shifts"
+    named += [records.time, records.district] if shifts else [records.officer if by_officer else records.unit]
     for outcome in trial.outcomes:
         if outcome.unit_of_count == "person":
             named.append(_person_column(trial, outcome))
@@ -164,8 +176,9 @@ def _named_columns(trial: "Trial", raw: "pd.DataFrame") -> "pd.DataFrame":
     sources = {
         "incident": records.incident,
         "officer": records.officer,
-        "unit": records.unit,
+        "unit": records.district if trial.schedule.kind == "shifts" else records.unit,
         "date": records.date,
+        "time": records.time,
     }
     named = {
         name: raw[column].str.normalize("NFC")

@@ -61,10 +61,10 @@ def place(
     by_officer
         Whether officers are measured, so that an incident may enter several rows.
     """
-    keyed = _with_keys(records, problems)
+    keyed = with_keys(records, problems)
     first = ~keyed["key"].duplicated()
     keyed = keyed.assign(period=_periods(keyed, first, schedule, formats, problems))
-    _note_repeats(keyed, problems)
+    note_repeats(keyed, problems)
     whose = "officer" if by_officer else "unit"
     known = keyed[whose].isin(list(units))
     named = keyed if by_officer else keyed[first]
@@ -77,10 +77,11 @@ def place(
     distinct = distinct.assign(share=1 / distinct.groupby("key")["key"].transform("size"))
     involved = distinct[distinct["unit"].notna()]
     involved = involved.assign(rank=involved.groupby("key").cumcount())[["key", "unit", "rank", "share"]]
-    return Placement(placed, involved.reset_index(drop=True), _officers_per_incident(keyed))
+    return Placement(placed, involved.reset_index(drop=True), mean_officers(keyed))
 
 
-def _with_keys(records: "pd.DataFrame", problems: ProblemList) -> "pd.DataFrame":
+def with_keys(records: "pd.DataFrame", problems: ProblemList) -> "pd.DataFrame":
+    """Add the key of the incident of each record; one with a blank id is an incident of its own."""
     blank = records["incident"].isna()
     problems.add_records(records[blank], "blank incident id", done="counted as an incident of its own")
     # No agency's id begins with a NUL.
@@ -114,13 +115,14 @@ def _periods(
     )
     in_schedule = first & ~unread & ~outside
     of_incident = dict(zip(records.loc[in_schedule, "key"], number[in_schedule.to_numpy()], strict=True))
-    _note_disagreement(records, first, dates, problems)
+    note_disagreement(records, first, dates, problems)
     return records["key"].map(of_incident).fillna(0).astype("int64")
 
 
-def _note_disagreement(
+def note_disagreement(
     records: "pd.DataFrame", first: "pd.Series", dates: "pd.Series", problems: ProblemList
 ) -> None:
+    """Note the rows whose date or place is not that of their incident's first row."""
     of_first = dict(zip(records.loc[first, "key"], dates[first], strict=True))
     differs = ~first & dates.notna() & (dates != records["key"].map(of_first))
     problems.add_records(
@@ -137,7 +139,8 @@ def _note_disagreement(
     )
 
 
-def _note_repeats(records: "pd.DataFrame", problems: ProblemList) -> None:
+def note_repeats(records: "pd.DataFrame", problems: ProblemList) -> None:
+    """Note the rows that repeat an earlier one."""
     repeated = records["repeats"].astype(bool)
     problems.add_records(records[repeated], "the same as an earlier row in every column", done="kept")
 
@@ -201,7 +204,8 @@ def _note_unknown(
         problems.add_records(records[~known & some], text[~known & some], done=done)
 
 
-def _officers_per_incident(records: "pd.DataFrame") -> float | None:
+def mean_officers(records: "pd.DataFrame") -> float | None:
+    """Give the size-weighted mean number of officers of an incident; None where none is named."""
     officers = records.dropna(subset=["officer"]).drop_duplicates(["key", "officer"])
     size = officers.groupby("key").size()
     return float((size**2).sum() / size.sum()) if len(size) else None

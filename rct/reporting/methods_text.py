@@ -86,10 +86,11 @@ def _randomization(trial: "Trial", words: "ReportUnits", allocation: "Allocation
         return []
     block = listing([column.replace("_", " ") for column in trial.units.block])
     within = f" within blocks of {block}" if block else ""
-    kind = "typed seed" if allocation.certificate["level"] == "reproducible" else "pre-committed public seed"
+    drawn = "commitment" in allocation.certificate
+    kind = "seed that a public draw gave, as the certificate claims" if drawn else "typed seed"
     return [
         f"The {words.randomized_plural} were ordered{within} by a keyed hash of their ids and cut at the "
-        f"counts that the design declares ({trial.randomization.scheme}), from a {kind}; the certificate "
+        f"counts that the design declares ({trial.randomization.scheme}), from a {kind}. The certificate "
         "holds all that is needed to make the allocation again."
     ]
 

@@ -74,7 +74,7 @@ def design_section(
 def _verification(allocation: "Allocation | None") -> Section | None:
     if allocation is None:
         return None
-    from rct.randomization import verify
+    from rct.randomization import LEVELS, verify
 
     certificate = allocation.certificate
     verdict = verify(certificate, allocation.roster)
@@ -83,8 +83,8 @@ def _verification(allocation: "Allocation | None") -> Section | None:
         "ok": verdict.ok,
         "problems": verdict.problems,
         "seed": certificate["seed"],
-        "proves": certificate["proves"],
-        "does_not_prove": certificate["does_not_prove"],
+        "proves": LEVELS[verdict.level][0],
+        "does_not_prove": verdict.does_not_prove,
     }
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rct.errors import TrialError
+from rct.randomization.shift_calendar import shift_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 def synthetic_roster(trial: "Trial") -> "pd.DataFrame":
     """Make up the measured units that `[power]` counts: as many to each randomized unit as evenly as can be.
 
+    A trial of shifts has its calendar, of which nothing is made up.
+
     Raises
     ------
     TrialError
@@ -22,6 +25,8 @@ def synthetic_roster(trial: "Trial") -> "pd.DataFrame":
     import pandas as pd
 
     units, power = trial.units, trial.power
+    if trial.schedule.kind == "shifts":
+        return shift_cells(trial)
     if units.block:
         raise TrialError(
             f"the trial is blocked by {', '.join(units.block)}: power needs the roster (--roster FILE), "

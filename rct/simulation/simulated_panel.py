@@ -22,6 +22,7 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     (in the block where measured units are randomized themselves). The departures that `[power]` assumes
     (training refused or had anyway, leaving, moving, contamination, reporting) are drawn too: `received` says
     who was trained when, and an officer who has left has no exposure.
+    In a trial of shifts each cell has one period, and its incidents are its own.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     first = rows.drop_duplicates("unit")
     clusters = pd.factorize(first["randomized"], sort=True)[0]
     measured_randomized = first["randomized"].nunique() == len(first)
-    companies = pd.factorize(first["block"], sort=True)[0] if measured_randomized else clusters
+    in_block = measured_randomized and trial.schedule.kind != "shifts"
+    companies = pd.factorize(first["block"], sort=True)[0] if in_block else clusters
     rng = np.random.default_rng(seed)
     if truth.departures.individual:
         followed = first.drop_duplicates("randomized").sort_values("randomized")["sequence"].to_numpy()

@@ -3,6 +3,8 @@ import sqlite3
 
 import pytest
 
+import rct
+
 DESIGN = """
 arms = ["usual", "ICAT"]
 strata = ["district"]
@@ -36,6 +38,15 @@ def test_officers_are_enrolled_one_by_one_and_the_ledger_is_verified_against_a_r
     assert said.code == 0
     assert "Verified: 2 enrolments" in said.out
     assert "Not proved: The latest receipt given is for entry 1" in said.out
+
+
+def test_late_joiners_of_a_trial_are_enrolled_into_its_arms_in_its_ratio(enrol, here):
+    arms = rct.load(here / "trial.toml").arms.names
+    design = 'trial = "trial.toml"\nrule = { kind = "permuted-blocks", sizes = [4] }\n'
+    (here / "late.toml").write_text(design, encoding="utf-8")
+    assert enrol("--open", here / "late.toml").code == 0
+    given = [json.loads(enrol("--unit", f"{i}", "--json").out)["arm"] for i in range(4)]
+    assert sorted(given) == sorted(arms * (4 // len(arms)))
 
 
 def test_a_cut_tail_fails_the_verification(enrol, opened, rct_command):

@@ -49,6 +49,7 @@ DESIGNS = [
     {"schedule": CROSSOVER},
     {"schedule": WEDGE},
 ]
+MEMORY = Path("/dev/shm")  # a ledger flushes each entry to the disk, which takes longest
 LETTERS = st.characters(blacklist_categories=("C", "Z"))
 NAMES = st.text(LETTERS, min_size=1, max_size=5)
 BLOCKS = st.sampled_from(["1", "01", "Süd", "NA"])
@@ -107,7 +108,7 @@ RULES = st.one_of(
 def test_every_honest_ledger_is_verified_against_any_receipt(rule, stratified, roster, closed, kept):
     strata = ("district", "rank") if stratified and not isinstance(rule, Minimisation) else ()
     design = SequentialDesign(arms=("usual", "ICAT"), strata=strata, rule=rule)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         ledger = Ledger.create(Path(folder, "ledger"), design, key=Path(folder, "key"))
         receipts = [ledger.head]
         for unit, district, rank in roster.itertuples(index=False):

@@ -58,6 +58,19 @@ def test_permuted_blocks_balance_each_stratum_by_itself(ledger):
     assert (counts["usual"] - counts["ICAT"]).abs().max() <= 2
 
 
+def test_draws_run_the_rule_again_on_those_enrolled_in_their_order(ledger):
+    with pytest.raises(AllocationError, match="nobody is enrolled yet"):
+        ledger.draws(10, seed=1)
+    enrolled(ledger, 12)
+    draws = ledger.draws(500, seed=1)
+    assert draws.shape == (500, 12)
+    assert (draws == ledger.draws(500, seed=1)).all()
+    north = (ledger.frame["district"] == "north").to_numpy()
+    assert abs(draws[:, north].sum(axis=1) - north.sum() / 2).max() <= 2
+    assert draws.mean(axis=0).min() > 0.4
+    assert draws.mean(axis=0).max() < 0.6
+
+
 def test_the_seed_is_in_no_entry_until_enrolment_closes(ledger):
     enrolled(ledger)
     assert SEED.encode() not in ledger.path.read_bytes()

@@ -10,11 +10,13 @@ import pytest
 from scipy.stats import chi2
 
 from rct.errors import TrialError
-from rct.randomization import randomize, verify
+from rct.randomization import randomize, shift_cells, verify
 from rct.randomization.allocation import Allocation, assign
 
 SEEDS = 20_000
 SIMPLE = '[randomization]\nscheme = "simple"\n'
+MATCHED = '[randomization]\nscheme = "matched"\ncovariates = ["size"]\n'
+SHIFTS = 'kind = "shifts"\nstart = 2026-01-05\nperiod = "day"\nperiods = 2\nshifts = ["07:00", "19:00"]'
 PARALLEL = 'kind = "parallel"\nperiods = 4\nbaseline = 2'
 CROSSOVER = 'kind = "crossover"\nperiods = 4\nsequences = [["usual", "ICAT"], ["ICAT", "usual"]]'
 
@@ -40,6 +42,15 @@ CASES = {
     "crossover": {"units": 5, "schedule": CROSSOVER},
     "simple crossover": {"units": 4, "schedule": CROSSOVER, "extra": SIMPLE},
     "factorial": {"units": 6, "factors": '["A", "B"]'},
+    "clustered": {"units": 8, "randomize": "squad"},
+    "blocked, clustered": {
+        "units": 12,
+        "randomize": "squad",
+        "block": '["district"]',
+        "probabilities": "probabilities = {ICAT = 0.3}",
+    },
+    "matched pairs": {"units": 6, "extra": MATCHED},
+    "shifts": {"units": 4, "schedule": SHIFTS, "block": '["shift"]'},
 }
 
 
@@ -49,7 +60,13 @@ def case(request, declared, officers):
     units, extra = given.pop("units"), given.pop("extra", "")
     schedule = given.pop("schedule", PARALLEL) + "\n" + extra
     trial = declared(schedule, **given)
-    roster = officers(units).assign(district=[str(i % 2) for i in range(units)])
+    if trial.schedule.kind == "shifts":
+        return trial, shift_cells(trial)
+    roster = officers(units).assign(
+        district=[str(i % 2) for i in range(units)],
+        squad=[f"s{i % (units // 2)}" for i in range(units)],
+        size=[str(i * i) for i in range(units)],
+    )
     return trial, roster
 
 

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rct.randomization.candidates import keyed_candidates
 from rct.randomization.covariates import whole_covariates
 from rct.randomization.plan import Plan
 from rct.randomization.random_draws import all_draws, block_columns
-from rct.randomization.restricted_order import restrict
+from rct.randomization.restricted_order import restrict, taken
 from rct.randomization.restriction_scores import compared_groups, imbalance_scores, mahalanobis_scores
 from rct.randomization.rosters import checked_roster
 from rct.schedule import crossed, treated_from, untreated
@@ -320,11 +321,15 @@ def test_every_accepted_allocation_is_taken_equally_often_over_seeds(declared, e
     trial = declared(PARALLEL + rule_text(["officers", "force_rate"], "constrained", keep=0.1))
     checked = checked_roster(eight, trial.units, covariates=trial.further_columns)
     plan = Plan(PAIR, {(): (Fraction(1, 2), Fraction(1, 2))})
-    taken = np.bincount(
-        [restrict(str(s), trial, "", roster=checked, plan=plan).place for s in range(1600)], minlength=8
-    )
+    records = [restrict(str(s), trial, "", roster=checked, plan=plan) for s in range(20)]
+    numbers = np.flatnonzero(
+        (all_draws(block_columns(checked.blocks, plan.shares))[:, None] == records[0].accepted).all(2).any(1)
+    ).tolist()
+    assert len(numbers) == 8
+    assert [one.record["chosen"] for one in records] == [taken(str(s), "", numbers) for s in range(20)]
+    times = Counter(taken(f"lottery {s}", "", numbers) for s in range(20_000))
     # Chi-square of 7 degrees of freedom: its .999 quantile is 24.3.
-    assert ((taken - 200) ** 2 / 200).sum() < 24.3
+    assert sum((times[number] - 2500) ** 2 / 2500 for number in numbers) < 24.3
 
 
 def test_draws_are_the_accepted_with_equal_probability(declared, eight):

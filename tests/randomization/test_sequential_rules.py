@@ -6,6 +6,7 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -16,8 +17,10 @@ from rct.randomization import (
     PermutedBlocks,
     SequentialDesign,
     Urn,
+    arms_and_ratio,
 )
 from rct.randomization.ledger_entries import drawn_arm
+from rct.randomization.sequential_draws import sequential_draws
 from rct.randomization.sequential_rules import minimisation_scores, next_arm, preferred
 
 FILE = Path(__file__).parent / "sequential_references.json"
@@ -188,17 +191,17 @@ def test_the_textbook_example_prefers_by_its_criterion():
     ]
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        PermutedBlocks(sizes=(2, 4)),
-        BiasedCoin(p="3/4"),
-        Urn(),
-        BigStick(lead=1),
-        Minimisation(factors=("rank",)),
-    ],
-    ids=lambda rule: rule.kind,
-)
+RULES = [
+    PermutedBlocks(sizes=(2, 4)),
+    BiasedCoin(p="3/4"),
+    Urn(),
+    BigStick(lead=1),
+    Minimisation(factors=("rank",)),
+]
+every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.kind)
+
+
+@every_rule
 def test_over_keyed_seeds_the_first_arrivals_get_their_exact_joint_probabilities(rule):
     design = SequentialDesign(arms=("A", "B"), rule=rule)
     ranks = ["senior", "junior", "senior"] if isinstance(rule, Minimisation) else []
@@ -218,6 +221,68 @@ def test_over_keyed_seeds_the_first_arrivals_get_their_exact_joint_probabilities
     )
     assert set(counts) == set(expected(design, ranks))
     assert chi_square < 24.3  # the .999 quantile of chi-square with 7 degrees of freedom, at most 8 sequences
+
+
+@every_rule
+def test_draws_of_a_rule_have_its_exact_joint_probabilities(rule):
+    design = SequentialDesign(arms=("A", "B"), rule=rule)
+    ranks = ["senior", "junior", "senior"] if isinstance(rule, Minimisation) else []
+    draws = sequential_draws(design, [(rank,) for rank in ranks] or [()] * 3, n=SEEDS, seed=3)
+    counts = Counter("".join("AB"[arm] for arm in row) for row in draws.tolist())
+    law = expected(design, ranks)
+    assert set(counts) == set(law)
+    assert sum((counts[arms] - SEEDS * p) ** 2 / (SEEDS * p) for arms, p in law.items()) < 24.3
+
+
+@pytest.mark.parametrize("name", [name for name in of("joint") if "random-blocks" not in name])
+def test_draws_put_two_arrivals_in_one_arm_with_the_exact_probability(name):
+    item = ITEMS[name]
+    arrivals = item["inputs"].get("factor_levels_in_order_of_arrival")
+    n = item["inputs"].get("n") or len(arrivals)
+    levels = [at(each) for each in arrivals] if arrivals else [()] * n
+    draws = sequential_draws(design_of(item["inputs"]), levels, n=SEEDS, seed=5)
+    found = [[(draws[:, i] == draws[:, j]).mean() for j in range(n)] for i in range(n)]
+    # Four standard errors of a share of 20,000, at most .0035 each.
+    np.testing.assert_allclose(found, np.array(item["value"], dtype=float), atol=0.0142)
+
+
+def test_strata_run_apart_in_draws_too():
+    design = SequentialDesign(arms=("A", "B"), strata=("district",), rule=PermutedBlocks(sizes=(2,)))
+    draws = sequential_draws(design, [("N",), ("S",), ("N",), ("S",)], n=500, seed=1)
+    assert (draws[:, 0] + draws[:, 2] == 1).all()
+    assert (draws[:, 1] + draws[:, 3] == 1).all()
+    assert 0.4 < (draws[:, 0] == draws[:, 1]).mean() < 0.6
+
+
+def test_efrons_coin_is_balanced_half_of_the_time_in_the_long_run():
+    published = ITEMS["sequential/efron-2/3/limit"]
+    design = SequentialDesign(arms=("A", "B"), rule=BiasedCoin(p=published["inputs"]["p"]))
+    first = {d: float(probabilities(design, [(int(d < 0), ())] * abs(d))[0]) for d in range(-80, 81)}
+    law = {0: 1.0}
+    for _ in range(80):
+        step = Counter()
+        for lead, probability in law.items():
+            step[lead + 1] += probability * first[lead]
+            step[lead - 1] += probability * (1 - first[lead])
+        law = step
+    assert law[0] == pytest.approx(published["value"], abs=1e-4)
+
+
+def test_between_two_equal_arms_the_variance_prefers_the_smaller_sum_of_counts():
+    published = ITEMS["sequential/minimise-textbook/taves-sums"]
+    counts = published["inputs"]["counts_at_new_person_levels"]
+    sums = [sum(column) for column in zip(*counts, strict=True)]
+    assert sums == published["value"]
+    history = [
+        (arm, tuple("yes" if i == factor else "no" for i in range(4)))
+        for factor, by_arm in enumerate(counts)
+        for arm, number in enumerate(by_arm)
+        for _ in range(number)
+    ]
+    rule = Minimisation(factors=["performance", "age", "interval", "lesion"], imbalance="variance")
+    design = SequentialDesign(arms=("A", "B"), rule=rule)
+    first, second = minimisation_scores(design, rule, history, ("yes",) * 4)
+    assert first - second == 2 * (sums[0] - sums[1])
 
 
 def expected(design, ranks):
@@ -251,3 +316,10 @@ def expected(design, ranks):
 def test_a_design_that_contradicts_itself_is_refused(odd, message):
     with pytest.raises(ValidationError, match=message):
         SequentialDesign(**odd)
+
+
+def test_late_joiners_have_the_arms_of_their_trial_in_its_ratio(declared):
+    shares = 'probabilities = {ICAT = "1/2", coaching = 0.25}'
+    trial = declared(treatments='["ICAT", "coaching"]', probabilities=shares)
+    assert arms_and_ratio(trial.arms) == {"arms": ("usual", "ICAT", "coaching"), "ratio": (1, 2, 1)}
+    assert arms_and_ratio(declared().arms)["ratio"] == ()

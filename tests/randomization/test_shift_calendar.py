@@ -1,5 +1,6 @@
 """The calendar of cells, its balance, and the cell of an incident, also after midnight."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -92,10 +93,42 @@ def test_a_roster_that_is_not_the_calendar_is_refused_and_the_calendar_verifies(
     assert verify(randomize(trial, cells, seed=1).certificate, cells.iloc[::-1]).ok
 
 
-def test_cells_have_no_rows_by_period(declared):
+def test_a_cell_has_one_row_whose_treatment_is_its_arm(declared):
     trial = weekly(declared)
-    with pytest.raises(AllocationError, match="each cell is one row"):
-        assigned_rows(randomize(trial, shift_cells(trial), seed=1))
+    allocation = randomize(trial, shift_cells(trial), seed=1)
+    rows = assigned_rows(allocation)
+    assert rows["unit"].tolist() == allocation.frame["unit"].tolist()
+    assert (rows["treated"] == allocation.frame["sequence"]).all()
+
+
+def test_weekdays_and_months_are_balanced_while_no_arm_lasts_longer_than_two_days(declared):
+    rule = (
+        '\n[randomization]\nscheme = "constrained"\ncovariates = ["weekday", "month"]\n'
+        'categorical = ["weekday", "month"]\ncandidates = 1000\nkeep = 10'
+    )
+    schedule = SHIFTS.replace(', "15:00", "23:00"', "").replace('"North", "South"', '"North"')
+    trial = declared(schedule + rule, block='["shift", "district", "couple"]')
+    cells = shift_cells(trial)
+    allocation = randomize(trial, cells, seed=1)
+    accepted = allocation.draws("exact")
+    assert not ((accepted[:, 2:] == accepted[:, 1:-1]) & (accepted[:, 1:-1] == accepted[:, :-2])).any()
+    unrestricted = declared(schedule, block='["shift", "district", "couple"]')
+    free = randomize(unrestricted, cells, seed=1).draws(500, seed=1)
+
+    def off(draws):
+        by = [cells[column] == level for column in ("weekday", "month") for level in cells[column].unique()]
+        return np.mean([(draws[:, own].sum(axis=1) - own.sum() / 2) ** 2 for own in by])
+
+    assert off(accepted) < 0.5 * off(free)
+    assert verify(allocation.certificate, cells).ok
+
+
+def test_a_certificate_of_another_calendar_is_not_verified(declared):
+    trial = weekly(declared)
+    cells = shift_cells(trial)
+    certificate = randomize(trial, cells, seed=1).certificate
+    fewer = {**certificate, "units": certificate["units"][1:]}
+    assert not verify(fewer, cells.iloc[1:]).ok
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,20 @@ def test_an_edited_probability_swapped_rows_and_an_added_row_of_the_table_are_fo
         assert any(message in problem for problem in verify(folder, roster).problems)
 
 
+def test_an_edited_hash_of_the_arms_alone_is_no_amendment(folder, roster):
+    certificate = json.loads((folder / "certificate.json").read_text())
+    certificate["trial"]["tables"]["arms"] = "0" * 64
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    (problem,) = verify(folder, roster).problems
+    assert "hashes of the trial's tables were edited: arms" in problem
+
+
+@pytest.mark.parametrize("name", ["allocation.csv", "schedule.csv", "roster.csv", "trial.toml", "README.txt"])
+def test_a_file_that_is_missing_from_the_folder_is_named(folder, roster, name):
+    (folder / name).unlink()
+    assert f"{name} is missing from the folder" in verify(folder, roster).problems
+
+
 def test_an_edited_readme_that_claims_more_is_found(folder, roster):
     edited(folder / "README.txt", "The seed was typed.", "Nothing.")
     (problem,) = verify(folder, roster).problems
