@@ -84,7 +84,7 @@ def probit_root(
     precision : float
         Half the width of the 95 % interval that ends the search, as a share of the distance.
     most : int
-        Replicates after which it ends in any case, with the error it has then.
+        Replicates after which it ends in any case, with the error it has then; a look has 64 at least.
     known : tuple of Look
         Looks that were taken for another purpose.
 
@@ -98,7 +98,7 @@ def probit_root(
 
     def take(x: float, sims: int) -> Look:
         nonlocal spent
-        found = look(x, max(min(sims, most - spent), 1))
+        found = look(x, max(min(sims, most - spent), BLOCK))
         spent += found.sims
         looks.append(found)
         return found

@@ -241,13 +241,16 @@ def test_the_structure_and_not_the_data_decides_what_is_compiled():
 
 
 def test_every_term_has_a_default_and_words():
+    from rct.bayesian.agency_fit import AGENCIES
     from rct.bayesian.priors import DEFAULTS, DISTRIBUTIONS
-    from rct.posterior import MODEL_WORDS, _in_words
+    from rct.posterior import MODEL_WORDS
+    from rct.prior_words import in_words
 
-    assert {term for model in MODELS.values() for term in model.terms} == set(DEFAULTS) == set(DISTRIBUTIONS)
-    assert set(MODEL_WORDS) == set(MODELS)
+    terms = {term for model in (*MODELS.values(), AGENCIES) for term in model.terms}
+    assert terms == set(DEFAULTS) == set(DISTRIBUTIONS)
+    assert set(MODEL_WORDS) >= set(MODELS)
     for term, prior in DEFAULTS.items():
-        assert ":" in _in_words(term, prior)
+        assert ":" in in_words(term, prior)
 
 
 def test_a_trial_with_several_models_gives_each_the_priors_it_has():
