@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 CHUNK = 200_000
 MAX_ITERATIONS = 50
-STEP_TOLERANCE = 1e-7
+# Newton's error after a step is of the order of the step's square: the last one is taken and needs no check.
+STEP_TOLERANCE = 1e-5
+EMPTY = -800.0
 
 
 def refitted_ratios(
@@ -75,8 +77,10 @@ def two_way_fits(
     if counts.shape[2] < counts.shape[3]:
         counts, dose = counts.swapaxes(2, 3), dose.T
     totals = counts.sum(axis=3, keepdims=True)
+    # From the fit without an effect, which is the product of the margins; e^-800 of an empty one is no rate.
     slope = np.zeros(len(counts))
-    effects = np.zeros((*counts.shape[:2], counts.shape[3]))
+    margin = counts.sum(axis=2)
+    effects = np.where(margin > 0, np.log(np.where(margin > 0, margin, 1.0)), EMPTY)
     for _ in range(MAX_ITERATIONS):
         linear = effects[:, :, None, :] + slope[:, None, None, None] * dose
         weight = np.exp(linear - linear.max(axis=3, keepdims=True))
