@@ -24,9 +24,12 @@ def test_five_draws_are_refused(frame):
 
 
 def test_one_event_in_all_is_flagged(frame):
+    """After a fit of other data in the same process, which must not be the one that is reported."""
+    other = fit(frame).frame["std_error"].item()
     one = frame.assign(force=np.where((frame["officer"] == "o03") & (frame["month"] == 4), 1, 0))
     posterior = fit(one)
     assert posterior.frame["warning"].item() == "1 event in all: the effect is little more than its prior"
+    assert other < 0.3
     assert posterior.frame["std_error"].item() > 0.4
 
 
