@@ -1,6 +1,5 @@
 """One compilation for every fit of the same structure: arrays and priors are data of the compiled model."""
 
-import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,26 +20,12 @@ def compiled_model(name: str, model: CountModel, inputs: Inputs) -> tuple[Any, l
 
     Compilations are kept for the life of the process; PyTensor keeps parts of them on disk besides.
     """
-    key = structure(name, inputs) if _takes_new_data() else (structure(name, inputs), _digest(inputs))
+    key = structure(name, inputs)
     if key not in _COMPILED:
         with waiting("compiling, once for all fits of this shape"):
             _COMPILED[key] = _compile(pymc_model(model, inputs), model.kept)
     compiled, kept = _COMPILED[key]
-    data = {name: values for name, values in flat_data(inputs).items() if name in compiled.shared_data}
-    return compiled.with_data(**data), kept
-
-
-def _takes_new_data() -> bool:
-    """Say whether a compiled model looks at the data it is given later.
-
-    What nutpie compiles from PyMC 6 goes on with the data that it was compiled with, and says nothing.
-    """
-    return int(import_pymc().__version__.split(".")[0]) < 6
-
-
-def _digest(inputs: Inputs) -> str:
-    flat = flat_data(inputs)
-    return hashlib.sha256(b"".join(flat[kind].tobytes() for kind in sorted(flat))).hexdigest()
+    return compiled.with_data(**flat_data(inputs)), kept
 
 
 def pymc_model(model: CountModel, inputs: Inputs) -> Any:
