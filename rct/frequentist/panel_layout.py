@@ -164,23 +164,36 @@ def fit_layout(
     if fit.collinear or chosen == "model":
         variance = None if fit.collinear else model_variance(fit, n_clusters)
         return ClusteredFit(fit, variance, chosen, path), size
-    factor = small_sample_factor(
-        chosen,
-        n_clusters=n_clusters,
-        n_rows=size.rows,
-        n_parameters=fit.swept.shape[1] + size.units
+    n_parameters = (
+        fit.swept.shape[1] + size.units
         if chosen == "CR1S"
-        else _not_nested(cells, dense_codes(pattern), clusters),
+        else _not_nested(cells, dense_codes(pattern), clusters)
     )
-    design = np.zeros(layout.cells.design.shape)
-    design[kept] = fit.residual_design
-    scores = [
-        sums_by_code(unit, column[cell] * events, len(seen))[seen]
-        - of_unit[seen] * mean[dense_codes(pattern)]
-        for column, mean in zip(design.T, _means(cells, fit), strict=True)
-    ]
+    factor = small_sample_factor(chosen, n_clusters=n_clusters, n_rows=size.rows, n_parameters=n_parameters)
+    scores = _scores(layout, counts, seen, kept, cells, fit)
     by_cluster = np.column_stack([sums_by_code(clusters, own) for own in scores])
     return ClusteredFit(fit, sandwich(fit.bread, by_cluster, factor, n_clusters - 1), chosen, path), size
+
+
+def _scores(
+    layout: Layout,
+    counts: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+    cells: Cells,
+    fit: FixedEffectsFit,
+) -> list[NDArray[np.float64]]:
+    """Give each term's score of every unit with an event, by the rows that have one."""
+    at = np.flatnonzero(counts != 0)
+    events, unit, cell = counts[at], layout.unit[at], layout.cell[at]
+    design = np.zeros(layout.cells.design.shape)
+    design[kept] = fit.residual_design
+    of_unit = sums_by_code(unit, events, len(seen))[seen]
+    pattern = dense_codes(layout.pattern[seen])
+    return [
+        sums_by_code(unit, column[cell] * events, len(seen))[seen] - of_unit * mean[pattern]
+        for column, mean in zip(design.T, _means(cells, fit), strict=True)
+    ]
 
 
 def _one_treated_cluster(layout: Layout, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:

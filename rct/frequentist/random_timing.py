@@ -16,7 +16,12 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.inference.wald import wald
-from rct.frequentist.random_timing_variance import fit_timing, permutation_p_value, permuted_statistics
+from rct.frequentist.random_timing_variance import (
+    TimingFit,
+    fit_timing,
+    permutation_p_value,
+    permuted_statistics,
+)
 from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contrasts, effect_weights
 from rct.frequentist.timing_sample import TimingSample, timing_sample
 
@@ -155,15 +160,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     theta, zero = contrasts(sample.starts, weights, shares)
     beta = BETA[common.estimator]
     fit = fit_timing(sample.outcomes, sample.sizes, sample.starts, theta, zero, beta)
-    if not fit.std_error > 0:
-        raise EstimationError(
-            f"the estimated variance of {outcome} is zero: "
-            + (
-                "the cohorts are too small for its adjustment. Merge cohorts, or use randomization_test"
-                if fit.std_error_neyman > 0
-                else "too few events for a standard error"
-            )
-        )
+    _require_variance(fit, outcome)
     low, high, p_value = wald(fit.estimate, fit.std_error, np.inf, common.level)
     normal_p, inference, null = p_value, "adjusted Neyman variance, normal", None
     if common.permutations:
@@ -201,6 +198,19 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
             "statistic": fit.estimate / fit.std_error,
             "exact": False,
         },
+    )
+
+
+def _require_variance(fit: TimingFit, outcome: str) -> None:
+    if fit.std_error > 0:
+        return
+    raise EstimationError(
+        f"the estimated variance of {outcome} is zero: "
+        + (
+            "the cohorts are too small for its adjustment. Merge cohorts, or use randomization_test"
+            if fit.std_error_neyman > 0
+            else "too few events for a standard error"
+        )
     )
 
 
