@@ -65,6 +65,11 @@ def power(
     from rct.power import cannot_work, simulate
     from rct.power.resampled_history import roster_of
 
+    if resample and (detectable or courses or designs):
+        raise rct.RctError(
+            "--resample puts the trial itself on real months; --detectable, --courses and --designs simulate "
+            "from what the history teaches: leave --resample out for them"
+        )
     declared = rct.load(trial)
     past = None if history is None else rct.Panel.read(history)
     units = None if roster is None else rct.read_roster(roster)
@@ -87,7 +92,7 @@ def power(
             found.write(out)
         print_power(printer, found)
         given: dict[str, Any] = {"seed": found.seed, "executor": executor}
-        more: dict[str, Any] = {"schedule": "" if roster else _advised(printer, found, executor)}
+        more: dict[str, Any] = {"schedule": "" if units is not None else _advised(printer, found, executor)}
         if detectable:
             more["detectable"] = print_detectable(printer, found.trial, units, **given)
         if courses:

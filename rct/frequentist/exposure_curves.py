@@ -99,7 +99,7 @@ def exposure_curve(
     model = model_sample(panel, outcome, fixed_effects, covariates, "constant", None)
     if correction != "model":
         model.require_treated_clusters(cluster)
-    rows = _curve_rows(model, refreshers)
+    rows = _curve_rows(panel, model, refreshers)
     shape = chosen_shape(curve, knots, rows.longest)
     fit = fit_curve(rows, shape, model.clusterings(cluster), correction, level, list(covariates))
     describe = Description(
@@ -192,14 +192,14 @@ def _last(number: int, longest: int) -> tuple[int, int]:
     return longest - number + 1, longest
 
 
-def _curve_rows(model: ModelSample, refreshers: Sequence[int] | str | None) -> CurveRows:
+def _curve_rows(panel: Panel, model: ModelSample, refreshers: Sequence[int] | str | None) -> CurveRows:
     rows = model.rows.loc[model.sample.kept].reset_index(drop=True)
     treated = rows["treated"].to_numpy(dtype=float) > 0
     time = exposure_time(rows, treated)
     if refreshers is None:
         return CurveRows(model.sample.rows, _arms(model), time.astype(float), None)
     if isinstance(refreshers, str):
-        since = np.where(treated, rows["period"].to_numpy() - _last_session(rows, treated, refreshers) + 1, 0)
+        since = np.where(treated, rows["period"].to_numpy() - _last_session(panel, rows, refreshers) + 1, 0)
     else:
         since = _since_the_last(time, refreshers)
     return CurveRows(model.sample.rows, _arms(model), since.astype(float), since < time)
@@ -222,31 +222,40 @@ def _since_the_last(time: NDArray[np.int64], refreshers: Sequence[int]) -> NDArr
     return np.where(time > 0, time - last + 1, 0)
 
 
-def _last_session(rows: pd.DataFrame, treated: NDArray[np.bool_], column: str) -> NDArray[np.int64]:
-    """Give the period (rows,) of the last session so far, the training itself included."""
+def _last_session(panel: Panel, rows: pd.DataFrame, column: str) -> NDArray[np.int64]:
+    """Give the period (rows,) of the last session so far, the training itself included.
+
+    Sessions count wherever the panel has them, also in rows that have no likelihood (on leave, no event).
+    """
     import pandas as pd
 
-    if column not in rows:
+    if column not in panel.frame:
         raise DataError(
             f"the panel holds no column {column!r} of refreshers; name it when the panel is made"
             " (covariates=…)"
         )
-    sessions = pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=float)
+    whole = panel.frame.sort_values(["unit", "period"])
+    sessions = pd.to_numeric(whole[column], errors="coerce").to_numpy(dtype=float)
     if not np.isin(sessions, (0, 1)).all():
         raise DataError(
             f"column {column!r} must be 1 in the periods of a refresher and 0 in all others, nothing else"
         )
-    period, starts = rows["period"].to_numpy(), rows["starts"].to_numpy()
+    period, starts = whole["period"].to_numpy(), whole["starts"].to_numpy()
+    treated = whole["treated"].to_numpy(dtype=float) > 0
     early = (sessions == 1) & ~(treated & (period > starts))
     if early.any():
-        unit, when = rows.loc[early, ["unit", "period"]].iloc[0]
+        unit, when = whole.loc[early, ["unit", "period"]].iloc[0]
         raise DataError(f"unit {unit} has a refresher in period {when}, before or at its first training")
     if not (sessions == 1).any():
         raise EstimationError(f"column {column!r} holds no refresher; leave it out")
-    so_far = (
-        pd.Series(np.where(sessions == 1, period, 0)).groupby([rows["unit"], rows["randomized"]]).cummax()
+    so_far = pd.Series(np.where(sessions == 1, period, 0)).groupby(
+        [whole["unit"].to_numpy(), whole["randomized"].to_numpy()]
     )
-    return np.asarray(np.maximum(so_far.to_numpy(), starts))
+    last = pd.Series(
+        np.maximum(so_far.cummax().to_numpy(), starts),
+        index=pd.MultiIndex.from_frame(whole[["unit", "period"]]),
+    )
+    return last.reindex(pd.MultiIndex.from_frame(rows[["unit", "period"]])).to_numpy(dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,8 @@ def _by_layout(
     effect: Effect,
 ) -> _Fitted | None:
     """Fit by what the panel keeps of its rows, where that is possible."""
+    if panel.frame[outcome].isna().any():
+        return None
     layout = panel_layout(panel, outcome, fixed_effects, effect, cluster or "cluster")
     if layout is None:
         return None

@@ -118,8 +118,12 @@ def spread_advice(found: "Power", *, draws: int = 999, executor: Executor | None
     schedule = spread.trial.schedule
     if (schedule.baseline, schedule.step) == (trial.schedule.baseline, trial.schedule.step):
         return ""
+    effects: dict[str, float | Mapping[str, float]] = {
+        str(name): dict(zip(own["arm"], own["effect"], strict=True))
+        for name, own in found.frame.drop_duplicates(["outcome", "arm"]).groupby("outcome")
+    }
     study = declared_study(
-        spread.trial, spread.roster, effects={row["outcome"]: row["effect"]}, draws=draws, seed=found.seed,
+        spread.trial, spread.roster, effects=effects, draws=draws, seed=found.seed,
         only_p=True, rehearsed=False,
     )  # fmt: skip
     rows = diagnose(all_blocks(study, int(row["sims"]), executor, None), trial.analysis.alpha)

@@ -41,10 +41,12 @@ def learn(trial: "Trial", history: "Panel") -> dict[str, Any]:
     """Learn assumptions for `[power]` from earlier months.
 
     The trend and the season come from a log-linear Poisson fit to the totals by period (the season where
-    there are 24 months and more), everything else from moments: with μ_i a unit's expectation given the rate
-    of its randomized unit, 1/shape = Σ((y_i − μ_i)² − y_i) / Σ μ_i²; likewise between randomized units, and
-    between their periods, after what counts and officers vary is taken off. Where they are negative there
-    is no sign of such variation. Everything but the rates comes from the first primary outcome.
+    there are 24 months and more), the variation between units and between randomized units from factorial
+    moments, which no Poisson noise and no estimated mean enters. With y_i events in time w_i, a unit's own
+    factor leaves E y_i(y_i − 1) = w_i²λ_c²(1 + 1/shape), and pairs of one randomized unit c tell λ_c² =
+    Σ y_i y_j / Σ w_i w_j; pairs of different ones tell the square of the mean rate. Variation between periods
+    comes from the squares of what totals differ from both margins by. Where these are negative there is no
+    sign of such variation. Everything but the rates comes from the first primary outcome.
 
     Parameters
     ----------
@@ -172,22 +174,24 @@ def _variation(
 
     time = counted.exposure * relative * scale
     own, weight = counted.counts.sum(axis=1), time.sum(axis=1)
-    number = counted.clusters.max() + 1
-    by_cluster = np.bincount(counted.clusters, own, number)
-    time_of = np.bincount(counted.clusters, weight, number)
-    rate = np.divide(by_cluster, time_of, out=np.zeros(number), where=time_of > 0)
-    apart = number == len(own)  # each unit is randomized itself: one level, not two
-    overall = own.sum() / weight.sum()
-    mean = weight * (overall if apart else rate[counted.clusters])
-    excess = float((((own - mean) ** 2) - own).sum() / max((mean**2).sum(), 1e-300))
+    apart = counted.clusters.max() + 1 == len(own)  # each unit is randomized itself: one level, not two
+    clusters = np.zeros_like(counted.clusters) if apart else counted.clusters
+    number = clusters.max() + 1
+
+    def total(values: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
+        return np.bincount(clusters, values, number).astype(float)
+
+    events, time_of = total(own), total(weight)
+    pairs, pair_time = events**2 - total(own**2), time_of**2 - total(weight**2)
+    several = pair_time > 0
+    alike = (total(weight**2) * np.divide(pairs, pair_time, out=np.zeros(number), where=several)).sum()
+    excess = float((total(own * (own - 1))[several]).sum() / alike - 1) if alike > 0 else 0.0
     shape = 1 / excess if excess > 1 / MOST_ALIKE else None
     if apart:
         return shape, 0.0, 0.0
-    expected = overall * time_of
-    noise = expected + max(excess, 0.0) * np.bincount(counted.clusters, (overall * weight) ** 2, number)
-    between = float(
-        ((by_cluster - expected) ** 2 - noise).sum() / (expected**2).sum() * number / (number - 1)
-    )
+    rate_squared = (events.sum() ** 2 - (events**2).sum()) / (time_of.sum() ** 2 - (time_of**2).sum())
+    between = float(pairs.sum() / (pair_time.sum() * rate_squared) - 1) if several.any() else 0.0
+    rate = np.divide(events, time_of, out=np.zeros(number), where=time_of > 0)
     cells = np.stack([np.bincount(counted.clusters, column, number) for column in counted.counts.T], axis=1)
     exposed = np.stack([np.bincount(counted.clusters, column, number) for column in time.T], axis=1)
     fitted = rate[:, None] * exposed

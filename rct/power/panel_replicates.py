@@ -1,5 +1,6 @@
 """Any analysis of one replicate, by its own estimator on a panel made for it."""
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -7,12 +8,14 @@ from rct import analysis
 from rct.power.replicates import mean_share
 from rct.power.trial_draws import draw_trial
 from rct.randomization.assigned_rows import assigned_rows, with_covariates
+from rct.trial_tables import Course
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from rct.estimates import Estimate
     from rct.panel import Panel
     from rct.power.study import Study
     from rct.randomization import Allocation
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 def panel_rows(study: "Study", specs: "list[AnalysisSpec]", replicate: int) -> "pd.DataFrame":
     """Give one row per analysis, outcome and arm of a replicate."""
+    import numpy as np
     import pandas as pd
 
     panel, allocation = replicate_panel(study, replicate)
@@ -28,19 +32,40 @@ def panel_rows(study: "Study", specs: "list[AnalysisSpec]", replicate: int) -> "
     found = []
     for spec in specs:
         window = spec.options.get("average", study.window)
-        share = mean_share(study.truth.course, tuple(window))
+        average = mean_share(study.truth.course, tuple(window))
         for row in analysis.ESTIMATORS[spec.estimator].run(sample, spec).rows:
+            if (
+                row.notes.get("sharp_null") is False
+            ):  # a refresher against a first training: no declared effect
+                continue
+            share, name = _share(study, spec, row, average)
             ratio = study.truth.ratios[row.outcome][row.arm or study.truth.treatments[0]]
             truth = _truth(study, row.outcome, ratio, share, on_log_scale=row.scale == "log")
             found.append(
                 {
-                    "replicate": replicate, "analysis": analysis.label(spec), "outcome": row.outcome,
+                    "replicate": replicate, "analysis": name, "outcome": row.outcome,
                     "arm": row.arm, "effect": ratio, "truth": truth, "estimate": row.estimate,
-                    "std_error": row.std_error, "covered": row.conf_low <= truth <= row.conf_high,
+                    "std_error": row.std_error,
+                    "covered": np.nan if np.isnan(truth) else float(row.conf_low <= truth <= row.conf_high),
                     "excludes_null": not row.conf_low <= 0 <= row.conf_high, "p_value": row.p_value,
                 }
             )  # fmt: skip
     return pd.DataFrame(found)
+
+
+def _share(study: "Study", spec: "AnalysisSpec", row: "Estimate", average: float) -> tuple[float, str]:
+    """Give the share of the full effect that a row is about, and its analysis's name with its time."""
+    name = analysis.label(spec)
+    if not math.isnan(row.event_time):
+        time = int(row.event_time)
+        share = mean_share(study.truth.course, (time + 1, time + 1)) if time >= 0 else 0.0
+        return share, f"{name}, event time {time}"
+    if not math.isnan(row.exposure_time):
+        time = int(row.exposure_time)
+        return mean_share(study.truth.course, (time, time)), f"{name}, exposure time {time}"
+    if "long_run" in spec.options and study.truth.course != Course():
+        return math.nan, name  # how long the last exposure times are depends on the draw
+    return average, name
 
 
 def replicate_panel(study: "Study", replicate: int) -> "tuple[Panel, Allocation]":

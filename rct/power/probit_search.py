@@ -110,8 +110,10 @@ def probit_root(
         return Root(smallest, smallest, smallest, least, sum(one.sims for one in looks))
     sims = BLOCK
     while True:
-        x, error = _fitted_root(looks, target)
-        x = min(max(x, smallest), largest)
+        fitted, error = _fitted_root(looks, target)
+        if fitted >= largest and _clearly_below(looks, largest, target):
+            return None
+        x = min(max(fitted, smallest), largest)
         known_well = Z * error <= precision * x and sum(one.sims for one in looks) >= FEWEST
         if known_well or spent >= most:
             nearest = min(looks, key=lambda one: (abs(one.x - x), -one.sims))
@@ -145,6 +147,15 @@ def _bracketed(
             return True
         take(max(x / 2, smallest), BLOCK)
     return True
+
+
+def _clearly_below(looks: list[Look], x: float, target: float) -> bool:
+    """Say whether all replicates looked at there together are three errors and more below the target."""
+    there = [one for one in looks if one.x >= x]
+    if not there:
+        return False
+    together = Look(x, sum(one.hits for one in there), sum(one.sims for one in there))
+    return together.power + 3 * max(together.mc_error, 1 / together.sims) < target
 
 
 def _fitted_root(looks: list[Look], target: float) -> tuple[float, float]:

@@ -117,12 +117,25 @@ def history_of(panel: "Panel", trial: "Trial") -> History:
 
 
 def require_outcomes(panel: "Panel", names: list[str]) -> None:
-    """Refuse a history that lacks an outcome of the trial."""
+    """Refuse a history that lacks an outcome of the trial, counts of it, or one exposure for all."""
     lacking = [name for name in names if name not in panel.outcomes]
     if lacking:
         raise DataError(
             f"the history has no outcome {', '.join(lacking)}; it has {', '.join(panel.outcomes)}"
         )
+    for name in names:
+        if f"exposure:{name}" in panel.frame:
+            raise DataError(
+                f"the history has an exposure of its own for {name}, which no study resamples or learns "
+                "from: give a history with one exposure for all outcomes"
+            )
+        missing = panel.frame[name].isna()
+        if missing.any():
+            unit, period = panel.frame.loc[missing, ["unit", "period"]].iloc[0]
+            raise DataError(
+                f"the history has no count of {name} in {missing.sum():,} rows (first: unit {unit}, period "
+                f"{period}), and a missing count is no zero: leave these rows out, or count them"
+            )
 
 
 def roster_of(panel: "Panel", trial: "Trial") -> "pd.DataFrame":

@@ -215,7 +215,9 @@ def batch_rows(study: Study, promises: "list[Promise]", first: int, last: int) -
 
     drawn = [draw_trial(study, r, measured=False) for r in range(first, last)]
     assigned = np.stack([one.sequence for one in drawn])
-    counts = np.stack([one.counts.astype(np.int32) for one in drawn], axis=1)
+    counts = np.stack([one.counts for one in drawn], axis=1)
+    if "share" not in study.truth.counting:
+        counts = counts.astype(np.int32)
     treatment = study.truth.treatments[0]
     rerandomizes = any(promise.rerandomizes for promise in promises)
     parts = []

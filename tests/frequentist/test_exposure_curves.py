@@ -288,3 +288,18 @@ def test_few_clusters_take_cr2_and_many_take_cr1():
     row = exposure_curve(panel_of(frame_of(fading), cluster="squad"), "force", average=(1, 6))
     assert "CR2, Satterthwaite df (5 clusters: cluster)" in row.inference
     assert row.df < 4
+
+
+def test_a_refresher_counts_in_a_month_without_exposure():
+    """Expected counts of a curve that a refresher on leave began again: the curve comes back exactly."""
+    frame = frame_of(lambda time: np.where(time >= 6, fading(time - 5), fading(time)), seed=None)
+    away = (frame["unit"] == "03") & (frame["refresher"] == 1)
+    assert away.sum() == 1
+    frame = frame.assign(present=np.where(away, 0.0, 1.0), force=np.where(away, 0.0, frame["force"]))
+    panel = panel_of(frame, exposure="present")
+    rows = list(
+        exposure_curve(
+            panel, "force", curve="exponential", average=(1, 5), refreshers="refresher", correction="model"
+        )
+    )
+    assert rows[0].estimate == pytest.approx(fading(np.arange(1, 6)).mean(), abs=1e-6)

@@ -91,3 +91,13 @@ def test_rows_that_cannot_be_settled_beforehand_are_left_to_the_general_path(fra
     effects = options.get("fixed_effects", ("unit", "period"))
     assert panel_layout(panel, "force", effects, "constant", "cluster") is None
     assert np.isfinite(poisson(panel, "force", correction="CR1", **options).std_error)
+
+
+def test_an_outcome_with_missing_counts_after_a_complete_one_is_fitted_by_its_rows(frame):
+    gaps = frame.assign(injury=frame["injury"].astype(float).where(frame.index % 7 != 0))
+    panel = panel_of(gaps)
+    poisson(panel, "force", cluster="unit", correction="CR1N")
+    second = poisson(panel, "injury", cluster="unit", correction="CR1N")
+    alone = poisson(panel_of(gaps), "injury", cluster="unit", correction="CR1N")
+    assert (second.estimate, second.std_error) == (alone.estimate, alone.std_error)
+    assert second.notes["rows"] <= gaps["injury"].notna().sum()

@@ -5,6 +5,7 @@ import pytest
 
 import rct
 from rct import power
+from rct.power.learned_assumptions import Counted, _variation
 from rct.power.resampled_history import history_of, roster_of
 from rct.simulation import synthetic_roster
 
@@ -30,9 +31,11 @@ def test_what_is_learned_is_what_the_past_was_made_with():
     text = text.replace("cluster_sd = 0.15", "cluster_sd = 0.3").replace(
         "cluster_period_sd = 0.10", "cluster_period_sd = 0.2"
     )
-    learned = power.learn(rct.Trial.parse(text), past(text))
+    histories = [power.learn(rct.Trial.parse(text), past(text, seed)) for seed in range(1, 5)]
+    learned = histories[0]
     assert learned["trend"] == pytest.approx(-0.01, abs=0.002)
-    assert learned["heterogeneity"] == pytest.approx(0.6, rel=0.15)
+    # One history of 1,800 officers tells the spread of a gamma variable of shape .6 to 11 %.
+    assert 1 / np.mean([1 / one["heterogeneity"] for one in histories]) == pytest.approx(0.6, rel=0.15)
     assert learned["cluster_sd"] == pytest.approx(0.3, abs=0.1)
     assert learned["cluster_period_sd"] == pytest.approx(0.2, abs=0.05)
     season = np.array(learned["season"])
@@ -83,3 +86,34 @@ def test_a_history_that_does_not_belong_to_the_trial_is_refused():
     few = rct.Panel(panel.frame.assign(force=0), panel.outcomes)
     with pytest.raises(rct.RctError, match="too few to learn from"):
         power.learn(trial, few)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "officers", "rate", "sd"), [(60, 5, 0.5, 0.2), (20, 10, 0.5, 0.2), (20, 10, 4.8, 0.3)]
+)
+def test_rare_events_and_small_clusters_hide_no_heterogeneity(clusters, officers, rate, sd):
+    """Moments over many histories are those they were drawn with: shape 1 and this sd of log rates."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(300):
+        by_cluster = np.exp(rng.normal(-(sd**2) / 2, sd, clusters))
+        mean = rate * np.repeat(by_cluster, officers) * rng.gamma(1.0, 1.0, clusters * officers)
+        counts = rng.poisson(np.repeat(mean[:, None] / 6, 6, axis=1)).astype(float)
+        codes = np.repeat(np.arange(clusters), officers)
+        counted = Counted(counts, np.ones_like(counts), codes, np.zeros(6, dtype=int))
+        shape, cluster_sd, _ = _variation(counted, np.ones(6), 1.0)
+        found.append((0.0 if shape is None else 1 / shape, np.expm1(cluster_sd**2)))
+    heterogeneity, between = np.array(found).T
+    assert np.median(heterogeneity) == pytest.approx(1.0, abs=0.15)
+    assert np.median(between) < np.expm1(sd**2) + 0.04
+
+
+@pytest.mark.parametrize("reader", [power.learn, lambda trial, panel: history_of(panel, trial)])
+def test_a_missing_count_is_no_zero(reader):
+    trial, panel = rct.Trial.parse(TEXT), past()
+    frame = panel.frame.assign(force=panel.frame["force"].astype(float))
+    frame.loc[frame["period"] == 2, "force"] = np.nan
+    with pytest.raises(rct.RctError, match="no count of force in 600 rows .first: unit x?\\w*, period 2"):
+        reader(trial, rct.Panel(frame, panel.outcomes))
+    own = panel.frame.assign(**{"exposure:force": 10.0})
+    with pytest.raises(rct.RctError, match="an exposure of its own for force"):
+        reader(trial, rct.Panel(own, panel.outcomes))

@@ -158,3 +158,10 @@ def test_looks_cost_what_their_bounds_spend_and_stop_strong_effects_early():
     assert force["false_positive"].iloc[-1] <= spent + 3.5 * (spent / 320) ** 0.5
     with pytest.raises(rct.RctError, match="as many bounds"):
         power.monitor(TRIAL, [18, 24], bounds=[2.0])
+
+
+def test_advice_on_the_schedule_keeps_the_effects_of_all_outcomes():
+    """Injuries cannot stay as they were where force falls by 70 %: the study would be refused."""
+    effects = {"force": 0.3, "citizen_injury": 0.3, "officer_injury": 0.3}
+    found = power.simulate(only(), effects=effects, sims=16, draws=99)
+    assert isinstance(spread_advice(found, draws=99), str)

@@ -45,8 +45,11 @@ def test_it_ends_with_the_error_it_has_when_replicates_run_out():
     assert root.high - root.x > 0.001 * root.x
 
 
-def test_a_power_that_is_never_reached_has_no_root():
-    assert probit_root(noisy(1, lambda _: 0.3), **OPTIONS) is None
+@pytest.mark.parametrize("limit", [0.3, 0.7, 0.74])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_power_that_is_never_reached_has_no_root(limit, seed):
+    """Power rises to a limit below the target of .8; in the last case three errors of thousands of looks."""
+    assert probit_root(noisy(seed, lambda x: 0.02 + (limit - 0.02) * -math.expm1(-2 * x)), **OPTIONS) is None
 
 
 def test_a_power_that_is_reached_everywhere_has_its_root_at_the_smallest_distance():

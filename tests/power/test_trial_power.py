@@ -14,6 +14,8 @@ import pytest
 
 import rct
 from rct import power
+from rct.power.study import batch_rows, declared_study
+from rct.power.trial_draws import draw_trial
 
 TRIAL = rct.load("louisville_icat")
 SIMS = 640
@@ -220,3 +222,41 @@ def test_what_no_effect_can_reach_is_said():
 def test_what_cannot_be_simulated_is_refused(arguments, message):
     with pytest.raises(rct.RctError, match=message):
         power.simulate(TRIAL, **arguments)
+
+
+def test_every_exposure_time_has_its_own_truth():
+    """A curve's rows are different effects: fading over six periods leaves less each time, then nothing."""
+    text = TRIAL.to_toml()
+    before, after = text[: text.index("[analysis]")], text[text.index("[power]") :]
+    promise = (
+        '[analysis]\nprimary = { estimator = "poisson", effect = "constant" }\n'
+        'secondary = [{ estimator = "exposure_curve", curve = "linear", refreshers = [4] }]\nseed = 1\n\n'
+    )
+    trial = rct.Trial.parse(before + promise + after.replace("[power]\n", "[power]\ncourse = { fade = 6 }\n"))
+    rows = power.simulate(trial, effects=FORCE_ONLY, sims=2, draws=19, seed=1).replicates
+    own = rows[rows["analysis"].str.contains("exposure time") & (rows["outcome"] == "force")]
+    truths = own.groupby("analysis")["truth"].first()
+    share = {int(name.rsplit(" ", 1)[1]): truth / np.log(0.75) for name, truth in truths.items()}
+    assert share[1] == pytest.approx(1.0)
+    assert all(share[t] > share[t + 1] for t in range(1, 6))
+    assert share[9] == pytest.approx(0.0, abs=1e-12)
+    assert not rows["analysis"].str.contains("refresher,|, refresher$").any()
+    assert own.groupby("analysis").size().eq(2).all()
+
+
+def test_shares_of_incidents_are_not_cut_to_whole_numbers():
+    text = constant_only().to_toml().replace("officers_per_incident = 1.0", "officers_per_incident = 4.0")
+    text = text.replace('name = "force"\n', 'name = "force"\nattribution = "share"\nfractional = true\n', 1)
+    study = declared_study(rct.Trial.parse(text), None, effects=None, draws=19, seed=1)
+    drawn = [draw_trial(study, r, measured=False).counts[0].sum() for r in range(3)]
+    seen = []
+
+    class Seen:
+        name, rerandomizes = "seen", False
+
+        def analyse(self, replicates, **_):
+            seen.append(replicates.counts.sum(axis=(1, 2)))
+            return pd.DataFrame({"p_value": np.ones(len(replicates.counts))})
+
+    batch_rows(study, [Seen()], 0, 3)
+    assert seen[0] == pytest.approx(drawn)
