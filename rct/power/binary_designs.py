@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.linearized_gls import gls_variance, per_cell, read_design
+from rct.power.linearized_gls import as_given, gls_variance, observed_clusters, per_cell, read_design
 from rct.power.solving import check_choice, check_levels
 from rct.power.wald_power import Distribution, rejection_probability
 
@@ -112,12 +112,12 @@ def binary_design(
     sd = np.sqrt(means * (1 - means))
     covariance = correlation * sd[:, :, np.newaxis] * sd[:, np.newaxis, :]
     variance = gls_variance(doses, covariance, slopes=slopes)
-    clusters = int((~np.isnan(doses)).any(axis=1).sum())
+    clusters = observed_clusters(doses)
     df = float(clusters - 2 if df is None else df)
     effect = treated - control
     return BinaryDesign(
         design=doses, p_start=p_start, p_end_control=p_end_control, p_end_treated=p_end_treated,
-        cell_size=float(cell_size) if np.ndim(cell_size) == 0 else np.array(cell_size, dtype=float),  # type: ignore[arg-type]
+        cell_size=as_given(cell_size),
         within=within, between=between, person=same, link=link, alpha=alpha, distribution=distribution,
         df=df, effect=effect, variance=variance,
         power=rejection_probability(

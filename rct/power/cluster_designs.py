@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rct.errors import RctError
-from rct.power.linearized_gls import gls_variance, observed_clusters, per_cell, read_design
+from rct.power.linearized_gls import as_given, gls_variance, per_cell, read_design
 from rct.power.solving import (
     check_autocorrelations,
     check_finite,
     check_levels,
     check_positive,
+    fewest_copies,
     only_unknown,
     reach,
     smallest_copies,
     whole,
+    with_cluster_df,
 )
 from rct.power.wald_power import Distribution, rejection_probability
 
@@ -183,17 +185,17 @@ def cluster_design(
     variance_of = _Variance(read_design(design), correlations, individual_decay, average, total_variance)
     given = ClusterDesign(
         design=variance_of.design, effect=math.nan if effect is None else effect, power=power or math.nan,
-        alpha=alpha, cell_size=_size(cell_size), icc=icc, cac=cac, iac=iac, decay=decay,
+        alpha=alpha, cell_size=as_given(cell_size), icc=icc, cac=cac, iac=iac, decay=decay,
         individual_decay=individual_decay, average=average, total_variance=total_variance,
         copies=whole(copies), distribution=distribution, df=math.nan if df is None else df,
         far_tail=far_tail, variance=math.nan, solved=solved,
     )  # fmt: skip
     if solved == "cell_size":
-        return _solve_cell_size(_with_df(given), variance_of)
+        return _solve_cellas_given(with_cluster_df(given), variance_of)
     given = replace(given, variance=variance_of(given.cell_size) / given.copies)
     if solved == "copies":
         return _solve_copies(given)
-    given = _with_df(given)
+    given = with_cluster_df(given)
     if solved == "power":
         return replace(given, power=_power(given))
     found = reach(
@@ -228,18 +230,6 @@ def _check_correlations(*, icc: float, cac: float, iac: float) -> None:
     check_autocorrelations(cac=cac, iac=iac)
 
 
-def _size(cell_size: "ArrayLike | None") -> "float | NDArray[np.float64]":
-    if cell_size is None:
-        return math.nan
-    return float(cell_size) if np.ndim(cell_size) == 0 else np.array(cell_size, dtype=float)  # type: ignore[arg-type]
-
-
-def _with_df(given: ClusterDesign) -> ClusterDesign:
-    if not math.isnan(given.df):
-        return given
-    return replace(given, df=float(given.copies * observed_clusters(given.design) - 2))
-
-
 def _power(x: ClusterDesign) -> float:
     return rejection_probability(
         x.effect / math.sqrt(x.variance), alpha=x.alpha, far_tail=x.far_tail, distribution=x.distribution,
@@ -247,7 +237,7 @@ def _power(x: ClusterDesign) -> float:
     )  # fmt: skip
 
 
-def _solve_cell_size(given: ClusterDesign, variance_of: _Variance) -> ClusterDesign:
+def _solve_cellas_given(given: ClusterDesign, variance_of: _Variance) -> ClusterDesign:
 
     def at(size: float) -> ClusterDesign:
         return replace(given, cell_size=size, variance=variance_of(size) / given.copies)
@@ -266,8 +256,6 @@ def _solve_copies(given: ClusterDesign) -> ClusterDesign:
         raise RctError("an effect of 0 is no effect: no number of clusters gives it power")
 
     def at(copies: int) -> ClusterDesign:
-        return _with_df(replace(given, copies=copies, variance=given.variance / copies))
+        return with_cluster_df(replace(given, copies=copies, variance=given.variance / copies))
 
-    in_a_copy = observed_clusters(given.design)
-    first = 1 if given.distribution == "normal" or not math.isnan(given.df) else 2 // in_a_copy + 1
-    return smallest_copies(at, _power, given.power, first)
+    return smallest_copies(at, _power, given.power, fewest_copies(given))

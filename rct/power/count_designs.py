@@ -8,9 +8,9 @@ import numpy as np
 
 from rct.errors import RctError
 from rct.power.linearized_gls import (
+    as_given,
     fixed_effects_variance,
     gls_variance,
-    observed_clusters,
     per_cell,
     read_design,
 )
@@ -20,10 +20,12 @@ from rct.power.solving import (
     check_levels,
     check_not_negative,
     check_positive,
+    fewest_copies,
     only_unknown,
     reach,
     smallest_copies,
     whole,
+    with_cluster_df,
 )
 from rct.power.two_rates import Side
 from rct.power.wald_power import Distribution, rejection_probability
@@ -219,7 +221,7 @@ def count_design(
         raise RctError('critical="null" scales a normal critical value: use distribution="normal"')
     doses = read_design(design)
     given = CountDesign(
-        design=doses, units=_number(units), rate=_number(rate), ratio=ratio or math.nan,
+        design=doses, units=as_given(units), rate=as_given(rate), ratio=ratio or math.nan,
         power=power or math.nan,
         alpha=alpha, exposure=exposure, trend=trend, cluster_sd=cluster_sd,
         cluster_period_sd=cluster_period_sd, shape=math.inf if shape is None else shape,
@@ -229,7 +231,7 @@ def count_design(
     )  # fmt: skip
     if solved == "copies":
         return _solve_copies(given)
-    given = _with_df(given)
+    given = with_cluster_df(given)
     if solved == "power":
         return replace(given, power=_power(given), variance=_variance(given, given.ratio))
     found = _solve_units(given) if solved == "units" else _solve_ratio(given)
@@ -245,24 +247,12 @@ def _rates(doses: "NDArray[np.float64]", rate: "ArrayLike", trend: float) -> "ND
     return given * np.exp(trend * np.arange(doses.shape[1]))
 
 
-def _number(value: "ArrayLike | None") -> "float | NDArray[np.float64]":
-    if value is None:
-        return math.nan
-    return float(value) if np.ndim(value) == 0 else np.array(value, dtype=float)  # type: ignore[arg-type]
-
-
 def _variance(x: CountDesign, ratio: float) -> float:
     return count_variance(
         x.design, units=x.units, rate=x.rate, ratio=ratio, exposure=x.exposure, trend=x.trend,
         cluster_sd=x.cluster_sd, cluster_period_sd=x.cluster_period_sd,
         shape=None if math.isinf(x.shape) else x.shape, estimator=x.estimator, average=x.average,
     ) / x.copies  # fmt: skip
-
-
-def _with_df(given: CountDesign) -> CountDesign:
-    if not math.isnan(given.df):
-        return given
-    return replace(given, df=float(given.copies * observed_clusters(given.design) - 2))
 
 
 def _power(x: CountDesign) -> float:
@@ -303,8 +293,6 @@ def _solve_copies(given: CountDesign) -> CountDesign:
     one = _variance(given, given.ratio)
 
     def at(copies: int) -> CountDesign:
-        return _with_df(replace(given, copies=copies, variance=one / copies))
+        return with_cluster_df(replace(given, copies=copies, variance=one / copies))
 
-    in_a_copy = observed_clusters(given.design)
-    first = 1 if given.distribution == "normal" or not math.isnan(given.df) else 2 // in_a_copy + 1
-    return smallest_copies(at, _power, given.power, first)
+    return smallest_copies(at, _power, given.power, fewest_copies(given))

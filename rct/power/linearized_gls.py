@@ -1,5 +1,6 @@
 """Generalized least squares of a clusters × periods design, on any scale that makes the model linear."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,13 @@ def read_design(design: "ArrayLike") -> "NDArray[np.float64]":
             f"column {period + 1} of the design); write None where a cell is not observed"
         )
     return doses
+
+
+def as_given(values: "ArrayLike | None") -> "float | NDArray[np.float64]":
+    """Keep one number for all cells as a number; NaN where it is to be solved for."""
+    if values is None:
+        return math.nan
+    return float(values) if np.ndim(values) == 0 else np.array(values, dtype=float)  # type: ignore[arg-type]
 
 
 def per_cell(values: "ArrayLike", doses: "NDArray[np.float64]", name: str) -> "NDArray[np.float64]":

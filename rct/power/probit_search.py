@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rct.power.study import BLOCK
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-BLOCK = 64
 FEWEST = 8 * BLOCK
 NEAR = 1.3
 Z = 1.959963984540054

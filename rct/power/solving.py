@@ -1,10 +1,13 @@
 """Finding the one quantity that a planner left out."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from rct.errors import RctError
+from rct.power.linearized_gls import observed_clusters
 
 Answer = TypeVar("Answer")
 
@@ -98,6 +101,23 @@ def reach(
         return at(low)
     found = first_crossing(lambda log: power(at(math.exp(log))) - wanted, math.log(low), math.log(high))
     return None if found is None else at(math.exp(found))
+
+
+C = TypeVar("C", bound=Any)
+
+
+def with_cluster_df(given: C) -> C:
+    """Fill in clusters − 2 degrees of freedom where none were given."""
+    if not math.isnan(given.df):
+        return given
+    return replace(given, df=float(given.copies * observed_clusters(given.design) - 2))
+
+
+def fewest_copies(given: Any) -> int:
+    """Give the number of copies of a design from which on its test has degrees of freedom."""
+    if given.distribution == "normal" or not math.isnan(given.df):
+        return 1
+    return 2 // observed_clusters(given.design) + 1
 
 
 def smallest_copies(
