@@ -11,7 +11,7 @@ PYTHON ?= $(call first,0x030b0000,python3 python3.13 python3.12 python3.11 $(PYE
 NEWEST ?= $(call first,0x030c0000,python3.14 python3.13 python3.12 $(PYENV))
 
 TESTS ?= tests
-PYTEST := -m pytest -n 2 --dist loadfile
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 PINS := pyproject.toml constraints.txt
 
 # $(call environment,FOLDER,PYTHON,EXTRAS)
