@@ -115,7 +115,7 @@ def test_a_staggered_reform_shows_the_mean_effect_and_each_agencys():
     treated = (starts[:, None] > 0) & (np.arange(1, 13) >= starts[:, None])
     exposure = 1.0 + 0.5 * (np.arange(150) % 2)
     counts = rng.poisson((rate * exposure)[:, None] * np.exp(change[:, None] * treated))
-    posterior = rct.bayesian.agencies(panel_of(counts, starts), "force", seed=4)
+    posterior = rct.bayesian.agencies(panel_of(counts, starts), "force", chains=2, seed=4)
     row = posterior.frame.iloc[0]
     assert abs(row["estimate"] + 0.4) < 3 * row["std_error"]
     assert row["std_error"] < 0.08
@@ -127,7 +127,7 @@ def test_a_staggered_reform_shows_the_mean_effect_and_each_agencys():
     assert 0.87 < inside.mean() <= 1, "95 % intervals of about 100 agencies"
     busy = table["events_before"] > table["events_before"].median()
     assert table.loc[busy, "shrinkage"].mean() < table.loc[~busy, "shrinkage"].mean()
-    assert set(table["verdict"]) == {"fell", "cannot tell"} | set(table["verdict"])
+    assert set(table["verdict"]) >= {"fell", "cannot tell"}
     sure = table["verdict"] == "fell"
     assert (table.loc[sure, "percent_high"] < 0).all()
     assert table.loc[~sure, "words"].str.startswith(("cannot tell: anything from", "rose")).all()
