@@ -42,7 +42,7 @@ def within(row, reference, reference_error):
 
 @pytest.fixture(scope="module")
 def monthly():
-    return power.simulate(constant_only(), effects=FORCE_ONLY, sims=SIMS, seed=11)
+    return power.simulate(constant_only(), effects=FORCE_ONLY, sims=SIMS, draws=199, seed=11)
 
 
 def test_the_randomization_test_has_the_power_an_independent_simulator_found(monthly):
@@ -51,7 +51,7 @@ def test_the_randomization_test_has_the_power_an_independent_simulator_found(mon
 
 def test_crossing_every_second_month_raises_it_to_a_half():
     text = TRIAL.to_toml().replace("baseline = 12\nstep = 1", "baseline = 3\nstep = 2")
-    result = power.simulate(constant_only(text), effects=FORCE_ONLY, sims=SIMS, seed=12)
+    result = power.simulate(constant_only(text), effects=FORCE_ONLY, sims=SIMS, draws=199, seed=12)
     assert within(force_row(result), 0.485, 0.011)
 
 
@@ -71,7 +71,9 @@ def test_transition_periods_are_left_out_of_every_replicate_s_test():
 
 
 def test_without_an_effect_power_is_the_level_and_intervals_cover():
-    result = power.simulate(constant_only(), effects=dict.fromkeys(FORCE_ONLY, 1.0), sims=SIMS, seed=14)
+    result = power.simulate(
+        constant_only(), effects=dict.fromkeys(FORCE_ONLY, 1.0), sims=SIMS, draws=199, seed=14
+    )
     assert (result.frame["power"] < 0.05 + 3.5 * (0.05 * 0.95 / SIMS) ** 0.5).all()
     assert (result.frame["coverage"] > 0.95 - 3.5 * (0.05 * 0.95 / SIMS) ** 0.5).all()
     assert result.frame["type_s"].isna().all()
@@ -92,11 +94,11 @@ def test_a_wedge_gets_power_for_both_its_answers():
 
 
 def test_workers_and_the_number_of_replicates_do_not_change_a_replicate():
-    alone = power.simulate(TRIAL, sims=130, seed=5)
+    alone = power.simulate(TRIAL, sims=130, draws=99, seed=5)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        shared = power.simulate(TRIAL, sims=130, seed=5, executor=pool)
+        shared = power.simulate(TRIAL, sims=130, draws=99, seed=5, executor=pool)
     pd.testing.assert_frame_equal(alone.replicates, shared.replicates, check_exact=True)
-    fewer = power.simulate(TRIAL, sims=64, seed=5).replicates
+    fewer = power.simulate(TRIAL, sims=64, draws=99, seed=5).replicates
     first = alone.replicates[alone.replicates["replicate"] < 64].reset_index(drop=True)
     pd.testing.assert_frame_equal(fewer, first, check_exact=True)
 
