@@ -125,8 +125,11 @@ def test_a_covariate_that_differs_between_cohorts_is_found_and_needs_no_event_ti
 
 
 def test_draws_are_of_the_seed_alone():
-    first, second = (pretrend_test(panel_of(), "force", permutations=49, seed=5).p_value for _ in range(2))
+    first, second, *others = (
+        pretrend_test(panel_of(), "force", permutations=49, seed=seed).p_value for seed in (5, 5, 6, 7, 8)
+    )
     assert first == second
+    assert {first} != {*others}
 
 
 @pytest.mark.parametrize(
