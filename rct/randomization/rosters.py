@@ -218,9 +218,7 @@ def _require_unique(ids: list[str], column: str, file: str) -> None:
 
 def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str, Block]:
     ids = texts[units.id]
-    values = zip(*(texts[column] for column in units.block), strict=True)
-    one: dict[Block, Block] = {}  # a million units share a thousand blocks, not a million equal ones
-    blocks = [one.setdefault(block, block) for block in values] if units.block else [()] * len(ids)
+    blocks = _block_of_rows([texts[column] for column in units.block], len(ids))
     if units.randomize == units.id:
         own = dict(zip(ids, blocks, strict=True))
         return own if _rising(ids) else dict(sorted(own.items()))
@@ -238,6 +236,16 @@ def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str
             f"{listed(varying)}. Blocks must be the same in all rows of a {units.randomize}."
         )
     return {unit: next(iter(rows)) for unit, rows in sorted(found.items())}
+
+
+def _block_of_rows(columns: Sequence[list[str]], rows: int) -> list[Block]:
+    """Give each row its block; a million rows share a thousand blocks, not a million equal ones."""
+    if len(columns) == 1:
+        alone: dict[str, Block] = {value: (value,) for value in set(columns[0])}
+        return list(map(alone.__getitem__, columns[0]))
+    one: dict[Block, Block] = {}
+    values = zip(*columns, strict=True)
+    return [one.setdefault(block, block) for block in values] if columns else [()] * rows
 
 
 def _rising(ids: Sequence[str]) -> bool:
