@@ -36,8 +36,7 @@ from rct.bayesian.marginal_poisson import marginal_log_likelihood
 from rct.bayesian.model_inputs import CountModel, Inputs, numbers
 from rct.bayesian.priors import Priors
 from rct.errors import EstimationError
-
-BEND = 8.0
+from rct.prior_words import LINK_BEND
 
 
 def nested_rows(rows: CountRows) -> CountRows:
@@ -172,7 +171,7 @@ def thinned(injuries: Any, force: Any, nu: Any) -> Any:
     """Give the binomial log-likelihood up to its coefficient, (injuries, paths, periods)."""
     import pytensor.tensor as pt
 
-    log_probability = -pt.softplus(-BEND * nu) / BEND
+    log_probability = -pt.softplus(-LINK_BEND * nu) / LINK_BEND
     return injuries * log_probability + (force - injuries) * pt.log(-pt.expm1(log_probability))
 
 

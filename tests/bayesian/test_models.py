@@ -12,6 +12,7 @@ from rct.bayesian.fading_effect import periods_since_training
 from rct.bayesian.fitting import MODELS, model_inputs, model_priors
 from rct.bayesian.injuries_within_force import _correlation_factor, thinned
 from rct.bayesian.overdispersed_cells import cell_log_likelihood
+from rct.prior_words import in_words
 
 OFFICERS, MONTHS = 24, 6
 
@@ -75,6 +76,13 @@ def test_up_to_one_half_the_link_is_the_logarithm_and_beyond_one_it_never_ends()
     assert all_hurt == pytest.approx(nu, abs=5e-4)
     beyond = thinned(*constants([[[2.0] * 3]], [[[3.0] * 3]], [[[1.0, 2.0, 4.0]]])).eval(mode="FAST_COMPILE")
     assert np.diff(beyond).ravel() == pytest.approx([-8, -16], abs=1e-2)
+
+
+def test_the_prior_of_injuries_given_force_is_said_with_the_link_that_it_has():
+    low, middle, high = 100 * probability(-1.5 + np.array([-1.96, 0, 1.96]) * 0.7)
+    words = in_words("intercept_given", {"normal": [-1.5, 0.7]})
+    assert f"{middle:.0f} % of force incidents (95 % from {low:.0f} % to {high:.0f} %)" in words
+    assert high < 86
 
 
 def test_the_sd_of_clusters_keeps_its_half_normal_prior():
