@@ -117,8 +117,8 @@ def intervals(fits: pd.DataFrame) -> pd.DataFrame:
     table["coverage_sd"] = np.sqrt(0.95 * 0.05 / table["fits"])
     separate = table[table["model"] == "marginal"].set_index("outcome")["width"]
     against = table["width"] / table["outcome"].map(separate)
-    table["width_against_separate"] = against.where(table["truth"] == "fixed")
-    return table.round(3)
+    table["width_against_separate"] = against.where(table["truth"] == "fixed").round(3).astype(object)
+    return table.round(3).fillna("")
 
 
 def calibration(fits: pd.DataFrame) -> pd.DataFrame:
