@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+# How sharply the link of injuries given force turns from the logarithm to certainty, in the model "joint".
+LINK_BEND = 8.0
+
 
 def in_words(term: str, prior: Any) -> str:
     """Say what the prior of a term means, in percent where it can be said so."""
@@ -56,8 +59,13 @@ def _of_walk(sd: float) -> str:
 
 
 def _of_log_share(mean: float, sd: float) -> str:
-    low, middle, high = (100 * math.exp(mean + side * 1.96 * sd) for side in (-1, 0, 1))
-    return f"injury in {middle:.0f} % of force incidents (95 % from {low:.0f} % to {min(high, 100):.0f} %)"
+    low, middle, high = (100 * _bent(mean + side * 1.96 * sd) for side in (-1, 0, 1))
+    return f"injury in {middle:.0f} % of force incidents (95 % from {low:.0f} % to {high:.0f} %)"
+
+
+def _bent(nu: float) -> float:
+    """Give (1 + exp(-k nu)) ** (-1 / k), the probability of injury given force."""
+    return math.exp(min(nu, 0) - math.log1p(math.exp(-LINK_BEND * abs(nu))) / LINK_BEND)
 
 
 def _of_correlation(shape: float) -> str:

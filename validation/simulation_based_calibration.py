@@ -147,8 +147,8 @@ def draw_joint(rng: np.random.Generator) -> tuple[Truth, list[np.ndarray]]:
     intercepts, periods = rng.normal(-1.5, 0.3, 2), np.stack([zero_sum(rng, 0.3) for _ in range(2)])
     injuries = []
     for k in range(2):
-        log_p = intercepts[k] + periods[k] + given[k] * trained + by_squad[k + 1]
-        injuries.append(rng.binomial(force, np.minimum(1, np.exp(log_p))))
+        nu = intercepts[k] + periods[k] + given[k] * trained + by_squad[k + 1]
+        injuries.append(rng.binomial(force, (1 + np.exp(-8 * nu)) ** (-1 / 8)))
     truth = {
         "effect": np.concatenate([[of_force["effect"]], of_force["effect"] + given]),
         "effect_given": given,

@@ -130,7 +130,20 @@ def group_effects(inputs: Inputs, term: str, inner: tuple[str, ...], scale: Any)
     import pymc as pm
 
     outer = inputs.outer
-    sd = pm.HalfNormal(f"{term}_sd", scale, dims=outer or None)
+    sd = signed_sd(term, scale, outer)
     standard = pm.Normal(f"{term}_standard", 0, 1, dims=(*outer, *inner))
     spread = sd[(..., *(None for _ in inner))] if outer else sd
     return pm.Deterministic(term, spread * standard, dims=(*outer, *inner))
+
+
+def signed_sd(term: str, scale: Any, dims: tuple[str, ...]) -> Any:
+    """Declare a half-normal sd, and give it with a sign, which the symmetric effects that it scales take up.
+
+    Sampled as its logarithm, a small sd is a long tail in which the sampler stays; as a signed number it is
+    a step across 0.
+    """
+    import pymc as pm
+
+    signed = pm.Normal(f"{term}_signed_sd", 0, scale, dims=dims or None)
+    pm.Deterministic(f"{term}_sd", abs(signed), dims=dims or None)
+    return signed

@@ -12,6 +12,7 @@ from rct.bayesian.fading_effect import periods_since_training
 from rct.bayesian.fitting import MODELS, model_inputs, model_priors
 from rct.bayesian.injuries_within_force import _correlation_factor, thinned
 from rct.bayesian.overdispersed_cells import cell_log_likelihood
+from rct.prior_words import in_words
 
 OFFICERS, MONTHS = 24, 6
 
@@ -56,21 +57,39 @@ def constants(*values):
     return [pt.as_tensor_variable(np.asarray(value, dtype=float)) for value in values]
 
 
+def probability(nu):
+    """The bent log link by scipy: the type I generalized logistic distribution function."""
+    return stats.genlogistic.cdf(8 * np.asarray(nu), 1 / 8)
+
+
 def test_injuries_within_force_are_binomial():
-    force, injuries, p = np.array([[[5.0, 9.0]]]), np.array([[[2.0, 0.0]]]), np.array([[[0.3, 0.1]]])
-    found = thinned(*constants(injuries, force, np.log(p))).eval(mode="FAST_COMPILE")
+    force, injuries, nu = np.array([[[5.0, 9.0, 4.0]]]), np.array([[[2.0, 0.0, 1.0]]]), [[[-0.3, -2.0, 1.0]]]
+    found = thinned(*constants(injuries, force, nu)).eval(mode="FAST_COMPILE")
     coefficient = stats.binom.logpmf(injuries, force, 0.5) - force * np.log(0.5)
-    assert found + coefficient == pytest.approx(stats.binom.logpmf(injuries, force, p), rel=1e-12)
+    right = stats.binom.logpmf(injuries, force, probability(nu))
+    assert found + coefficient == pytest.approx(right, rel=1e-9)
 
 
-def test_a_probability_above_one_is_penalised_in_proportion_and_only_where_somebody_was_unhurt():
-    log_p = np.log([[[0.999, 1.2, 1.4]]])
-    some, all_hurt = ([[[2.0] * 3]], [[[5.0] * 3]])
-    force = [[[5.0] * 3]]
-    found = thinned(*constants(some, force, log_p)).eval(mode="FAST_COMPILE")[0, 0]
-    assert found[2] < found[1] < found[0] - 400
-    found = thinned(*constants(all_hurt, force, log_p)).eval(mode="FAST_COMPILE")[0, 0]
-    assert found[1:] == pytest.approx([0, 0], abs=1e-12)
+def test_up_to_one_half_the_link_is_the_logarithm_and_beyond_one_it_never_ends():
+    nu = np.log([[[0.01, 0.2, 0.5]]])
+    all_hurt = thinned(*constants([[[1.0] * 3]], [[[1.0] * 3]], nu)).eval(mode="FAST_COMPILE")
+    assert all_hurt == pytest.approx(nu, abs=5e-4)
+    beyond = thinned(*constants([[[2.0] * 3]], [[[3.0] * 3]], [[[1.0, 2.0, 4.0]]])).eval(mode="FAST_COMPILE")
+    assert np.diff(beyond).ravel() == pytest.approx([-8, -16], abs=1e-2)
+
+
+def test_the_prior_of_injuries_given_force_is_said_with_the_link_that_it_has():
+    low, middle, high = 100 * probability(-1.5 + np.array([-1.96, 0, 1.96]) * 0.7)
+    words = in_words("intercept_given", {"normal": [-1.5, 0.7]})
+    assert f"{middle:.0f} % of force incidents (95 % from {low:.0f} % to {high:.0f} %)" in words
+    assert high < 86
+
+
+def test_the_sd_of_clusters_keeps_its_half_normal_prior():
+    import pymc as pm
+
+    sd = pm.draw(built("stepped-wedge", panel_of(frame_of()), ["force"])["cluster_sd"], 500, random_seed=1)
+    assert stats.kstest(sd, stats.halfnorm(scale=0.3).cdf).pvalue > 0.01
 
 
 def test_effects_on_injuries_are_those_on_force_plus_those_given_force():
@@ -107,7 +126,7 @@ def test_the_joint_density_of_injuries_is_added_to_that_of_force():
     change = [density(model, intercept=[-1.0, -1.2], effect_given=[d]) for d in (0.0, -0.5)]
 
     def binomial(d):
-        p = np.exp(-1.2 + d * cells["trained"])
+        p = probability(-1.2 + d * cells["trained"])
         return stats.binom.logpmf(cells["citizen"], cells["force"], p).sum() + stats.norm.logpdf(d, 0, 0.3)
 
     assert change[1] - change[0] == pytest.approx(binomial(-0.5) - binomial(0.0), rel=1e-9)
