@@ -165,7 +165,7 @@ def fit_layout(
         variance = None if fit.collinear else model_variance(fit, n_clusters)
         return ClusteredFit(fit, variance, chosen, path), size
     n_parameters = (
-        fit.swept.shape[1] + size.units
+        fit.swept.width + size.units
         if chosen == "CR1S"
         else _not_nested(cells, dense_codes(pattern), clusters)
     )
