@@ -11,7 +11,9 @@ from rct.errors import DataError
 from rct.identifiers import join, listed
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 PROBLEM_COLUMNS = ("file", "row", "unit", "problem", "done")
 
@@ -116,7 +118,11 @@ class Panel:
         )  # fmt: skip
         frame = assemble(df, columns)
         meta = {"simulated": False, "transition": transition, "control": _control_name(frame)}
-        return cls(frame, tuple(outcomes), tuple(fractional), tuple(columns.covariates), _no_problems(), meta)
+        panel = cls(
+            frame, tuple(outcomes), tuple(fractional), tuple(columns.covariates), _no_problems(), meta
+        )
+        panel.spells  # noqa: B018 – found once, while the panel is made
+        return panel
 
     @property
     def control(self) -> str:
@@ -145,6 +151,17 @@ class Panel:
         columns = ["sequence", "period", "arm", "treated"]
         table = self.frame[columns].drop_duplicates(["sequence", "period"]).sort_values(columns[:2])
         return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
+
+    @cached_property
+    def spells(self) -> "NDArray[np.intp]":
+        """Rows at which a spell begins: rows of one unit, arm and sequence, treated throughout or not."""
+        import numpy as np
+
+        treated = self.frame["treated"].to_numpy() > 0
+        columns = (*(self.frame[name].array for name in ("unit", "arm", "sequence")), treated)
+        begins = np.ones(len(self.frame), dtype=bool)
+        begins[1:] = np.logical_or.reduce([np.asarray(own[1:] != own[:-1], dtype=bool) for own in columns])
+        return np.flatnonzero(begins)
 
     @cached_property
     def kept(self) -> dict[object, Any]:
