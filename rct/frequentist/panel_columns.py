@@ -67,9 +67,10 @@ def run_starts(*columns: Any) -> NDArray[np.intp]:
 
 def cluster_names(rows: pd.DataFrame, cluster: Cluster) -> str:
     """Name the clusters, for tables."""
-    randomized = rows["cluster"].equals(rows["randomized"])
-    names = {"cluster": "randomized units"} if randomized else {}
-    return " and ".join(names.get(column, column) for column in cluster_columns(cluster))
+    names = list(cluster_columns(cluster))
+    if "cluster" in names and rows["cluster"].equals(rows["randomized"]):
+        names[names.index("cluster")] = "randomized units"
+    return " and ".join(names)
 
 
 def covariate_columns(

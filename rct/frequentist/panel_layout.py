@@ -67,16 +67,19 @@ def panel_layout(
     own = f"exposure:{outcome}"
     exposure = own if own in panel.frame else "exposure"
     key = ("layout", exposure, tuple(fixed_effects), effect, cluster)
-    if key not in panel.kept:
-        panel.kept[key] = _layout(panel, outcome, fixed_effects, effect, cluster)
-    return panel.kept[key]
+    kept = panel.kept
+    if key not in kept:
+        kept[key] = _layout(panel, outcome, fixed_effects, effect, cluster)
+    return kept[key]
 
 
 def _layout(
     panel: Panel, outcome: str, fixed_effects: Sequence[str], effect: Effect, cluster: str
 ) -> Layout | None:
-    rows = panel.rows(outcome)
-    if "unit" not in fixed_effects or len(rows) < len(panel.frame):
+    rows, own = panel.frame, f"exposure:{outcome}"
+    exposure = rows[own if own in rows else "exposure"].to_numpy(dtype=float)
+    usable = outcome in panel.outcomes and (exposure > 0).all() and not rows["treated"].isna().any()
+    if not usable or "unit" not in fixed_effects:
         return None
     spells = panel.spells
     first = spells[run_starts(rows["unit"].array[spells])]
@@ -85,7 +88,7 @@ def _layout(
         return None
     treatment = treatment_terms(rows, effect, spells)
     effects = [column_codes(rows, name) for name in fixed_effects if name != "unit"]
-    relative = relative_exposure(rows["exposure"].to_numpy(dtype=float), first)
+    relative = relative_exposure(exposure, first)
     alike = alike_units(
         first, [*effects, treatment.term], [*differing(treatment.dose, treatment.term), relative]
     )
