@@ -330,14 +330,14 @@ def _spells(frame: "pd.DataFrame") -> "NDArray[np.intp]":
     return np.flatnonzero(begins)
 
 
-def _columns_in_memory(frame: "pd.DataFrame") -> list[tuple[str, int]]:
+def _columns_in_memory(frame: "pd.DataFrame") -> list[tuple[object, int]]:
     """Name and place in memory of every column."""
     import numpy as np
 
     return [
         (
             name,
-            column.to_numpy().__array_interface__["data"][0]
+            int(column.to_numpy().__array_interface__["data"][0])
             if isinstance(column.dtype, np.dtype)
             else id(column.array),
         )
