@@ -44,6 +44,10 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
     """
     import pandas as pd
 
+    if column.dtype.kind in "iu" and not column.hasnans:
+        codes, numbers = pd.factorize(column)
+        texts = pd.array([str(number) for number in numbers.tolist()], dtype="str")
+        return pd.Series(texts.take(codes), index=column.index, name=column.name)
     values = column.tolist()
     if _are_plain(values):
         return column.astype("str")

@@ -11,7 +11,9 @@ from rct.errors import DataError
 from rct.identifiers import join, listed
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 PROBLEM_COLUMNS = ("file", "row", "unit", "problem", "done")
 
@@ -116,7 +118,11 @@ class Panel:
         )  # fmt: skip
         frame = assemble(df, columns)
         meta = {"simulated": False, "transition": transition, "control": _control_name(frame)}
-        return cls(frame, tuple(outcomes), tuple(fractional), tuple(columns.covariates), _no_problems(), meta)
+        panel = cls(
+            frame, tuple(outcomes), tuple(fractional), tuple(columns.covariates), _no_problems(), meta
+        )
+        panel.spells  # noqa: B018 – found once, while the panel is made
+        return panel
 
     @property
     def control(self) -> str:
@@ -146,10 +152,22 @@ class Panel:
         table = self.frame[columns].drop_duplicates(["sequence", "period"]).sort_values(columns[:2])
         return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
 
-    @cached_property
+    @property
+    def spells(self) -> "NDArray[np.intp]":
+        """Rows at which a spell begins: rows of one unit, arm and sequence, treated throughout or not."""
+        kept = self.kept
+        if "spells" not in kept:
+            kept["spells"] = _spells(self.frame)
+        return kept["spells"]
+
+    @property
     def kept(self) -> dict[object, Any]:
-        """What analyses derive from the frame alone and use again: never edit the frame in place."""
-        return {}
+        """What analyses derive from the frame alone and use again; empty once the frame was edited."""
+        columns = _columns_in_memory(self.frame)
+        if "_kept" not in self.__dict__ or self.__dict__["_kept"][0] != columns:
+            # While a second frame holds the same columns pandas copies one before it is written to.
+            self.__dict__["_kept"] = columns, self.frame.copy(deep=False), {}
+        return self.__dict__["_kept"][2]
 
     @cached_property
     def hash(self) -> str:
@@ -301,6 +319,30 @@ def _no_problems() -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(columns=list(PROBLEM_COLUMNS))
+
+
+def _spells(frame: "pd.DataFrame") -> "NDArray[np.intp]":
+    import numpy as np
+
+    columns = *(frame[name].array for name in ("unit", "arm", "sequence")), frame["treated"].to_numpy() > 0
+    begins = np.ones(len(frame), dtype=bool)
+    begins[1:] = np.logical_or.reduce([np.asarray(own[1:] != own[:-1], dtype=bool) for own in columns])
+    return np.flatnonzero(begins)
+
+
+def _columns_in_memory(frame: "pd.DataFrame") -> list[tuple[object, int]]:
+    """Name and place in memory of every column."""
+    import numpy as np
+
+    return [
+        (
+            name,
+            int(column.to_numpy().__array_interface__["data"][0])
+            if isinstance(column.dtype, np.dtype)
+            else id(column.array),
+        )
+        for name, column in frame.items()
+    ]
 
 
 def _control_name(frame: "pd.DataFrame") -> str:

@@ -153,7 +153,7 @@ def _parameters(
     fixest takes one redundant level for each further set of effects, however many there are.
     """
     if nested_counted:
-        return fit.swept.shape[1] + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
+        return fit.swept.width + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
     counted = rows.n_terms + rows.covariates.shape[1] + 1
     for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
         counted += 0 if any(nested(codes, clusters) for clusters in clusterings) else int(codes.max())

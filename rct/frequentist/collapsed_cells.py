@@ -10,6 +10,7 @@ scores by cluster behind a robust variance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,10 @@ from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+HASH_MULTIPLIER = 6364136223846793005
+LARGEST_CODE = 2**62
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,32 @@ class Collapse:
     patterns: int
 
 
+@dataclass(frozen=True)
+class AlikeUnits:
+    """Which units are alike in every row.
+
+    first : (units,) their first rows
+    pattern : (units,) codes
+    start : (patterns,) the number of each pattern's first cell
+    example : (cells,) one row of each cell, pattern by pattern
+    group : (cells,) the pattern of each cell
+    """
+
+    first: NDArray[np.intp]
+    pattern: NDArray[np.intp]
+    start: NDArray[np.intp]
+    example: NDArray[np.intp]
+    group: NDArray[np.intp]
+
+    def unit(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Give the units of some rows."""
+        return np.searchsorted(self.first, rows, side="right") - 1
+
+    def cell(self, rows: NDArray[np.intp], unit: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Give the cells of some rows of these units."""
+        return np.asarray(self.start[self.pattern][unit] + rows - self.first[unit])
+
+
 def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Collapse:
     """Add up units that share effects' levels, treatment, covariates and relative exposure in every row.
 
@@ -73,17 +104,14 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
         Units that differ in these are not added up (clusters whose cells must stay their own).
     """
     first = np.flatnonzero(np.diff(rows.unit, prepend=-1))
-    length = np.diff(first, append=len(rows.unit))
-    unit = np.repeat(np.arange(len(first)), length)
-    position = np.arange(len(unit)) - first[unit]
-    relative = rows.exposure / rows.exposure[first][unit] if rows.unit_effects else rows.exposure
-    codes = [*rows.effects, rows.term + 1, *(() if kept_apart is None else (kept_apart,))]
-    codes += [np.unique(x, return_inverse=True)[1] for x in _varying(rows.dose, *rows.covariates.T, relative)]
-    pattern = _patterns(codes, unit, position, length)[unit]
-    cell, example = _cells(pattern, position)
-    n_patterns, n_cells = int(pattern.max()) + 1, len(example)
+    relative = relative_exposure(rows.exposure, first) if rows.unit_effects else rows.exposure
+    codes = [*rows.effects, rows.term, *(() if kept_apart is None else (kept_apart,))]
+    alike = alike_units(first, codes, [*differing(rows.dose, rows.term), *rows.covariates.T, relative])
+    example, n_cells = alike.example, len(alike.example)
+    unit = np.repeat(np.arange(len(first)), np.diff(first, append=len(rows.unit)))
+    cell, pattern = alike.cell(np.arange(len(unit)), unit), alike.pattern[unit]
     if rows.unit_effects:
-        exposure, group = relative[example], pattern[example]
+        exposure, group = relative[example], alike.group
         share = sums_by_code(unit, rows.counts)[unit] / sums_by_code(pattern, rows.counts)[pattern]
     else:
         exposure, group = sums_by_code(cell, rows.exposure, n_cells), np.zeros(n_cells, dtype=np.intp)
@@ -93,49 +121,100 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
         exposure=exposure,
         group=group,
         effects=tuple(codes[example] for codes in rows.effects),
-        design=_design(rows, example),
+        design=treatment_design(
+            rows.term[example], rows.dose[example], rows.n_terms, rows.covariates[example]
+        ),
     )
-    return Collapse(cells, cell, example, share, n_patterns)
+    return Collapse(cells, cell, example, share, len(alike.start))
 
 
-def _varying(*facts: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    return [fact for fact in facts if np.any(fact != fact[0])]
+def relative_exposure(exposure: NDArray[np.float64], first: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Divide by the exposure of the unit's first row."""
+    if np.all(exposure == exposure[0]):
+        return np.broadcast_to(1.0, len(exposure))
+    return exposure / np.repeat(exposure[first], np.diff(first, append=len(exposure)))
 
 
-def _patterns(
-    codes: list[NDArray[np.intp]],
-    unit: NDArray[np.intp],
-    position: NDArray[np.intp],
-    length: NDArray[np.intp],
-) -> NDArray[np.intp]:
-    """Number the units by the whole path of their codes."""
-    code = np.zeros(len(unit), dtype=np.int64)
-    for own in codes:
-        levels = int(own.max()) + 1
-        if (code.max() + 1) * levels > 2**62:
-            code = np.unique(code, return_inverse=True)[1]
-        code = code * levels + own
-    path = np.full((len(length), int(length.max())), -1, dtype=np.int64)
-    path[unit, position] = code
-    whole = path.view(np.dtype((np.void, path.itemsize * path.shape[1]))).ravel()
-    return np.unique(whole, return_inverse=True)[1]
+def differing(dose: NDArray[np.float64], term: NDArray[np.intp]) -> list[NDArray[np.float64]]:
+    """Give the doses where they tell more than the terms do."""
+    treated = term >= 0
+    return [] if np.array_equal(dose == dose[int(treated.argmax())], treated) else [dose]
 
 
-def _cells(
-    pattern: NDArray[np.intp], position: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    width = int(position.max()) + 1
-    place = pattern * width + position
-    present = np.bincount(place) > 0
-    cell = (np.cumsum(present) - 1)[place]
-    example = np.empty(int(present.sum()), dtype=np.intp)
-    example[cell] = np.arange(len(cell))
-    return cell, example
-
-
-def _design(rows: UnitRows, example: NDArray[np.intp]) -> NDArray[np.float64]:
-    design = np.zeros((len(example), rows.n_terms))
-    term = rows.term[example]
+def treatment_design(
+    term: NDArray[np.intp], dose: NDArray[np.float64], n_terms: int, covariates: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Columns (rows, terms and covariates) of the dose in the row's own term."""
+    design = np.zeros((len(term), n_terms))
     treated = np.flatnonzero(term >= 0)
-    design[treated, term[treated]] = rows.dose[example][treated]
-    return np.hstack([design, rows.covariates[example]])
+    design[treated, term[treated]] = dose[treated]
+    return np.hstack([design, covariates])
+
+
+def alike_units(
+    first: NDArray[np.intp], codes: list[NDArray[np.intp]], facts: list[NDArray[np.float64]]
+) -> AlikeUnits:
+    """Find the units whose codes and facts agree row by row.
+
+    Parameters
+    ----------
+    first : (units,) first rows
+    codes : (rows,) each, from −1 or 0 on
+    facts : (rows,) each
+    """
+    import pandas as pd
+
+    varying = [fact for fact in facts if np.any(fact != fact[0])]
+    code = _joint_code([*codes, *(pd.factorize(fact)[0] for fact in varying)])
+    pattern, examples = _equal_rows(_paths(first, code))
+    length = np.diff(first, append=len(codes[0]))[examples]
+    start = np.cumsum(length) - length
+    group = np.repeat(np.arange(len(examples)), length)
+    example = np.arange(len(group)) - start[group] + first[examples][group]
+    return AlikeUnits(first, pattern, start, example, group)
+
+
+def _joint_code(codes: list[NDArray[np.intp]]) -> NDArray[np.integer]:
+    """Number the combinations of codes (rows,), none of them 0, in the smallest type that holds them."""
+    import pandas as pd
+
+    levels = [int(own.max()) + 2 for own in codes]
+    smallest = np.min_scalar_type(min(2 * prod(levels), LARGEST_CODE))
+    code = np.ones(len(codes[0]), dtype=smallest if smallest.itemsize < 8 else np.int64)
+    reached = 2
+    for own, more in zip(codes, levels, strict=True):
+        if reached * more > LARGEST_CODE:
+            code = pd.factorize(code)[0].astype(np.int64) + 1
+            reached = int(code.max()) + 1
+        code *= more
+        np.add(code, own, out=code, casting="unsafe")
+        code += 1  # for codes begin at −1
+        reached *= more
+    return code
+
+
+def _paths(first: NDArray[np.intp], code: NDArray[np.integer]) -> NDArray[np.uint64]:
+    """Lay out the code by unit and row, 0 where a unit has no more rows, and read it as whole words."""
+    length = np.diff(first, append=len(code))
+    width = -(-int(length.max()) // 8) * 8
+    path = np.zeros((len(first), width), dtype=code.dtype)
+    if np.all(length == length[0]):
+        path[:, : length[0]] = code.reshape(len(first), -1)
+    else:
+        unit = np.repeat(np.arange(len(first)), length)
+        path[unit, np.arange(len(code)) - first[unit]] = code
+    return path.view(np.uint64)
+
+
+def _equal_rows(path: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Number the rows so that equal ones share a number; give the first row of each number."""
+    import pandas as pd
+
+    # Rows of one hash are compared; only where one stands for different rows are all of them sorted.
+    multipliers = np.cumprod(np.full(path.shape[1], HASH_MULTIPLIER, dtype=np.uint64))
+    pattern, hashes = pd.factorize(path @ multipliers)
+    example = np.empty(len(hashes), dtype=np.intp)
+    example[pattern[::-1]] = np.arange(len(path))[::-1]
+    if not np.array_equal(path, path[example[pattern]]):
+        _, example, pattern = np.unique(path, axis=0, return_index=True, return_inverse=True)
+    return pattern.astype(np.intp, copy=False), example

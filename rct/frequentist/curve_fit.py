@@ -10,7 +10,11 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
 from rct.frequentist.collapsed_cells import UnitRows, collapse
-from rct.frequentist.fixed_effects_likelihood import Cells, FixedEffectsFit, fit_fixed_effects
+from rct.frequentist.fixed_effects_likelihood import (
+    FixedEffectsFit,
+    fit_fixed_effects,
+    log_likelihood,
+)
 from rct.frequentist.half_life import HalfLife, maximize, profile_limits
 
 if TYPE_CHECKING:
@@ -173,7 +177,7 @@ class _Search:
 
     def log_likelihood(self, log_half_life: float) -> float:
         fit = self.fit(float(np.exp(log_half_life)))
-        return -np.inf if fit.collinear else _log_likelihood(self._cells, fit)
+        return -np.inf if fit.collinear else log_likelihood(self._cells.counts, fit.fitted)
 
     def amplitudes(self, half_life: float) -> NDArray[np.float64]:
         """Give each arm's coefficient (arms,) of the decaying column."""
@@ -215,11 +219,6 @@ class _Search:
         drop = float(quantile) ** 2 * inflation / 2
         low, high = profile_limits(self.log_likelihood, best, self._longest, drop)
         return replace(found, low=low, high=high)
-
-
-def _log_likelihood(cells: Cells, fit: FixedEffectsFit) -> float:
-    seen = cells.counts > 0
-    return float(cells.counts[seen] @ np.log(fit.fitted[seen]) - fit.fitted.sum())
 
 
 def _doses(curve: CurveRows) -> NDArray[np.float64]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import ConvergenceError
+from rct.frequentist.effect_columns import EffectColumns
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
 
 STEP_TOLERANCE = 1e-12
 MAX_ITERATIONS = 100
@@ -50,7 +51,7 @@ class FixedEffectsFit:
     fitted : (cells,) expected counts
     residual_design : (cells, terms) the design after a weighted regression on all fixed effects
     bread : (terms, terms) inverse information of the terms
-    swept : (cells, columns) sparse design, effects first and terms last, before the group means are taken off
+    swept : design, effects first and terms last, before the group means are taken off
     group_means : (groups, columns) weighted means of `swept` within groups
     inverse_information : (columns, columns) of all swept columns
     collinear : indices of terms that the fixed effects and earlier terms explain; nothing else is then fitted
@@ -60,7 +61,7 @@ class FixedEffectsFit:
     fitted: NDArray[np.float64]
     residual_design: NDArray[np.float64]
     bread: NDArray[np.float64]
-    swept: csr_array
+    swept: EffectColumns
     group_means: NDArray[np.float64]
     inverse_information: NDArray[np.float64]
     collinear: tuple[int, ...]
@@ -86,20 +87,23 @@ def fit_fixed_effects(cells: Cells) -> FixedEffectsFit:
         The likelihood has no finite maximum (separation beyond empty groups and levels).
     """
     columns = _effect_columns(cells)
-    n_effects = columns.shape[1]
-    columns = _stack(columns, cells.design)
-    indicator = _indicator(cells.group)
-    totals = indicator @ cells.counts
-    start = np.zeros(columns.shape[1])
-    fitted = _expected(cells, indicator, totals, columns @ start)
-    size = columns.multiply(columns).T @ fitted
-    collinear = _collinear_terms(_information(columns, indicator, totals, fitted)[0], size, n_effects)
+    totals = sums_by_code(cells.group, cells.counts)
+    fitted = _expected(cells, totals, np.zeros(len(cells.counts)))
+    size = (columns.numeric**2).T @ fitted
+    collinear = _collinear_terms(_information(cells, columns, totals, fitted)[0], size, columns.n_levels)
     if collinear:
         empty = np.empty((0, 0))
         return FixedEffectsFit(np.empty(0), fitted, empty, empty, columns, empty, empty, collinear)
-    coefficients, fitted = _newton(cells, columns, indicator, totals, n_effects)
-    information, sums = _information(columns, indicator, totals, fitted)
-    return _finish(cells, columns, coefficients, fitted, information, sums / totals[:, None], n_effects)
+    coefficients, fitted = _newton(cells, columns, totals)
+    information, sums = _information(cells, columns, totals, fitted)
+    return _finish(cells, columns, coefficients, fitted, information, sums / totals[:, None])
+
+
+def log_likelihood(counts: NDArray[np.float64], fitted: NDArray[np.float64]) -> float:
+    """Sum of count × log(expected count): the likelihood where expected counts add up to what was seen."""
+    seen = counts > 0
+    with np.errstate(divide="ignore"):
+        return float(counts[seen] @ np.log(fitted[seen]))
 
 
 def less_explained(
@@ -108,24 +112,23 @@ def less_explained(
     """Give the residual (cells,) of a column after a regression on all columns of a fit, by fitted counts."""
     weighted = np.bincount(group, fit.fitted * column) / np.bincount(group, fit.fitted)
     within = column - weighted[group]
-    slopes = fit.inverse_information @ (fit.swept.T @ (fit.fitted * within))
-    return np.asarray(within - fit.swept @ slopes + (fit.group_means @ slopes)[group])
+    slopes = fit.inverse_information @ fit.swept.totals(fit.fitted * within)
+    return np.asarray(within - fit.swept.times(slopes) + (fit.group_means @ slopes)[group])
 
 
 def _finish(
     cells: Cells,
-    columns: csr_array,
+    columns: EffectColumns,
     coefficients: NDArray[np.float64],
     fitted: NDArray[np.float64],
     information: NDArray[np.float64],
     means: NDArray[np.float64],
-    n_effects: int,
 ) -> FixedEffectsFit:
-    effects, terms = slice(None, n_effects), slice(n_effects, None)
-    direction = np.eye(columns.shape[1])[:, terms]
-    if n_effects:
+    effects, terms = slice(None, columns.n_levels), slice(columns.n_levels, None)
+    direction = np.eye(columns.width)[:, terms]
+    if columns.n_levels:
         direction[effects] = -np.linalg.solve(information[effects, effects], information[effects, terms])
-    residual = columns @ direction - (means @ direction)[cells.group]
+    residual = columns.times(direction) - (means @ direction)[cells.group]
     inverse: NDArray[np.float64] = np.linalg.inv(information).astype(np.float64)
     return FixedEffectsFit(
         coefficients=coefficients[terms],
@@ -140,28 +143,24 @@ def _finish(
 
 
 def _newton(
-    cells: Cells,
-    columns: csr_array,
-    indicator: csr_array,
-    totals: NDArray[np.float64],
-    n_effects: int,
+    cells: Cells, columns: EffectColumns, totals: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    coefficients = np.zeros(columns.shape[1])
-    fitted = _expected(cells, indicator, totals, columns @ coefficients)
-    likelihood = _log_likelihood(cells, fitted)
+    coefficients = np.zeros(columns.width)
+    fitted = _expected(cells, totals, columns.times(coefficients))
+    likelihood = log_likelihood(cells.counts, fitted)
     previous = np.inf
     for _ in range(MAX_ITERATIONS):
-        information, _sums = _information(columns, indicator, totals, fitted)
-        step = np.linalg.solve(information, columns.T @ (cells.counts - fitted))
+        information, _sums = _information(cells, columns, totals, fitted)
+        step = np.linalg.solve(information, columns.totals(cells.counts - fitted))
         size = float(np.max(np.abs(step), initial=0.0))
         for _halving in range(30):
-            trial = _expected(cells, indicator, totals, columns @ (coefficients + step))
-            reached = _log_likelihood(cells, trial)
+            trial = _expected(cells, totals, columns.times(coefficients + step))
+            reached = log_likelihood(cells.counts, trial)
             if reached >= likelihood - 1e-9 * abs(likelihood):
                 break
             step = step / 2
         coefficients, fitted, likelihood = coefficients + step, trial, reached
-        if np.max(np.abs(coefficients[n_effects:]), initial=0.0) > DIVERGED:
+        if np.max(np.abs(coefficients[columns.n_levels :]), initial=0.0) > DIVERGED:
             break
         # Rounding sets a floor under the step where effects are large: stop when it no longer shrinks.
         if size < STEP_TOLERANCE or (size < 1e-9 and size >= previous / 2):
@@ -173,52 +172,33 @@ def _newton(
     )
 
 
-def _expected(
-    cells: Cells, indicator: csr_array, totals: NDArray[np.float64], linear: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _expected(cells: Cells, totals: NDArray[np.float64], linear: NDArray[np.float64]) -> NDArray[np.float64]:
     weight = cells.exposure * np.exp(linear - linear.max(initial=-np.inf))
-    return weight * (totals / (indicator @ weight))[cells.group]
-
-
-def _log_likelihood(cells: Cells, fitted: NDArray[np.float64]) -> float:
-    seen = cells.counts > 0
-    with np.errstate(divide="ignore"):
-        return float(cells.counts[seen] @ np.log(fitted[seen]))
+    return np.asarray(weight * (totals / sums_by_code(cells.group, weight))[cells.group])
 
 
 def _information(
-    columns: csr_array, indicator: csr_array, totals: NDArray[np.float64], fitted: NDArray[np.float64]
+    cells: Cells, columns: EffectColumns, totals: NDArray[np.float64], fitted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    weighted = _times(columns, fitted)
-    sums = (indicator @ weighted).toarray()
-    return (columns.T @ weighted).toarray() - sums.T @ (sums / totals[:, None]), sums
+    sums = columns.totals_by_group(cells.group, len(totals), fitted)
+    return columns.cross_products(fitted) - sums.T @ (sums / totals[:, None]), sums
 
 
-def _times(columns: csr_array, factor: NDArray[np.float64]) -> csr_array:
-    """Multiply each row by its factor; scipy's own product goes through coordinates, which takes longer."""
-    from scipy.sparse import csr_array
-
-    data = columns.data * np.repeat(factor, np.diff(columns.indptr))
-    return csr_array((data, columns.indices, columns.indptr), shape=columns.shape)
-
-
-def _effect_columns(cells: Cells) -> csr_array:
+def _effect_columns(cells: Cells) -> EffectColumns:
     """Indicators of the effects' levels, without those that groups and earlier levels already explain."""
-    from scipy.sparse import csr_array, hstack
-
-    n = len(cells.counts)
-    if not cells.effects:
-        return csr_array((n, 0))
-    blocks = [_indicator(codes).T for codes in cells.effects]
-    columns = hstack(blocks, format="csr")
-    indicator = _indicator(cells.group)
-    flat = cells.exposure * (indicator @ cells.counts / (indicator @ cells.exposure))[cells.group]
-    information, _ = _information(columns, indicator, indicator @ cells.counts, flat)
-    return columns[:, _independent(information, columns.T @ flat)]
+    before = np.cumsum([0, *(int(codes.max(initial=-1)) + 1 for codes in cells.effects)])
+    levels = tuple(codes + offset for codes, offset in zip(cells.effects, before, strict=False))
+    every = EffectColumns(levels, int(before[-1]), np.empty((len(cells.counts), 0)))
+    totals = sums_by_code(cells.group, cells.counts)
+    flat = cells.exposure * (totals / sums_by_code(cells.group, cells.exposure))[cells.group]
+    information, _ = _information(cells, every, totals, flat)
+    return every.only(_independent(information, every.totals(flat)), cells.design)
 
 
 def _independent(information: NDArray[np.float64], unswept: NDArray[np.float64]) -> NDArray[np.intp]:
     """Choose columns that span all: what is left of each is judged by its size before the sweep."""
+    if not len(unswept):
+        return np.empty(0, dtype=np.intp)
     from scipy.linalg.lapack import dpstrf
 
     scale = np.sqrt(unswept)
@@ -239,21 +219,8 @@ def _collinear_terms(
     for column in range(n_effects, len(information)):
         own, cross = information[column, column], information[kept, column]
         left = own - cross @ np.linalg.solve(information[np.ix_(kept, kept)], cross) if kept else own
-        if left <= COLLINEAR * size[column]:
+        if left <= COLLINEAR * size[column - n_effects]:
             collinear.append(column - n_effects)
         else:
             kept.append(column)
     return tuple(collinear)
-
-
-def _indicator(codes: NDArray[np.intp]) -> csr_array:
-    from scipy.sparse import csr_array
-
-    n = len(codes)
-    return csr_array((np.ones(n), (codes, np.arange(n))), shape=(int(codes.max(initial=-1)) + 1, n))
-
-
-def _stack(columns: csr_array, design: NDArray[np.float64]) -> csr_array:
-    from scipy.sparse import csr_array, hstack
-
-    return hstack([columns, csr_array(design)], format="csr") if design.shape[1] else columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,32 +17,60 @@ if TYPE_CHECKING:
 
 
 def column_codes(rows: pd.DataFrame, name: str) -> NDArray[np.intp]:
-    """Number the values of a column, or of the combinations of "one:other", in order of appearance.
+    """Number the values of a column, or of the combinations of "one:other", from 0 without gaps.
 
     Raises
     ------
     DataError
         An unknown column, or missing values in it.
     """
-    import pandas as pd
-
     codes: NDArray[np.intp] | None = None
     for part in name.split(":"):
         if part not in rows:
             known = ", ".join(column for column in rows.columns if not column.startswith("exposure:"))
             raise DataError(f"the panel has no column {part!r} (effect or cluster); it has {known}")
-        own = pd.factorize(rows[part])[0]
+        own = _codes(rows[part])
         if own.min(initial=0) < 0:
             raise DataError(f"column {part!r} has missing values, so it cannot be an effect or a cluster")
         codes = own if codes is None else dense_codes(codes * (own.max() + 1) + own)
     return np.asarray(codes)
 
 
+def _codes(column: pd.Series) -> NDArray[np.intp]:
+    import pandas as pd
+
+    if column.dtype.kind in "iu" and isinstance(column.dtype, np.dtype) and len(column):
+        values = column.to_numpy()
+        lowest = int(values.min())
+        if int(values.max()) - lowest < len(values):
+            return _without_gaps((values - lowest).astype(np.intp, copy=False))
+    if column.dtype == "str":
+        # Rows are sorted, so texts stand in runs: one look at each run is enough.
+        heads = run_starts(column.array)
+        if len(heads) < len(column) // 2:
+            return np.repeat(pd.factorize(column.array[heads])[0], np.diff(heads, append=len(column)))
+    return pd.factorize(column)[0]
+
+
+def _without_gaps(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    return codes if np.bincount(codes).all() else dense_codes(codes)
+
+
+def run_starts(*columns: Any) -> NDArray[np.intp]:
+    """Give the rows at which any of the arrays (rows,) has another value than in the row before."""
+    changes = np.ones(len(columns[0]), dtype=bool)
+    changes[1:] = np.asarray(columns[0][1:] != columns[0][:-1], dtype=bool)
+    for values in columns[1:]:
+        changes[1:] |= np.asarray(values[1:] != values[:-1], dtype=bool)
+    return np.flatnonzero(changes)
+
+
 def cluster_names(rows: pd.DataFrame, cluster: Cluster) -> str:
     """Name the clusters, for tables."""
-    randomized = rows["cluster"].equals(rows["randomized"])
-    names = {"cluster": "randomized units"} if randomized else {}
-    return " and ".join(names.get(column, column) for column in cluster_columns(cluster))
+    names = list(cluster_columns(cluster))
+    if "cluster" in names and rows["cluster"].equals(rows["randomized"]):
+        names[names.index("cluster")] = "randomized units"
+    return " and ".join(names)
 
 
 def covariate_columns(

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.frequentist.clustered_fit import ClusteredFit
-from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
+from rct.frequentist.collapsed_cells import (
+    AlikeUnits,
+    UnitRows,
+    alike_units,
+    differing,
+    relative_exposure,
+    treatment_design,
+)
 from rct.frequentist.estimation_sample import Sample, SampleSize
 from rct.frequentist.fixed_effects_likelihood import Cells, FixedEffectsFit, fit_fixed_effects
 from rct.frequentist.inference.cluster_robust import (
@@ -25,10 +32,11 @@ from rct.frequentist.inference.cluster_robust import (
 )
 from rct.frequentist.integer_codes import dense_codes, sums_by_code
 from rct.frequentist.model_sample import ModelSample
-from rct.frequentist.panel_columns import column_codes
+from rct.frequentist.panel_columns import column_codes, run_starts
 from rct.frequentist.treatment_terms import Effect, TreatmentTerms, treatment_terms
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from rct.panel import Panel
@@ -40,17 +48,15 @@ class Layout:
 
     model : a sample in which alike units are one: what names terms and estimands
     cluster_name : for tables
-    cells : the cells that alike units are summed to; their counts are of no use
-    cell, unit : (rows,) codes
-    pattern, cluster : (units,) codes
+    cells : the cells that alike units are summed to, without their counts
+    alike : units and the cells of their rows
+    cluster : (units,) codes
     """
 
     model: ModelSample
     cluster_name: str
     cells: Cells
-    cell: NDArray[np.intp]
-    unit: NDArray[np.intp]
-    pattern: NDArray[np.intp]
+    alike: AlikeUnits
     cluster: NDArray[np.intp]
 
 
@@ -61,62 +67,64 @@ def panel_layout(
     own = f"exposure:{outcome}"
     exposure = own if own in panel.frame else "exposure"
     key = ("layout", exposure, tuple(fixed_effects), effect, cluster)
-    if key not in panel.kept:
-        panel.kept[key] = _layout(panel, outcome, fixed_effects, effect, cluster)
-    return panel.kept[key]
+    kept = panel.kept
+    if key not in kept:
+        kept[key] = _layout(panel, outcome, fixed_effects, effect, cluster)
+    return kept[key]
 
 
 def _layout(
     panel: Panel, outcome: str, fixed_effects: Sequence[str], effect: Effect, cluster: str
 ) -> Layout | None:
-    rows = panel.rows(outcome)
-    if "unit" not in fixed_effects or len(rows) < len(panel.frame):
+    rows, own = panel.frame, f"exposure:{outcome}"
+    exposure = rows[own if own in rows else "exposure"].to_numpy(dtype=float)
+    usable = outcome in panel.outcomes and (exposure > 0).all() and not rows["treated"].isna().any()
+    if not usable or "unit" not in fixed_effects:
         return None
-    treatment = treatment_terms(rows, effect)
-    unit, clusters = column_codes(rows, "unit"), column_codes(rows, cluster)
-    first = np.flatnonzero(np.diff(unit, prepend=-1))
-    if np.any(clusters != clusters[first][unit]):
+    spells = panel.spells
+    first = spells[run_starts(rows["unit"].array[spells])]
+    clusters = _of_units(rows, cluster, first)
+    if clusters is None:
         return None
-    summed = collapse(
-        UnitRows(
-            counts=np.ones(len(rows)),
-            exposure=rows["exposure"].to_numpy(dtype=float),
-            unit=unit,
-            effects=tuple(column_codes(rows, name) for name in fixed_effects if name != "unit"),
-            term=treatment.term,
-            dose=treatment.dose,
-            n_terms=len(treatment.terms),
-            covariates=np.empty((len(rows), 0)),
-            unit_effects=True,
-        )
+    treatment = treatment_terms(rows, effect, spells)
+    effects = [column_codes(rows, name) for name in fixed_effects if name != "unit"]
+    relative = relative_exposure(exposure, first)
+    alike = alike_units(
+        first, [*effects, treatment.term], [*differing(treatment.dose, treatment.term), relative]
     )
-    if summed.patterns > len(first) // 2:
+    if len(alike.start) > len(first) // 2:
         return None
-    at = summed.example
+    at, n_terms = alike.example, len(treatment.terms)
     of_cells = TreatmentTerms(treatment.terms, treatment.term[at], treatment.dose[at])
-    alike = Sample(
-        _of_cells(summed), np.ones(len(at), dtype=bool), tuple(range(len(treatment.terms))), 0, 0, 0
-    )
-    model = ModelSample(rows, of_cells, alike, None, 0)
-    pattern = summed.cells.group[summed.cell[first]]
-    return Layout(
-        model, model.cluster_name(cluster), summed.cells, summed.cell, unit, pattern, clusters[first]
-    )
-
-
-def _of_cells(summed: Collapse) -> UnitRows:
-    cells, terms = summed.cells, summed.cells.design.shape[1]
-    return UnitRows(
-        counts=cells.counts,
-        exposure=cells.exposure,
-        unit=cells.group,
-        effects=cells.effects,
-        term=np.where(cells.design.any(axis=1), cells.design.argmax(axis=1), -1),
-        dose=cells.design.sum(axis=1),
-        n_terms=terms,
-        covariates=np.empty((len(cells.counts), 0)),
+    cells = UnitRows(
+        counts=np.zeros(len(at)),
+        exposure=relative[at],
+        unit=alike.group,
+        effects=tuple(codes[at] for codes in effects),
+        term=of_cells.term,
+        dose=of_cells.dose,
+        n_terms=n_terms,
+        covariates=np.empty((len(at), 0)),
         unit_effects=True,
     )
+    sample = Sample(cells, np.ones(len(at), dtype=bool), tuple(range(n_terms)), 0, 0, 0)
+    model = ModelSample(rows, of_cells, sample, None, 0)
+    return Layout(model, model.cluster_name(cluster), _cells(cells), alike, clusters)
+
+
+def _of_units(rows: pd.DataFrame, cluster: str, first: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """Number the clusters of the units; None where one unit has several."""
+    if cluster == "unit" or (cluster in rows and rows[cluster].equals(rows["unit"])):
+        return np.arange(len(first))
+    codes = column_codes(rows, cluster)
+    moves = np.diff(codes, prepend=codes[0]) != 0
+    moves[first] = False
+    return None if moves.any() else codes[first]
+
+
+def _cells(rows: UnitRows) -> Cells:
+    design = treatment_design(rows.term, rows.dose, rows.n_terms, rows.covariates)
+    return Cells(rows.counts, rows.exposure, rows.unit, rows.effects, design)
 
 
 def fit_layout(
@@ -127,11 +135,12 @@ def fit_layout(
     That is so with terms or no treatment without an event, units seen once, one (treated) cluster, CR2, CR3.
     """
     at = np.flatnonzero(counts != 0)
-    events, unit, cell = counts[at], layout.unit[at], layout.cell[at]
-    of_unit = sums_by_code(unit, events, len(layout.pattern))
+    events, unit = counts[at], layout.alike.unit(at)
+    cell = layout.alike.cell(at, unit)
+    of_unit = sums_by_code(unit, events, len(layout.alike.pattern))
     of_cell = sums_by_code(cell, events, len(layout.cells.counts))
     seen, kept = of_unit > 0, _with_events(layout.cells, of_cell)
-    pattern, clusters = layout.pattern[seen], _dense(layout.cluster[seen])
+    pattern, clusters = layout.alike.pattern[seen], _dense(layout.cluster[seen])
     n_rows = np.bincount(layout.cells.group, kept)[pattern]
     n_clusters = int(clusters.max(initial=-1)) + 1
     chosen = chosen_correction(correction, n_clusters)
@@ -165,33 +174,32 @@ def fit_layout(
         variance = None if fit.collinear else model_variance(fit, n_clusters)
         return ClusteredFit(fit, variance, chosen, path), size
     n_parameters = (
-        fit.swept.shape[1] + size.units
+        fit.swept.width + size.units
         if chosen == "CR1S"
         else _not_nested(cells, dense_codes(pattern), clusters)
     )
     factor = small_sample_factor(chosen, n_clusters=n_clusters, n_rows=size.rows, n_parameters=n_parameters)
-    scores = _scores(layout, counts, seen, kept, cells, fit)
+    scores = _scores(layout, (events, unit, cell), of_unit, kept, cells, fit)
     by_cluster = np.column_stack([sums_by_code(clusters, own) for own in scores])
     return ClusteredFit(fit, sandwich(fit.bread, by_cluster, factor, n_clusters - 1), chosen, path), size
 
 
 def _scores(
     layout: Layout,
-    counts: NDArray[np.float64],
-    seen: NDArray[np.bool_],
+    rows: tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]],
+    of_unit: NDArray[np.float64],
     kept: NDArray[np.bool_],
     cells: Cells,
     fit: FixedEffectsFit,
 ) -> list[NDArray[np.float64]]:
-    """Give each term's score of every unit with an event, by the rows that have one."""
-    at = np.flatnonzero(counts != 0)
-    events, unit, cell = counts[at], layout.unit[at], layout.cell[at]
+    """Give each term's score of every unit with an event, by the rows that have one: counts, units, cells."""
+    events, unit, cell = rows
     design = np.zeros(layout.cells.design.shape)
     design[kept] = fit.residual_design
-    of_unit = sums_by_code(unit, events, len(seen))[seen]
-    pattern = dense_codes(layout.pattern[seen])
+    seen = of_unit > 0
+    pattern = dense_codes(layout.alike.pattern[seen])
     return [
-        sums_by_code(unit, column[cell] * events, len(seen))[seen] - of_unit * mean[pattern]
+        sums_by_code(unit, column[cell] * events, len(seen))[seen] - of_unit[seen] * mean[pattern]
         for column, mean in zip(design.T, _means(cells, fit), strict=True)
     ]
 

@@ -111,15 +111,16 @@ class _TimingFrame:
 def _frame_and_counts(panel: Panel, outcome: str, arm: str) -> tuple[_TimingFrame, NDArray[np.float64]]:
     own = f"exposure:{outcome}"
     key = ("timing", own if own in panel.frame else "exposure", arm)
-    if outcome in panel.outcomes and key in panel.kept:
+    kept = panel.kept
+    if outcome in panel.outcomes and key in kept:
         counts = panel.frame[outcome].to_numpy(dtype=float)
         if not np.isnan(counts).any():
-            frame = panel.kept[key]
+            frame = kept[key]
             return frame, counts if frame.used.all() else counts[frame.used]
     rows = panel.rows(outcome)
     frame = _timing_frame(panel, rows, arm)
     if len(rows) == len(panel.frame):
-        panel.kept[key] = frame
+        kept[key] = frame
     return frame, rows["count"].to_numpy()[frame.used]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import EstimationError
+from rct.frequentist.panel_columns import run_starts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +45,17 @@ class TreatmentTerms:
     dose: NDArray[np.float64]
 
 
-def treatment_terms(rows: pd.DataFrame, effect: Effect) -> TreatmentTerms:
+def treatment_terms(
+    rows: pd.DataFrame, effect: Effect, spells: NDArray[np.intp] | None = None
+) -> TreatmentTerms:
     """Read the treatment of every row.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         `panel.rows(outcome)`.
+    spells : (spells,), optional
+        `panel.spells`, where these are all rows of the panel.
     effect : {"constant", "exposure-time"}
         One effect for each arm, or one for each period since its training began (1 = first treated period).
 
@@ -68,23 +73,29 @@ def treatment_terms(rows: pd.DataFrame, effect: Effect) -> TreatmentTerms:
         )
     if treated.all():
         raise EstimationError("every row of the panel is treated, so there is nothing to compare with")
-    arm_names, arm = _arms(rows, treated)
+    arm_names, arm = _arms(rows, treated, spells)
     if effect == "constant":
         return TreatmentTerms(tuple(Term(name) for name in arm_names), arm, dose)
     return _by_exposure_time(arm_names, arm, dose, exposure_time(rows, treated))
 
 
-def _arms(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.intp]]:
+def _arms(
+    rows: pd.DataFrame, treated: NDArray[np.bool_], spells: NDArray[np.intp] | None
+) -> tuple[list[str], NDArray[np.intp]]:
     """Name the treatment arms in the order of the sequences, and give the arm of each row (−1: none)."""
     import pandas as pd
 
-    codes, names = pd.factorize(rows["arm"].array[treated])
+    heads = spells
+    if heads is None:
+        heads = run_starts(rows["arm"].array, rows["sequence"].array, treated)
+    own = treated[heads]
+    codes, names = pd.factorize(rows["arm"].array[heads[own]])
     earliest = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(earliest, codes, rows["sequence"].to_numpy(dtype=np.int64)[treated])
+    np.minimum.at(earliest, codes, rows["sequence"].to_numpy(dtype=np.int64)[heads[own]])
     order = np.argsort(earliest, kind="stable")
-    arm = np.full(len(rows), -1, dtype=np.intp)
-    arm[treated] = np.argsort(order)[codes]
-    return [str(names[i]) for i in order], arm
+    arm = np.full(len(heads), -1, dtype=np.intp)
+    arm[own] = np.argsort(order)[codes]
+    return [str(names[i]) for i in order], np.repeat(arm, np.diff(heads, append=len(rows)))
 
 
 def exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,5 +1,7 @@
 """What a panel keeps of its rows gives the very fits that its rows give."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,7 +82,6 @@ def test_one_layout_serves_all_outcomes_of_a_panel(frame):
 @pytest.mark.parametrize(
     ("change", "options"),
     [
-        (lambda f: f.assign(force=f["force"].astype(float).where(f.index != 5)), {}),
         (lambda f: f.assign(squad=np.where(f["month"] > 6, "other", f["squad"])), {}),
         (lambda f: f, {"fixed_effects": ("period",)}),
         (lambda f: f.assign(shifts=1.0 + f["tenure"] % 0.7), {}),
@@ -101,3 +102,34 @@ def test_an_outcome_with_missing_counts_after_a_complete_one_is_fitted_by_its_ro
     alone = poisson(panel_of(gaps), "injury", cluster="unit", correction="CR1N")
     assert (second.estimate, second.std_error) == (alone.estimate, alone.std_error)
     assert second.notes["rows"] <= gaps["injury"].notna().sum()
+
+
+def test_an_outcome_with_a_missing_count_is_left_to_the_general_path(frame):
+    missing = frame.assign(force=frame["force"].astype(float).where(frame.index != 5))
+    panel = panel_of(missing)
+    arguments = (("unit", "period"), "unit", "CR1", "constant")
+    assert poisson_fixed_effects._by_layout(panel, "force", *arguments) is None
+    assert poisson_fixed_effects._by_layout(panel, "injury", *arguments) is not None
+
+
+def rescaled(frame):
+    frame["exposure"] = frame["exposure"] * (1 + frame["period"] % 2 * (frame["sequence"] % 2))
+
+
+def withdrawn(frame):
+    frame.loc[frame["period"] == frame["period"].max(), "treated"] = 0.0
+
+
+def merged(frame):
+    squads = sorted(frame["cluster"].unique())
+    frame.loc[frame["cluster"] == squads[0], "cluster"] = squads[1]
+
+
+@pytest.mark.parametrize("edit", [rescaled, withdrawn, merged])
+def test_a_frame_that_was_edited_in_place_is_laid_out_anew(frame, edit):
+    panel = panel_of(frame)
+    before = poisson(panel, "force", correction="CR1")
+    edit(panel.frame)
+    ours, theirs = (poisson(own, "force", correction="CR1") for own in (panel, replace(panel)))
+    assert ours == theirs
+    assert (ours.estimate, ours.std_error) != (before.estimate, before.std_error)

@@ -91,8 +91,8 @@ def test_without_officer_effects_the_fit_and_its_sandwich_equal_statsmodels(offi
 def test_collapsing_changes_nothing_whatever_the_effect(equal_exposure, monkeypatch):
     from rct.frequentist import collapsed_cells
 
-    def every_unit_apart(codes, unit, position, length):
-        return np.arange(len(length))
+    def every_unit_apart(path):
+        return np.arange(len(path)), np.arange(len(path))
 
     for options in (
         {"correction": "CR1"},
@@ -101,11 +101,22 @@ def test_collapsing_changes_nothing_whatever_the_effect(equal_exposure, monkeypa
     ):
         collapsed = poisson(equal_exposure, "force", **options)
         with monkeypatch.context() as patch:
-            patch.setattr(collapsed_cells, "_patterns", every_unit_apart)
+            patch.setattr(collapsed_cells, "_equal_rows", every_unit_apart)
             general = poisson(replace(equal_exposure), "force", **options)  # one that keeps nothing yet
         assert (collapsed.notes["path"], general.notes["path"]) == ("collapsed", "general")
         assert collapsed.estimate == pytest.approx(general.estimate, abs=1e-10)
         assert collapsed.std_error == pytest.approx(general.std_error, abs=1e-10)
+
+
+def test_units_that_share_a_hash_and_no_more_are_told_apart(equal_exposure, monkeypatch):
+    from rct.frequentist import collapsed_cells
+
+    ours = poisson(equal_exposure, "force")
+    monkeypatch.setattr(collapsed_cells, "HASH_MULTIPLIER", 0)
+    theirs = poisson(replace(equal_exposure), "force")
+    assert theirs.estimate == pytest.approx(ours.estimate, abs=1e-12)
+    assert theirs.std_error == pytest.approx(ours.std_error, abs=1e-12)
+    assert theirs.notes == ours.notes
 
 
 def test_officers_without_events_are_counted_and_do_not_change_the_estimate(officers, equal_exposure):

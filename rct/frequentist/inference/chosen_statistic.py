@@ -90,7 +90,7 @@ def chosen_statistic(
 def _poisson(model: NullModel, redrawn: Redrawn) -> Chosen:
     estimate = float(refitted_ratios(model, redrawn, redrawn.observed[None])[0])
     return Chosen(
-        at=Statistic(lambda _: estimate, lambda _: refitted_ratios(model, redrawn, redrawn.draws)),
+        at=Statistic(lambda _: estimate, lambda _: refitted_ratios(model, redrawn, redrawn.by_unit)),
         name="poisson",
         method=f"Poisson with {' and '.join(model.effects)} effects, fitted again in every draw",
         estimate=estimate,

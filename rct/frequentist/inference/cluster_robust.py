@@ -146,7 +146,7 @@ def _members(clusters: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 
 def _swept(cells: Cells, fit: FixedEffectsFit, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    return np.asarray(fit.swept[rows].toarray()) - fit.group_means[cells.group[rows]]
+    return fit.swept.rows(rows) - fit.group_means[cells.group[rows]]
 
 
 def _hat_core(

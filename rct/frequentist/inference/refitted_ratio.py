@@ -2,7 +2,7 @@
 
 With an effect for every unit, equal exposure and a treatment that the drawn sequence alone decides, units of
 one block that draw the same sequence enter only through their sum, so a draw is a small table of sequences ×
-periods. One margin of the table is concentrated out, Newton's method runs on the other and the log ratio.
+periods, and its margins say all. Elsewhere every draw is fitted row by row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import numpy as np
 from rct.errors import EstimationError
 from rct.frequentist.collapsed_cells import collapse
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects
+from rct.frequentist.inference.ratio_from_margins import Margins, ratios_from_margins
+from rct.frequentist.inference.score_randomization import draw_statistics, score_table
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,11 +26,7 @@ if TYPE_CHECKING:
     from rct.frequentist.inference.null_model import NullModel
     from rct.frequentist.inference.redrawn_assignments import Redrawn
 
-CHUNK = 200_000
-MAX_ITERATIONS = 50
-# Newton's error after a step is of the order of the step's square: the last one is taken and needs no check.
-STEP_TOLERANCE = 1e-5
-EMPTY = -800.0
+CHUNK = 40_000
 
 
 def refitted_ratios(
@@ -36,78 +35,30 @@ def refitted_ratios(
     """Log rate ratio (draws,) if units had followed these sequences (draws, units)."""
     if model.is_table:
         return np.concatenate(
-            [two_way_fits(tables, redrawn.dose)[0] for tables in _tables(model, redrawn, sequences)]
+            [ratios_from_margins(own, redrawn.dose)[0] for own in _margins(model, redrawn, sequences)]
         )
     return np.array([_general_fit(model, redrawn.dose[drawn]) for drawn in sequences])
 
 
-def _tables(
-    model: NullModel, redrawn: Redrawn, sequences: NDArray[np.integer]
-) -> Iterator[NDArray[np.float64]]:
-    """Totals by block, drawn sequence and period, (draws, blocks, sequences, periods), chunk by chunk."""
-    counts = model.counts_table
-    blocks, n_sequences = int(model.block.max()) + 1, len(redrawn.dose)
-    step = max(1, CHUNK // max(blocks * n_sequences * counts.shape[1], counts.size))
+def _margins(model: NullModel, redrawn: Redrawn, sequences: NDArray[np.integer]) -> Iterator[Margins]:
+    """Margins of the tables of drawn sequences × periods, chunk by chunk."""
+    counts, n_sequences = model.counts_table, len(redrawn.dose)
+    dosed = draw_statistics(score_table(counts, redrawn.dose), sequences)
+    blocks, periods = int(model.block.max()) + 1, counts.shape[1]
+    by_block = np.array([counts[model.block == code].sum(axis=0) for code in range(blocks)])
+    totals = counts.sum(axis=1)
+    active = np.flatnonzero(totals)
+    step = max(1, CHUNK // (blocks * (n_sequences + periods)))
     for first in range(0, len(sequences), step):
-        code = model.block * n_sequences + sequences[first : first + step]
-        member = code[:, None, :] == np.arange(blocks * n_sequences)[:, None]
-        yield (member.astype(float) @ counts).reshape(len(code), blocks, n_sequences, -1)
-
-
-def two_way_fits(
-    counts: NDArray[np.float64], dose: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit row effects, column effects within blocks, and one slope in the dose, in every draw.
-
-    Parameters
-    ----------
-    counts : (draws, blocks, rows, columns)
-    dose : (rows, columns)
-
-    Returns
-    -------
-    slope, information : (draws,)
-        The information of the slope after both margins are swept out.
-
-    Raises
-    ------
-    EstimationError
-        A draw without a finite maximum (no event under treatment, or none without it).
-    """
-    if counts.shape[2] < counts.shape[3]:
-        counts, dose = counts.swapaxes(2, 3), dose.T
-    totals = counts.sum(axis=3, keepdims=True)
-    # From the fit without an effect, which is the product of the margins; e^-800 of an empty one is no rate.
-    slope = np.zeros(len(counts))
-    margin = counts.sum(axis=2)
-    effects = np.where(margin > 0, np.log(np.where(margin > 0, margin, 1.0)), EMPTY)
-    for _ in range(MAX_ITERATIONS):
-        linear = effects[:, :, None, :] + slope[:, None, None, None] * dose
-        weight = np.exp(linear - linear.max(axis=3, keepdims=True))
-        fitted = weight * (totals / weight.sum(axis=3, keepdims=True))
-        step, steps, information = _newton_step(counts, fitted, dose)
-        slope, effects = slope + step, effects + steps
-        if not np.isfinite(slope).all() or np.abs(slope).max() > 30:
-            break
-        if np.abs(step).max() < STEP_TOLERANCE:
-            return slope, information
-    raise EstimationError(
-        "the log rate ratio has no finite estimate in some draws (no event under treatment, or none without);"
-        ' use statistic="score", which needs none'
-    )
-
-
-def _newton_step(
-    counts: NDArray[np.float64], fitted: NDArray[np.float64], dose: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    residual = counts - fitted
-    matrix, cross, own = _swept_information(fitted, np.broadcast_to(dose, fitted.shape))
-    right = np.stack([residual.sum(axis=2), cross], axis=3)
-    solved = np.linalg.solve(matrix, right)
-    explained = (cross[..., None] * solved).sum(axis=2)  # draws, blocks, (score, cross)
-    information = own - explained[..., 1].sum(axis=1)
-    step = ((residual * dose).sum(axis=(1, 2, 3)) - explained[..., 0].sum(axis=1)) / information
-    return step, solved[..., 0] - step[:, None, None] * solved[..., 1], information
+        row = model.block[active] * n_sequences + sequences[first : first + step, active]
+        n, size = len(row), blocks * n_sequences
+        code = np.arange(n)[:, None] * size + row
+        rows = sums_by_code(code.ravel(), np.broadcast_to(totals[active], row.shape).ravel(), n * size)
+        yield Margins(
+            np.ascontiguousarray(rows.reshape(n, size).T).reshape(blocks, n_sequences, n),
+            np.repeat(by_block[..., None], n, axis=-1),
+            dosed[first : first + step],
+        )
 
 
 def _swept_information(

@@ -154,12 +154,12 @@ def null_expectation(
     """
     by_period = counts.sum(axis=1, keepdims=True)
     if not unit_effects:
-        return np.asarray(exposure * _ratio(by_period, exposure.sum(axis=-2, keepdims=True)))
+        return np.asarray(exposure * ratio_of_totals(by_period, exposure.sum(axis=-2, keepdims=True)))
     by_unit = counts.sum(axis=2, keepdims=True)
     fitted = np.broadcast_to(exposure, counts.shape)
     for _ in range(MAX_SCALINGS):
-        fitted = fitted * _ratio(by_unit, fitted.sum(axis=2, keepdims=True))
-        factor = _ratio(by_period, fitted.sum(axis=1, keepdims=True))
+        fitted = fitted * ratio_of_totals(by_unit, fitted.sum(axis=2, keepdims=True))
+        factor = ratio_of_totals(by_period, fitted.sum(axis=1, keepdims=True))
         fitted = fitted * factor
         if np.max(np.abs(fitted.sum(axis=2, keepdims=True) - by_unit), initial=0.0) <= (
             SCALING_TOLERANCE * by_unit.max(initial=1.0)
@@ -168,7 +168,8 @@ def null_expectation(
     return fitted
 
 
-def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def ratio_of_totals(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide; nothing where there is nothing below."""
     return np.asarray(
         np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below > 0)
     )

@@ -23,7 +23,9 @@ def dense_cr2(cells, cluster, term=-1):
     """CR2 and its df from the definition of Pustejovsky & Tipton (2018), with every dummy in the design."""
     fit = fit_fixed_effects(cells)
     mu, residual = fit.fitted, cells.counts - fit.fitted
-    design = np.column_stack([np.eye(cells.group.max() + 1)[cells.group], fit.swept.toarray()])
+    design = np.column_stack(
+        [np.eye(cells.group.max() + 1)[cells.group], fit.swept.rows(np.arange(len(cells.group)))]
+    )
     bread = np.linalg.inv(design.T @ (mu[:, None] * design))
     maker = np.eye(len(mu)) - (mu[:, None] * design) @ bread @ design.T
     theta = np.diag(mu)

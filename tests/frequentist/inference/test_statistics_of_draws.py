@@ -10,8 +10,8 @@ from rct.errors import EstimationError
 from rct.frequentist import poisson, randomization_test, staggered
 from rct.frequentist.inference.masked_score import studentized_scores
 from rct.frequentist.inference.null_model import null_model
+from rct.frequentist.inference.ratio_from_margins import Margins, ratios_from_margins
 from rct.frequentist.inference.redrawn_assignments import redraw_array
-from rct.frequentist.inference.refitted_ratio import two_way_fits
 from rct.panel import Panel
 
 
@@ -53,7 +53,10 @@ def test_all_orders_of_the_wedge_give_the_reference_p_values_of_score_ratio_and_
     score, ratio, information = [], [], []
     for drawn in np.array_split(redrawn.draws, 400):
         score.append(studentized_scores(model, model.expected(0.0), redrawn.dose[drawn]))
-        fits = two_way_fits(model.counts_table[np.argsort(drawn, axis=1)][:, None], redrawn.dose[1:])
+        tables = model.counts_table[np.argsort(drawn, axis=1)]
+        dosed = (tables * redrawn.dose[1:]).sum(axis=(1, 2))
+        margins = Margins(tables.sum(axis=2).T[None], tables.sum(axis=1).T[None], dosed)
+        fits = ratios_from_margins(margins, redrawn.dose[1:])
         ratio.append(fits[0])
         information.append(fits[1])
     ratio, information = np.concatenate(ratio), np.concatenate(information)
