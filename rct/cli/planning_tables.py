@@ -37,6 +37,13 @@ def print_detectable(
 def print_courses(
     printer: Printer, trial: "Trial", units: "pd.DataFrame | None", *, out: Path | None, **given: Any
 ) -> list[dict[str, Any]]:
+    """Simulate and print a wedge's two answers; give them as records."""
+    return records(courses_of(printer, trial, units, out=out, **given))
+
+
+def courses_of(
+    printer: Printer, trial: "Trial", units: "pd.DataFrame | None", *, out: Path | None, **given: Any
+) -> "pd.DataFrame":
     """Simulate and print a wedge's two answers under constant, growing, late and fading effects."""
     from rct.power import two_answers
     from rct.reporting.number_format import decimal, percent, share
@@ -64,7 +71,7 @@ def print_courses(
     if out is not None:
         name = _primary(trial)
         _kept(out, "two_answers", found, two_answers_svg(found, name, words.label(name)))
-    return records(found)
+    return found
 
 
 def print_designs(
