@@ -111,6 +111,8 @@ def _primary(trial: "Trial") -> str:
 
 
 def _kept(folder: Path, name: str, frame: "pd.DataFrame", picture: str) -> None:
+    from rct.reporting.figure_markup import svg_file
+
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / f"{name}.csv", index=False)
-    (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
+    (folder / f"{name}.svg").write_text(svg_file(picture), encoding="utf-8")

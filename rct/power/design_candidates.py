@@ -189,6 +189,6 @@ DESIGNS: Mapping[str, "Callable[[Trial, float], Candidate]"] = {
     "parallel": lambda trial, _: _parallel(trial),
     "matched pairs": lambda trial, _: _pairs(trial),
     "officers": lambda trial, _: _officers(trial),
-    "shifts": lambda trial, _: _shifts(trial),
+    "shifts, no training": lambda trial, _: _shifts(trial),
     "shifts, training": _training_by_shift,
 }

@@ -123,7 +123,7 @@ def two_rates(ratio):
 
 
 def test_shifts_have_the_power_of_two_compared_rates():
-    found = power.compare_designs(short_trial(), ["shifts"], sims=128, draws=99).iloc[0]
+    found = power.compare_designs(short_trial(), ["shifts, no training"], sims=128, draws=99).iloc[0]
     expected, error = two_rates(0.72)
     assert found["randomized"] == found["units"] == 12 * 7 * 3
     assert found["treated"] == 0.5

@@ -176,7 +176,7 @@ def test_batch_and_panel_agree_in_a_blocked_trial_too():
 
 
 def test_the_batch_of_units_seen_once_is_their_panel_analysed_one_by_one():
-    candidate = DESIGNS["shifts"](constant_only(), 0.0)
+    candidate = DESIGNS["shifts, no training"](constant_only(), 0.0)
     short = candidate.trial.schedule.model_copy(update={"periods": 40})
     trial = candidate.trial.model_copy(update={"schedule": short})
     study = declared_study(trial, None, effects=None, draws=199, seed=5, rehearsed=False)
