@@ -15,10 +15,14 @@ import argparse
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import rct
 from rct import power
+from rct.frequentist.random_timing import BETA
+from rct.frequentist.random_timing_variance import fit_timing
+from rct.frequentist.timing_contrasts import comparison_shares, contrasts, effect_weights
 
 HERE = Path(__file__).parent
 MONTHS, OFFICERS, EVENTS, SHAPE = 6.3, 1922, 807, 0.33
@@ -101,6 +105,79 @@ def chicago(sims: int) -> list[str]:
     return lines
 
 
+def cohorts(sims: int) -> list[str]:
+    """Ask whether what real classes are explains it: placebo trials that keep more and more of them."""
+    data = os.environ.get("RCT_DATA")
+    file = Path(data or "", "chicago_pj_main.parquet")
+    if not data or not file.exists():
+        return []
+    months = pd.read_parquet(file)
+    officers = months.drop_duplicates("uid").set_index("uid")
+    starts = officers["first_trained"].to_numpy()
+    times, cohort = np.unique(starts, return_inverse=True)
+    lines = []
+    for name in ("complaints", "sustained", "force"):
+        rng = np.random.default_rng(2020)
+        counts = months.pivot(index="uid", columns="period", values=name).reindex(officers.index)
+        earlier = counts.loc[:, : starts.min() - 1].sum(axis=1).to_numpy()
+        counts = counts.to_numpy(dtype=float)
+        real = _standard_error(counts, starts)
+        few = np.minimum(earlier, 3).astype(int)
+        strata = pd.factorize(officers["unit"].astype(str) + [f"/{number}" for number in few])[0]
+        everyone, alone = np.zeros(len(starts), dtype=int), np.arange(len(times))
+        spread = _between(earlier, cohort)
+        drawn = np.array([_between(earlier, rng.permutation(cohort)) for _ in range(999)])
+        p = (1 + (drawn >= spread).sum()) / 1000
+        cells = []
+        for groups in (everyone, strata, None):
+            errors = np.array(
+                [
+                    _standard_error(
+                        counts,
+                        times[rng.permutation(alone)][cohort]
+                        if groups is None
+                        else _within(rng, starts, groups),
+                    )
+                    for _ in range(sims)
+                ]
+            )
+            cells.append(f"{100 * (errors.mean() / real - 1):+.1f} % ({100 * (errors < real).mean():.0f} %)")
+        lines.append(f"| {name} | {spread / drawn.mean():.2f} (p = {p:.3f}) | {' | '.join(cells)} |")
+    return [
+        "",
+        "Mean standard error of placebo trials against the real data's (and the share of them below it), by "
+        "what is permuted; and how much officers' events before anyone was trained vary between the real "
+        f"cohorts, relative to cohorts drawn at random ({sims} placebo trials each).",
+        "",
+        "| outcome | between cohorts | officers among all "
+        "| officers of one unit and earlier count (0, 1, 2, 3+) | whole cohorts, times alone |",
+        "|---|---|---|---|---|",
+        *lines,
+    ]
+
+
+def _between(values: np.ndarray, cohort: np.ndarray) -> float:
+    sizes = np.bincount(cohort)
+    return float(((np.bincount(cohort, values) - sizes * values.mean()) ** 2 / sizes).sum())
+
+
+def _within(rng: np.random.Generator, starts: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    permuted = starts.copy()
+    for stratum in np.unique(strata):
+        places = np.flatnonzero(strata == stratum)
+        permuted[places] = starts[rng.permutation(places)]
+    return permuted
+
+
+def _standard_error(counts: np.ndarray, starts: np.ndarray) -> float:
+    times, sizes = np.unique(starts, return_counts=True)
+    weights = effect_weights(times, sizes, counts.shape[1], "simple")
+    shares = comparison_shares(times, sizes, counts.shape[1], last_only=False)
+    theta, zero = contrasts(times, weights, shares)
+    ordered = counts[np.argsort(starts, kind="stable")]
+    return float(fit_timing(ordered, sizes, times, theta, zero, BETA["efficient"]).std_error)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=512)
@@ -114,7 +191,7 @@ def main() -> None:
         "|---|---|---|---|---|",
     ]
     lines: list[str] = []
-    for part in (washington, chicago):
+    for part in (washington, chicago, cohorts):
         lines += part(sims)
         (HERE / "retrodiction.md").write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 

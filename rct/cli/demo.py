@@ -13,6 +13,8 @@ from rct.cli.arguments import AsJson, Quiet
 from rct.cli.printing import Printer, records
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.estimates import Estimates
     from rct.panel import Panel
     from rct.power.trial_power import Power
@@ -73,13 +75,14 @@ def demo(
     with step(printer, 3, "The randomization is verified"):
         verify_again(printer, out)
     with step(printer, 4, "Power: how likely is such a trial to see these effects? (simulated trials)"):
-        power = foresee(printer, trial, allocation, out, sims=SIMS["quick" if quick else "full"])
+        sims = SIMS["quick" if quick else "full"]
+        power, courses = foresee(printer, trial, allocation, out, sims=sims)
     with step(printer, 5, "Its incidents are simulated"):
         panel = record(printer, trial, allocation, out)
     with step(printer, 6, "Every promised analysis is run (simulated data)"):
         results = answer(printer, trial, panel, allocation, out)
     with step(printer, 7, "The report is written (simulated data)"):
-        path = tell(trial, results, panel, allocation, power, out)
+        path = tell(trial, results, panel, allocation, power, courses, out)
     seconds = perf_counter() - begun
     printer.say(f"All data are simulated. {seconds:.0f} s in all. Open the report in a browser:")
     printer.say(str(path.resolve()), style="bold green")
@@ -193,8 +196,9 @@ def verify_again(printer: Printer, folder: Path) -> None:
 
 def foresee(
     printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path, *, sims: int
-) -> "Power":
-    """Simulate the whole trial many times."""
+) -> "tuple[Power, pd.DataFrame]":
+    """Simulate the whole trial many times, and its two answers under several courses of the effect."""
+    from rct.cli.planning_tables import courses_of
     from rct.cli.power_verb import print_power, progress_bar
     from rct.power import simulate
 
@@ -202,7 +206,8 @@ def foresee(
         power = simulate(trial, allocation.roster, sims=sims, progress=progress)
     power.write(folder / "power")
     print_power(printer, power)
-    return power
+    given = {"sims": sims // 2, "seed": power.seed}
+    return power, courses_of(printer, trial, allocation.roster, out=folder / "power", **given)
 
 
 def record(printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path) -> "Panel":
@@ -236,11 +241,13 @@ def tell(
     panel: "Panel",
     allocation: "Allocation",
     power: "Power",
+    courses: "pd.DataFrame",
     folder: Path,
 ) -> Path:
     """Write the report."""
     import rct
 
     return rct.report(
-        trial, results, panel=panel, allocation=allocation, power=power, path=folder / "report.html"
-    )
+        trial, results, panel=panel, allocation=allocation, power=power, courses=courses,
+        path=folder / "report.html",
+    )  # fmt: skip

@@ -37,6 +37,13 @@ def print_detectable(
 def print_courses(
     printer: Printer, trial: "Trial", units: "pd.DataFrame | None", *, out: Path | None, **given: Any
 ) -> list[dict[str, Any]]:
+    """Simulate and print a wedge's two answers; give them as records."""
+    return records(courses_of(printer, trial, units, out=out, **given))
+
+
+def courses_of(
+    printer: Printer, trial: "Trial", units: "pd.DataFrame | None", *, out: Path | None, **given: Any
+) -> "pd.DataFrame":
     """Simulate and print a wedge's two answers under constant, growing, late and fading effects."""
     from rct.power import two_answers
     from rct.reporting.number_format import decimal, percent, share
@@ -64,7 +71,7 @@ def print_courses(
     if out is not None:
         name = _primary(trial)
         _kept(out, "two_answers", found, two_answers_svg(found, name, words.label(name)))
-    return records(found)
+    return found
 
 
 def print_designs(
@@ -104,6 +111,8 @@ def _primary(trial: "Trial") -> str:
 
 
 def _kept(folder: Path, name: str, frame: "pd.DataFrame", picture: str) -> None:
+    from rct.reporting.figure_markup import svg_file
+
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / f"{name}.csv", index=False)
-    (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
+    (folder / f"{name}.svg").write_text(svg_file(picture), encoding="utf-8")

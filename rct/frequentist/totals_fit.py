@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 
 def fit_totals(
-    counts: NDArray[np.float64], dose: NDArray[np.float64], blocks: NDArray[np.int64]
+    counts: NDArray[np.float64],
+    dose: NDArray[np.float64],
+    blocks: NDArray[np.int64],
+    *,
+    unit_effects: bool = True,
 ) -> tuple[float, float, float]:
-    """Fit unit effects, period effects within blocks, and one treatment coefficient.
+    """Fit unit effects (where asked), period effects within blocks, and one treatment coefficient.
 
     Parameters
     ----------
@@ -46,7 +50,7 @@ def fit_totals(
         dose=treated,
         n_terms=1,
         covariates=np.empty((units * periods, 0)),
-        unit_effects=True,
+        unit_effects=unit_effects,
     )
     try:
         sample = likelihood_rows(rows)

@@ -25,7 +25,9 @@ def batch_form(study: "Study", spec: "AnalysisSpec") -> Promise | None:
         return _timing_promise(study, spec)
     by_exposure = spec.options.get("effect") == "exposure-time"
     blocked = len(study.allocation.blocks) > 1
-    plain = {"effect", "average"} >= set(spec.options) and (not by_exposure or "average" in spec.options)
+    once = _seen_once(study, spec)
+    known = {"effect", "average", *(("fixed_effects",) if once else ())}
+    plain = known >= set(spec.options) and (not by_exposure or "average" in spec.options)
     inference = spec.inference or study.trial.analysis.inference
     if (
         spec.estimator != "poisson"
@@ -39,7 +41,15 @@ def batch_form(study: "Study", spec: "AnalysisSpec") -> Promise | None:
         name=analysis.label(spec),
         average=tuple(spec.options["average"]) if by_exposure else None,
         rerandomizes=inference == "randomization",
+        unit_effects=not once,
     )
+
+
+def _seen_once(study: "Study", spec: "AnalysisSpec") -> bool:
+    """Whether units are seen in one period only and compared within their blocks, as shifts are."""
+    effects = tuple(spec.options.get("fixed_effects", ()))
+    blocked = len(study.allocation.blocks) > 1
+    return study.doses.shape[1] == 1 and effects in (("block:period",), *(() if blocked else (("period",),)))
 
 
 def _timing_promise(study: "Study", spec: "AnalysisSpec") -> TimingPromise | None:

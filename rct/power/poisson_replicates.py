@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PoissonPromise:
-    """A promised Poisson analysis: its name, its window of exposure times, and where its p comes from."""
+    """A promised Poisson analysis.
+
+    Attributes
+    ----------
+    name : str
+    average : (first, last), optional
+        Its window of exposure times.
+    rerandomizes : bool
+        Whether its p-value comes from re-randomization.
+    unit_effects : bool
+        Whether each randomized unit has an effect; one that is seen once cannot.
+    """
 
     name: str
     average: tuple[int, int] | None
     rerandomizes: bool
+    unit_effects: bool = True
 
     def analyse(self, replicates: Replicates, *, alpha: float, only_p: bool) -> "pd.DataFrame":
         """Analyse every replicate as `rct.frequentist.poisson` and the trial's inference would.
@@ -41,15 +53,15 @@ class PoissonPromise:
         if only_p and self.rerandomizes:
             columns = dict.fromkeys(["std_error", "covered", "excludes_null"], np.full(count, np.nan))
             found = {"truth": truth, "estimate": np.zeros(count), **columns}
-            return pd.DataFrame({**found, "p_value": replicates.p_values()})
+            return pd.DataFrame({**found, "p_value": self._tested(replicates)})
         fits = self._fits(replicates)
         half_width = stdtrit(fits.df, 1 - alpha / 2) * fits.std_error
         covered = np.abs(fits.estimate - truth) <= half_width
         excludes_null = np.abs(fits.estimate) > half_width
-        p_values = replicates.p_values() if self.rerandomizes else fits.p_values()
+        p_values = self._tested(replicates) if self.rerandomizes else fits.p_values()
         if self.rerandomizes and self.average is None:
             # An interval by inversion presumes one ratio throughout, whatever the effect's course.
-            covered, excludes_null = replicates.p_values(truth) > alpha, p_values <= alpha
+            covered, excludes_null = self._tested(replicates, truth) > alpha, p_values <= alpha
         known = np.isfinite(fits.estimate)
         return pd.DataFrame(
             {
@@ -62,15 +74,20 @@ class PoissonPromise:
             }
         )
 
+    def _tested(self, replicates: Replicates, log_ratio: float = 0.0) -> "npt.NDArray[np.float64]":
+        return replicates.p_values(log_ratio, unit_effects=self.unit_effects)
+
     def _fits(self, replicates: Replicates) -> ReplicateFits:
         """Fit all replicates together, or one by one where clusters are many (CR1) or blocked."""
         import numpy as np
 
         dose = replicates.doses[replicates.assigned]
         blocks = replicates.blocks
-        if self.average is None and (dose.shape[1] >= FEW_CLUSTERS or len(np.unique(blocks)) > 1):
+        many = dose.shape[1] >= FEW_CLUSTERS or len(np.unique(blocks)) > 1
+        if self.average is None and (many or not self.unit_effects):
             each = [
-                fit_totals(own, given, blocks) for own, given in zip(replicates.counts, dose, strict=True)
+                fit_totals(own, given, blocks, unit_effects=self.unit_effects)
+                for own, given in zip(replicates.counts, dose, strict=True)
             ]
             return ReplicateFits(*np.array(each).T)
         return fit_batch(replicates.counts.astype(float), *self._design(replicates, dose))

@@ -73,6 +73,11 @@ def assurance(
     `[analysis.priors]`. With estimate b, standard error s and prior N(m, t²) it is normal with precision
     1/s² + 1/t² and mean (b/s² + m/t²) over it. A benefit is a change in the outcome's declared direction.
 
+    The approximation is that of many events and clusters. Beside the Laplace fit of the marginal model, on 48
+    trials each of officers randomized one by one: 600 officers and 360 events, 69 % of trials by either, the
+    probabilities at most .011 apart; 100 officers who are alike and 120 events, 56 % by this and 35 % by
+    Laplace (at most .06 apart, but about the threshold). For small trials it is too hopeful.
+
     Parameters
     ----------
     trial : Trial

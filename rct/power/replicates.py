@@ -72,7 +72,7 @@ class Replicates:
         treated = self.doses > 0
         return np.where(treated.any(axis=1), treated.argmax(axis=1) + 1, 0)
 
-    def p_values(self, log_ratio: float = 0.0) -> "npt.NDArray[np.float64]":
+    def p_values(self, log_ratio: float = 0.0, *, unit_effects: bool = True) -> "npt.NDArray[np.float64]":
         """Randomization p-values of a null ratio, as the inversion to an interval would use them."""
         import numpy as np
 
@@ -86,7 +86,7 @@ class Replicates:
             self.redraws,
             exposure=exposure,
             block=self.blocks,
-            unit_effects=True,
+            unit_effects=unit_effects,
             probabilities=self.probabilities,
             exact=self.exact,
         )

@@ -31,18 +31,15 @@ def verdict(
     size: Size,
     row: dict[str, Any],
     *,
-    target: float = USUAL_POWER,
     several_arms: bool = False,
     pooled: int | None = None,
 ) -> str:
-    """Say whether an effect would be seen.
+    """Say whether an effect would be seen, in 80 % of studies or more.
 
     Parameters
     ----------
     row : mapping
         outcome, arm, effect and power of the primary analysis.
-    target : float
-        Power from which on an effect counts as detectable.
     pooled : int, optional
         How many like it reach that together, where it is known better than from the power alone.
     """
@@ -62,9 +59,9 @@ def verdict(
     within = f"a {change} in {label}{by} within {_counted(schedule.periods, schedule.period)}"
     seen = f"it would see it in {100 * row['power']:.0f} % of studies"
     one, several = ("study", "studies") if _of_agencies(trial) else ("agency", "agencies")
-    if row["power"] >= target:
+    if row["power"] >= USUAL_POWER:
         return f"{who} {counted} a {schedule.period} this {one} can detect {within}: {seen}."
-    pooled = pooled or studies_needed(row["power"], trial.analysis.alpha, target)
+    pooled = pooled or studies_needed(row["power"], trial.analysis.alpha)
     more = "" if pooled is None else f"; about {pooled:,} {several} like it, pooled, would"
     return f"{who} {counted} a {schedule.period} this {one} cannot detect {within}: {seen}{more}."
 
@@ -73,8 +70,8 @@ def _of_agencies(trial: "Trial") -> bool:
     return "agency" in (trial.units.randomize, trial.units.measure)
 
 
-def studies_needed(power: float, alpha: float, target: float = USUAL_POWER) -> int | None:
-    """Give how many studies of that power reach the target together, if information adds up.
+def studies_needed(power: float, alpha: float) -> int | None:
+    """Give how many studies of that power reach 80 % together, if information adds up.
 
     The normal test's distance δ from its null solves Φ(δ − z) + Φ(−δ − z) = power with z = Φ⁻¹(1 − alpha/2);
     k pooled studies have δ √k. An approximation: few clusters lose more than it says, so the pooled study
@@ -90,7 +87,7 @@ def studies_needed(power: float, alpha: float, target: float = USUAL_POWER) -> i
 
     if power < alpha * 1.2 or power >= 1:
         return None
-    return math.ceil((distance(target) / distance(power)) ** 2)
+    return math.ceil((distance(USUAL_POWER) / distance(power)) ** 2)
 
 
 def impossible(trial: "Trial", smallest_p: float, space: int) -> str:

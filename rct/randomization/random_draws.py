@@ -6,6 +6,7 @@ block), drawn from a NumPy generator.
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from math import comb, gcd, lcm, log10, prod
 from typing import NoReturn
@@ -39,6 +40,11 @@ def block_columns(blocks: Mapping[str, Block], shares: Mapping[Block, Shares]) -
 
 def count_law(units: int, shares: Shares) -> list[tuple[Counts, Fraction]]:
     """Give every vector of counts that systematic sampling can give, with its exact probability."""
+    return list(_count_law(units, tuple(shares)))
+
+
+@lru_cache(maxsize=1024)  # many blocks are alike, and every replicate of a power study draws from the same
+def _count_law(units: int, shares: tuple[Fraction, ...]) -> tuple[tuple[Counts, Fraction], ...]:
     expected = [units * share for share in shares]
     reached, edges = Fraction(0), {Fraction(0), Fraction(1)}
     for number in expected:
@@ -49,7 +55,7 @@ def count_law(units: int, shares: Shares) -> list[tuple[Counts, Fraction]]:
     for low, high in pairwise(cuts):
         counts = systematic_counts(expected, low)
         law[counts] = law.get(counts, Fraction(0)) + high - low
-    return sorted(law.items())
+    return tuple(sorted(law.items()))
 
 
 def random_draws(

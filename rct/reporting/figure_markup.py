@@ -58,6 +58,11 @@ def svg_markup(figure: "Figure", *, name: str, alt: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def svg_file(markup: str) -> str:
+    """Make inline SVG a file of its own, which browsers and editors open: it needs its namespace there."""
+    return markup.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
 def _make_inline(root: ET.Element, name: str) -> None:
     """Drop namespaces, metadata and the style sheet (it would reach the whole page); number the ids."""
     for element in root.iter():

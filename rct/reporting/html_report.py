@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rct.errors import EstimationError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from markupsafe import Markup
 
     from rct.estimates import Estimates
@@ -27,6 +28,7 @@ def report(
     allocation: "Allocation | None" = None,
     path: str | PathLike[str] = "report.html",
     power: "Power | None" = None,
+    courses: "pd.DataFrame | None" = None,
 ) -> Path:
     """Write the report of a trial as one self-contained HTML file.
 
@@ -43,6 +45,9 @@ def report(
         The file to write; it appears whole or not at all, and its folder is made where there is none.
     power : Power, optional
         Adds the power of the declared design.
+    courses : pandas.DataFrame, optional
+        Adds the two answers of a staged roll-out under several courses of the effect, as
+        `rct.power.two_answers` gives them.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def report(
     if not len(results):
         raise EstimationError("there are no estimates to report; run rct.estimate (or `rct estimate`) first")
     require_one_trial(trial, results, panel, allocation)
-    page = _rendered(_context(trial, results, panel, allocation, power))
+    page = _rendered(_context(trial, results, panel, allocation, power, courses))
     return _written_whole(page, Path(path))
 
 
@@ -71,6 +76,7 @@ def _context(
     panel: "Panel | None",
     allocation: "Allocation | None",
     power: "Power | None",
+    courses: "pd.DataFrame | None",
 ) -> dict[str, Any]:
     from rct.reporting import sections
     from rct.reporting.analyses import primary_rows
@@ -97,6 +103,7 @@ def _context(
         "rates": sections.rates_section(panel, assignment, words),
         "posteriors": posterior_sections(results, words),
         "power": sections.power_section(power, words),
+        "courses": sections.courses_section(courses, trial, words),
         "data": sections.data_section(panel, words),
         "mismatches": mismatches(trial, results, panel),
         "warnings": warning_groups(rows, words),

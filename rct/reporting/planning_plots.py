@@ -49,7 +49,7 @@ def two_answers_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
         f"{row['course']}, {row['answer']}: {100 * row['excludes_null']:.0f} %, bias {row['bias']:+.2f}"
         for row in own.to_dict("records")
     )
-    return svg_markup(figure, name="two-answers", alt=f"Two answers for {label}. {told}.")
+    return svg_markup(figure, name=f"two-answers-{outcome}", alt=f"Two answers for {label}. {told}.")
 
 
 def designs_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:

@@ -1,4 +1,4 @@
-"""The power of the declared design as rows of a table and bars of a figure."""
+"""The power of the declared design as rows of tables and bars of a figure."""
 
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,31 @@ def power_table(power: "Power", words: "ReportUnits") -> Table:
         "the estimate. Failed: simulated trials that could not be estimated, counted as not significant."
     )
     return Table(caption, columns, rows, frozenset(columns[1:]))
+
+
+def courses_table(courses: "pd.DataFrame", words: "ReportUnits") -> Table:
+    """List both answers of a staged roll-out under several courses of the effect."""
+    figures = ("mean effect", "p ≤ alpha", "± (simulation)", "interval excludes 0", "bias", "coverage")
+    rows = tuple(
+        (
+            f"{words.label(str(row['outcome']))}, {row['course']}",
+            str(row["answer"]),
+            percent(100 * (float(row["mean_effect"]) - 1)),
+            share(float(row["power"])),
+            share(float(row["mc_error"])),
+            share(float(row["excludes_null"])),
+            decimal(float(row["bias"]), decimals=3),
+            share(float(row["coverage"])),
+        )
+        for _, own in courses.groupby("outcome", sort=False)
+        for row in own.to_dict("records")
+    )
+    caption = (
+        "Simulated trials of this design. Mean effect: the true change, averaged over the window of exposure "
+        "times. Bias (log scale) and coverage are for that mean, also of the constant effect, which is "
+        "another quantity wherever the effect changes with time in training."
+    )
+    return Table(caption, ("outcome and course", "answer", *figures), rows, frozenset(figures))
 
 
 def _labels(frame: "pd.DataFrame", words: "ReportUnits") -> list[str]:

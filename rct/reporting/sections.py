@@ -8,6 +8,7 @@ from rct.reporting.data_quality import attribution_notes, first_problems, proble
 from rct.reporting.design_tables import allocation_table, balance_table, block_table
 from rct.reporting.effect_tables import effects_table, two_answers_table
 from rct.reporting.figures import (
+    Picture,
     forest_figure,
     love_figure,
     path_figures,
@@ -16,10 +17,13 @@ from rct.reporting.figures import (
     schedule_figure,
 )
 from rct.reporting.number_format import percent
-from rct.reporting.power_table import power_bars, power_table
+from rct.reporting.planning_plots import two_answers_svg
+from rct.reporting.power_table import courses_table, power_bars, power_table
 from rct.reporting.wording import assumption, finding
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.estimates import Estimate
     from rct.panel import Panel
     from rct.power import Power
@@ -111,6 +115,24 @@ def power_section(power: "Power | None", words: "ReportUnits") -> Section | None
         "figure": power_figure(power_bars(power, words)),
         "table": power_table(power, words),
         "sentence": power.sentence,
+    }
+
+
+def courses_section(courses: "pd.DataFrame | None", trial: "Trial", words: "ReportUnits") -> Section | None:
+    """Give a staged roll-out's two answers under several courses; None where they were not simulated."""
+    if courses is None:
+        return None
+    caption = (
+        "How often each answer's interval excludes no effect, and how far its estimate is from the mean "
+        "effect over the window, by the course of the effect after training. The p-value, by "
+        "re-randomization, is that of the hypothesis of no effect at all, so both answers share it."
+    )
+    return {
+        "figures": [
+            Picture(two_answers_svg(courses, name, words.label(name)), caption)
+            for name in (outcome.name for outcome in trial.outcomes if outcome.primary)
+        ],
+        "table": courses_table(courses, words),
     }
 
 

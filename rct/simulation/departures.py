@@ -32,6 +32,8 @@ class Departures:
         Chance to move to another randomized unit after a period.
     reporting : mapping
         Outcome → events recorded once trained, relative to before.
+    mixing : float
+        Of the officers on a shift, the share who belong to the other arm; for shifts as measured units.
     """
 
     untrained: float = 0.0
@@ -40,11 +42,12 @@ class Departures:
     attrition: Mapping[str, float] = field(default_factory=dict)
     transfers: float = 0.0
     reporting: Mapping[str, float] = field(default_factory=dict)
+    mixing: float = 0.0
 
     @property
     def individual(self) -> bool:
         """Whether measured units of one randomized unit no longer share one course of events."""
-        shares = (self.untrained, self.trained_anyway, self.contamination, self.transfers)
+        shares = (self.untrained, self.trained_anyway, self.contamination, self.transfers, self.mixing)
         return any(shares) or self.leaves or any(ratio != 1 for ratio in self.reporting.values())
 
     @property
@@ -204,6 +207,7 @@ def _effects(
 ) -> "npt.NDArray[np.float64]":
     import numpy as np
 
+    departures = truth.departures
     given = np.nan_to_num(received)
     share = effect_share(truth.course, exposure_times(received)) * given
     # Who is trained outside the allocation has no arm of its own there: the one treatment is meant.
@@ -212,8 +216,26 @@ def _effects(
     for number, outcome in enumerate(truth.outcomes):
         for treatment, ratio in truth.ratios[outcome].items():
             effects[number] += np.log(ratio) * share * (own == treatment)
+        if departures.mixing:
+            effects[number] = _mixed(effects[number], given > 0, departures.mixing)
         there = np.maximum(present.sum(axis=0), 1)
         mean = (effects[number] * present).sum(axis=0) / there
-        effects[number] += np.where(given > 0, 0.0, truth.departures.contamination * mean)
-        effects[number] += np.log(truth.departures.reporting.get(outcome, 1.0)) * (given > 0)
+        effects[number] += np.where(given > 0, 0.0, departures.contamination * mean)
+        effects[number] += np.log(departures.reporting.get(outcome, 1.0)) * (given > 0)
     return effects
+
+
+def _mixed(
+    effects: "npt.NDArray[np.float64]", treated: "npt.NDArray[np.bool_]", mixing: float
+) -> "npt.NDArray[np.float64]":
+    """Give the log effect on shifts where some of the officers belong to the other arm.
+
+    An officer brings the same share of a shift's events, so of m from the other arm and a rate ratio R the
+    treated shifts have (1 − m)R + m, the others mR + 1 − m.
+    """
+    import numpy as np
+
+    if not treated.any():
+        return effects
+    trained = np.where(treated, 1 - mixing, mixing)
+    return np.asarray(np.log1p(trained * np.expm1(effects[treated].mean())))

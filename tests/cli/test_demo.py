@@ -40,6 +40,8 @@ def test_the_demo_leaves_everything_that_a_real_trial_would(demo, rct_command):
     outcomes = set(rct.Estimates.read(folder / "estimates").frame["outcome"])
     assert outcomes == {"force", "citizen_injury", "officer_injury"}
     assert (folder / "power" / "power.csv").is_file()
+    assert (folder / "power" / "two_answers.csv").is_file()
+    assert "Two answers for Use-of-force incidents" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_effects_simulated_are_the_published_ones(demo):

@@ -104,6 +104,50 @@ def test_designs_of_the_same_budget_are_told_apart():
     assert force.loc["stepped wedge, spread", "treated"] > 0.4
     with pytest.raises(rct.RctError, match="no design 'shift'"):
         power.compare_designs(TRIAL, ["shift"])
+    with pytest.raises(rct.RctError, match="mixing is a share between 0 and 0.5"):
+        power.compare_designs(TRIAL, ["shifts, training"], mixing=0.6)
+
+
+def short_trial():
+    """Give one of 12 weeks, 864 events of force and 252 shifts."""
+    schedule = TRIAL.schedule.model_copy(update={"period": "week", "periods": 12, "baseline": 1})
+    rates = TRIAL.power.model_copy(update={"rates": {"force": 0.12}, "effects": {"force": 0.72}})
+    return TRIAL.model_copy(update={"schedule": schedule, "power": rates, "outcomes": TRIAL.outcomes[:1]})
+
+
+def two_rates(ratio):
+    """Give power and standard error where 126 shifts of 24/7 events by crews of 120 are compared with 126."""
+    rate, cells, dispersion = 0.12 * 600 / 21, 126, 1 / (0.6 * 120)
+    closed = power.rates(rate=rate, ratio=ratio, n=cells, dispersion=dispersion)
+    return closed.power, math.sqrt(((1 + 1 / ratio) / rate + 2 * dispersion) / cells)
+
+
+def test_shifts_have_the_power_of_two_compared_rates():
+    found = power.compare_designs(short_trial(), ["shifts, no training"], sims=128, draws=99).iloc[0]
+    expected, error = two_rates(0.72)
+    assert found["randomized"] == found["units"] == 12 * 7 * 3
+    assert found["treated"] == 0.5
+    assert found["power"] == pytest.approx(expected, abs=3.5 * math.sqrt(expected * (1 - expected) / 128))
+    assert found["coverage"] == pytest.approx(0.95, abs=3.5 * math.sqrt(0.95 * 0.05 / 128))
+    assert abs(found["bias"]) < 3.5 * error / math.sqrt(128)
+    assert "officers cannot lay training down" in found["note"]
+
+
+def test_training_by_shift_is_diluted_by_the_officers_who_work_both_kinds():
+    """Of a quarter mixed, treated shifts have 1 − .75 × .28 of the rate, the others 1 − .25 × .28."""
+    found = power.compare_designs(short_trial(), ["shifts, training"], mixing=0.25, sims=128, draws=99).iloc[
+        0
+    ]
+    diluted = math.log((1 - 0.75 * 0.28) / (1 - 0.25 * 0.28))
+    expected, error = two_rates(math.exp(diluted))
+    assert found["bias"] == pytest.approx(diluted - math.log(0.72), abs=3.5 * error / math.sqrt(128))
+    assert found["power"] == pytest.approx(expected, abs=3.5 * math.sqrt(0.25 / 128))
+    assert "25 % of each crew" in found["note"]
+
+
+def test_officers_who_rotate_freely_leave_no_contrast():
+    found = power.compare_designs(short_trial(), ["shifts, training"], mixing=0.5, sims=64, draws=99).iloc[0]
+    assert found["power"] < 0.05 + 3.5 * math.sqrt(0.05 * 0.95 / 64)
 
 
 def test_the_schedule_alone_turns_a_third_into_a_half():

@@ -6,6 +6,7 @@ division-month sd .10), force .05 a month, ratio .75; own NumPy simulator of 3,0
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -14,6 +15,9 @@ import pytest
 
 import rct
 from rct import power
+from rct.power.batch_forms import batch_form
+from rct.power.design_candidates import DESIGNS
+from rct.power.panel_replicates import panel_rows
 from rct.power.study import batch_rows, declared_study
 from rct.power.trial_draws import draw_trial
 
@@ -171,6 +175,21 @@ def test_batch_and_panel_agree_in_a_blocked_trial_too():
     )
     assert batch["p_value"] == pytest.approx(test.p_value, abs=0.011)
     assert "block:period" in test.method
+
+
+def test_the_batch_of_units_seen_once_is_their_panel_analysed_one_by_one():
+    candidate = DESIGNS["shifts, no training"](constant_only(), 0.0)
+    short = candidate.trial.schedule.model_copy(update={"periods": 40})
+    trial = candidate.trial.model_copy(update={"schedule": short})
+    study = declared_study(trial, None, effects=None, draws=199, seed=5, rehearsed=False)
+    mixed = replace(study.truth.departures, mixing=0.1)  # so that both draw cell by cell, the same counts
+    study = replace(study, truth=replace(study.truth, departures=mixed))
+    batch = pd.concat(batch_rows(study, [batch_form(study, trial.analysis.primary)], 0, 2))
+    for replicate in range(2):
+        slow = panel_rows(study, [trial.analysis.primary], replicate).set_index("outcome")
+        fast = batch[batch["replicate"] == replicate].set_index("outcome")
+        assert fast["estimate"].to_numpy() == pytest.approx(slow["estimate"].to_numpy(), rel=1e-6)
+        assert fast["p_value"].to_numpy() == pytest.approx(slow["p_value"].to_numpy(), abs=0.15)
 
 
 @pytest.mark.parametrize("officers", [27, 90])

@@ -244,6 +244,26 @@ def test_power_is_shown_with_its_monte_carlo_error(write, panel, allocation):
     assert re.search(r"Use-of-force incidents, −28.0 %\s*48.5 %\s*1.6 %", words)
 
 
+def test_two_answers_stand_side_by_side_for_every_course(write, panel, allocation):
+    columns = ["course", "outcome", "answer", "mean_effect", "power", "mc_error", "excludes_null", "bias"]
+    rows = [
+        (course, outcome, answer, 0.8, 0.31, 0.015, excludes, bias, 0.93, 1000)
+        for course in ("constant", "3 periods late")
+        for outcome in ("force", "citizen_injury")
+        for answer, excludes, bias in (("mean of 1–12", 0.19, 0.001), ("constant", 0.27, 0.226))
+    ]
+    courses = pd.DataFrame(rows, columns=[*columns, "coverage", "sims"])
+    source = write(panel=panel, allocation=allocation, courses=courses)
+    words = Page(source).words
+    for answer, share, bias in (("mean of 1–12", "19.0 %", ".001"), ("constant", "27.0 %", ".226")):
+        row = rf"3 periods late\s*{answer}\s*−20.0 %\s*31.0 %\s*1.5 %\s*{share}\s*0?{bias}"
+        assert re.search(rf"Use-of-force incidents, {row}", words)
+    assert "Two answers for Use-of-force incidents" in source
+    assert "Two answers for Incidents with a citizen" not in source  # of the primary outcome alone
+    assert "two-answers-force" in source
+    assert 'id="courses"' not in write(panel=panel, allocation=allocation)
+
+
 def test_design_based_differences_are_shown_in_percent_of_their_baseline(write, estimate):
     row = estimate(
         "force",

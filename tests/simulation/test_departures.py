@@ -1,6 +1,9 @@
 """Each departure from the allocation is in the simulated truth as the trial file declares it."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import rct
@@ -122,3 +125,13 @@ def test_moving_officers_who_are_counted_where_they_are_now_are_refused():
     text = LOUISVILLE.replace('id = "officer_id"', 'id = "officer_id"\nmovers = "current"')
     with pytest.raises(rct.TrialError, match="movers"):
         declared_truth(declared("transfers = 0.01", text))
+
+
+def test_a_shift_with_officers_of_both_arms_has_their_mean_rate():
+    truth = declared_truth(rct.load("louisville_icat"))
+    truth = replace(truth, departures=replace(truth.departures, mixing=0.3))
+    arms = ["usual training", "ICAT"]
+    table = pd.DataFrame({"sequence": [0, 1], "period": [1, 1], "arm": arms, "dose": [0.0, 1.0]})
+    drawn = draw_conduct(np.random.default_rng(1), truth, table, np.array([0, 1, 1]), np.arange(3))
+    rates = np.exp(drawn.log_effects[0, :, 0])
+    assert rates == pytest.approx([0.3 * 0.72 + 0.7, 0.7 * 0.72 + 0.3, 0.7 * 0.72 + 0.3])
