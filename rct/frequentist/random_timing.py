@@ -8,7 +8,7 @@ randomized units.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from rct.frequentist.random_timing_variance import (
     permuted_statistics,
 )
 from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contrasts, effect_weights
+from rct.frequentist.timing_influence import influence_std_error
 from rct.frequentist.timing_sample import TimingSample, timing_sample
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rct.panel import Panel
 
 Estimator = Literal["efficient", "callaway-santanna", "sun-abraham", "difference"]
+Variance = Literal["design", "influence"]
 
 # Weight of the pre-treatment difference; None: the variance-minimizing plug-in.
 BETA: dict[str, float | None] = {
@@ -49,6 +51,7 @@ def staggered(
     aggregate: Aggregate = "simple",
     event_times: Sequence[int] | None = None,
     baseline: tuple[int, int] | None = None,
+    variance: Variance = "design",
     permutations: int = 0,
     seed: int | None = None,
     level: float = 0.95,
@@ -71,11 +74,16 @@ def staggered(
         "simple": by cohort size over all treated cohort-periods; "cohort", "calendar": over cohorts or
         periods; "event": one estimate for each of `event_times` (0 = first treated period).
     event_times : sequence of int, optional
-        0 is the first treated period; all from there on that are identified where absent. Negative times
-        are placebos: nobody is treated yet, so they are zero but for chance if timing was random.
+        0 is the first treated period; all from there on that are identified where absent, without those
+        whose few units had too few events for a standard error (a warning names them). Negative times are
+        placebos: nobody is treated yet, so they are zero but for chance if timing was random.
     baseline : (int, int), optional
         First and last period whose mean the percent change is a share of; all periods before anyone is
         treated where absent.
+    variance : str
+        "design": timing was randomized among these units. "influence", for "callaway-santanna" alone: units
+        and their timing are a random sample, from influence functions with estimated cohort shares
+        (Callaway & Sant'Anna 2021, theorem 3 and corollary 1), as R's `did` has it without its bootstrap.
     permutations : int
         Re-assignments of timing (within blocks) for a studentized randomization p-value, which then takes
         the place of the normal one.
@@ -86,23 +94,29 @@ def staggered(
     Returns
     -------
     Estimate or Estimates
-        On the difference scale; `std_error` is adjusted (their section 4.2), `std_error_neyman` conservative.
+        On the difference scale; `std_error` is adjusted (their section 4.2) unless `variance` says
+        otherwise, `std_error_neyman` conservative.
 
     Raises
     ------
     EstimationError
-        A cohort of one randomized unit, gaps in the panel, or nobody untreated to compare with.
+        A cohort of one randomized unit, gaps in the panel, nobody untreated to compare with, or too few
+        events for a standard error.
     """
     _check(estimator, aggregate, event_times, permutations, seed, level)
+    _check_variance(variance, estimator, aggregate, permutations)
     arms = panel.treatments
     if not arms:
         raise EstimationError("no row of the panel is treated, so there is no effect to estimate")
     rows = []
     for arm in arms:
         sample = timing_sample(panel, outcome, arm, baseline)
-        targets = _targets(sample, aggregate, event_times)
-        common = _Common(sample, estimator, aggregate, permutations, seed, level)
-        rows += [_estimate(common, panel, outcome, event_time) for event_time in targets]
+        common = _Common(sample, estimator, aggregate, variance, permutations, seed, level)
+        if aggregate == "event" and event_times is None:
+            rows += _every_event_time(common, panel, outcome)
+        else:
+            targets: Sequence[int | None] = [None] if event_times is None else event_times
+            rows += [_estimate(common, panel, outcome, event_time) for event_time in targets]
     return rows[0] if len(rows) == 1 and aggregate != "event" else Estimates(tuple(rows))
 
 
@@ -130,15 +144,42 @@ def _check(
         raise EstimationError(f"level must lie between 0 and 1, not {level}")
 
 
-def _targets(
-    sample: TimingSample, aggregate: Aggregate, event_times: Sequence[int] | None
-) -> Sequence[int | None]:
-    if aggregate != "event":
-        return [None]
-    if event_times is not None:
-        return list(event_times)
+def _check_variance(variance: str, estimator: str, aggregate: str, permutations: int) -> None:
+    if variance not in ("design", "influence"):
+        raise EstimationError(f"variance must be design or influence, not {variance!r}")
+    if variance == "design":
+        return
+    if estimator != "callaway-santanna" or aggregate == "calendar":
+        raise EstimationError(
+            'variance="influence" is of estimator="callaway-santanna" with aggregate simple, cohort or event'
+        )
+    if permutations:
+        raise EstimationError(
+            'permutations studentize by the variance of randomized timing: use variance="design" with them'
+        )
+
+
+def _every_event_time(common: _Common, panel: Panel, outcome: str) -> list[Estimate]:
+    """Estimates from the first treated period on, without event times that have no variance."""
+    sample = common.sample
     last = min(int(sample.starts[-1]), sample.periods + 1) - 1
-    return list(range(last - int(sample.starts[0]) + 1))
+    rows, left_out = [], []
+    for event_time in range(max(1, last - int(sample.starts[0]) + 1)):
+        try:
+            rows.append(_estimate(common, panel, outcome, event_time))
+        except _NoVarianceError as error:
+            left_out.append((event_time, error))
+    if not rows:
+        raise left_out[0][1]
+    if not left_out:
+        return rows
+    times = ", ".join(str(event_time) for event_time, _ in left_out)
+    warning = f"event times {times} were left out: too few units or events there for a standard error"
+    return [replace(row, warning="; ".join(filter(None, (row.warning, warning)))) for row in rows]
+
+
+class _NoVarianceError(EstimationError):
+    """The estimated variance is zero."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +187,7 @@ class _Common:
     sample: TimingSample
     estimator: Estimator
     aggregate: Aggregate
+    variance: Variance
     permutations: int
     seed: int | None
     level: float
@@ -161,8 +203,12 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     beta = BETA[common.estimator]
     fit = fit_timing(sample.outcomes, sample.sizes, sample.starts, theta, zero, beta)
     _require_variance(fit, outcome)
-    low, high, p_value = wald(fit.estimate, fit.std_error, np.inf, common.level)
-    normal_p, inference, null = p_value, "adjusted Neyman variance, normal", None
+    std_error, inference, null = fit.std_error, "adjusted Neyman variance, normal", None
+    if common.variance == "influence":
+        inference = "influence functions of sampled units, normal"
+        std_error = influence_std_error(sample.outcomes, sample.sizes, sample.starts, weights, shares)
+    low, high, p_value = wald(fit.estimate, std_error, np.inf, common.level)
+    normal_p = p_value
     if common.permutations:
         null = _permuted(common, theta, zero)
         p_value = permutation_p_value(fit.estimate / fit.std_error, null)
@@ -179,7 +225,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
         scale="difference",
         level=common.level,
         estimate=fit.estimate,
-        std_error=fit.std_error,
+        std_error=std_error,
         std_error_neyman=fit.std_error_neyman,
         conf_low=low,
         conf_high=high,
@@ -195,7 +241,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
             "beta": fit.beta,
             "cohorts": len(sample.sizes),
             "p_normal": normal_p,
-            "statistic": fit.estimate / fit.std_error,
+            "statistic": fit.estimate / std_error,
             "exact": False,
         },
     )
@@ -204,7 +250,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
 def _require_variance(fit: TimingFit, outcome: str) -> None:
     if fit.std_error > 0:
         return
-    raise EstimationError(
+    raise _NoVarianceError(
         f"the estimated variance of {outcome} is zero: "
         + (
             "the cohorts are too small for its adjustment. Merge cohorts, or use randomization_test"

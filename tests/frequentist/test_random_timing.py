@@ -53,6 +53,46 @@ def test_callaway_santanna_with_two_periods_is_the_difference_in_changes():
     assert ours.std_error_neyman == pytest.approx(ols.bse["treated"], rel=1e-12)
 
 
+def test_influence_functions_with_two_periods_are_hc0_of_the_change():
+    import statsmodels.formula.api as smf
+
+    frame = two_period_frame()
+    wide = frame.pivot(index="unit", columns="period", values="force")
+    change = pd.DataFrame(
+        {"change": wide[2] - wide[1], "treated": frame.groupby("unit")["start"].first() > 0}
+    ).astype(float)
+    ols = smf.ols("change ~ treated", change).fit(cov_type="HC0")
+    ours = staggered(panel_of(frame), "force", estimator="callaway-santanna", variance="influence")
+    assert ours.std_error == pytest.approx(ols.bse["treated"], rel=1e-12)
+    for wrong in ({"estimator": "efficient"}, {"aggregate": "calendar"}, {"permutations": 9, "seed": 1}):
+        options = {"estimator": "callaway-santanna", "variance": "influence", **wrong}
+        with pytest.raises(EstimationError, match='variance="'):
+            staggered(panel_of(frame), "force", **options)
+
+
+def test_influence_functions_give_the_standard_error_of_another_program(chicago):
+    ours = staggered(chicago, "force", estimator="callaway-santanna", variance="influence")
+    # diff-diff 3.13, CallawaySantAnna(control_group="not_yet_treated"), simple aggregation.
+    assert ours.estimate == pytest.approx(-0.01058211, abs=5e-9)
+    assert ours.std_error == pytest.approx(0.00495266, abs=5e-9)
+
+
+def test_event_times_without_variance_are_left_out_unless_asked_for():
+    frame = two_period_frame(60)
+    later = frame.assign(period=frame["period"] + 2, start=np.where(frame["start"] > 0, 3, 0), force=0)
+    frame = pd.concat([frame.assign(start=later["start"]), later.assign(force=(later["period"] == 3) * 1)])
+    frame.loc[(frame["period"] == 3) & (frame["unit"].astype(int) % 3 == 0), "force"] = 2
+    panel = panel_of(frame)
+    rows = list(staggered(panel, "force", estimator="difference", aggregate="event"))
+    assert [row.event_time for row in rows] == [0]
+    assert "event times 1 were left out" in rows[0].warning
+    with pytest.raises(EstimationError, match="variance of force is zero"):
+        staggered(panel, "force", estimator="difference", aggregate="event", event_times=[1])
+    none = panel_of(frame.assign(force=0))
+    with pytest.raises(EstimationError, match="variance of force is zero"):
+        staggered(none, "force", aggregate="event")
+
+
 def test_the_efficient_estimator_has_the_smallest_variance_and_adjusts_for_the_past():
     panel = panel_of(two_period_frame())
     errors = {

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rct.frequentist import poisson, wild_bootstrap
+from rct.frequentist import poisson, staggered, wild_bootstrap
 from rct.panel import Panel
 
 FOLDER = Path(__file__).parents[2] / "validation"
@@ -99,6 +99,29 @@ def test_the_methods_of_the_study_are_those_of_the_package(study):
     assert batch == pytest.approx([own.std_error for own in public], rel=1e-8)
     bootstrap = methods.bootstrap_p_values(counts, dose, 0.0, 999)[1]
     assert bootstrap == wild_bootstrap(panel, "force", draws=999, seed=1).p_value
+
+
+def test_placebos_by_the_fast_path_are_those_of_the_package(study, monkeypatch):
+    placebo = study("placebo_allocations")
+    counts = np.random.default_rng(1).poisson(0.8, (60, 8)).astype(float)
+    starts = np.repeat([3, 5, 9], 20)
+    own = counts[np.random.default_rng([2011, 4]).permutation(60)]
+    unit, month = np.divmod(np.arange(60 * 8), 8)
+    frame = pd.DataFrame({"unit": unit, "month": month + 1, "start": starts[unit], "force": own.ravel()})
+    frame["unit"] = frame["unit"].map("{:02d}".format)
+    panel = Panel.from_frame(frame, unit="unit", period="month", outcomes=["force"], starts="start")
+    public = staggered(panel, "force", permutations=99, seed=4)
+    null = placebo.timing_draws(own, starts, 99, seed=4)
+    truth, estimate, margin, p_value = placebo.timed(counts, starts, 4, null)
+    assert (truth, p_value) == (0.0, public.p_value)
+    assert estimate == pytest.approx(public.estimate, rel=1e-12)
+    assert margin == pytest.approx(public.conf_high - public.estimate, rel=1e-9)
+    monkeypatch.setattr(placebo, "PLANTED_DRAWS", 3)
+    planted = [placebo.timed(10 * counts, starts, i, None) for i in range(30)]
+    truth, estimate = np.array(planted).T[:2]
+    share = np.array([0, 0, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2])  # of each month in the mean over treated ones
+    assert truth.mean() == pytest.approx(-0.25 * 10 * share @ counts.mean(axis=0), rel=0.03)
+    assert (estimate - truth).mean() == pytest.approx(0, abs=3 * (estimate - truth).std() / np.sqrt(30))
 
 
 def test_the_commands_that_made_them_run(study):
