@@ -77,8 +77,8 @@ def rosters(draw):
     value=st.one_of(st.none(), NAMES),
     order=st.integers(0, 99),
 )
-@settings(max_examples=200, deadline=None)
-def test_honest_randomizations_are_verified_without_an_alarm(number, roster, seed, value, order):
+@settings(max_examples=1000, deadline=None)
+def test_a_thousand_honest_randomizations_are_verified_without_an_alarm(number, roster, seed, value, order):
     trial, commitment = trial_of(number), None
     if value is None:
         allocation = randomize(trial, roster, seed=seed)
