@@ -6,9 +6,10 @@ import hashlib
 import io
 import operator
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from rct.errors import AllocationError, DataError
 from rct.identifiers import byte_fields, canonical_column, field, fields, join, listed
+from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.keyed_order import Block
 from rct.trial_tables import Units
 
@@ -38,7 +40,12 @@ class Roster:
     @property
     def block_sizes(self) -> dict[Block, int]:
         """Randomized units in each block, blocks in byte order."""
-        return dict(sorted(Counter(self.blocks.values()).items()))
+        return dict(zip(self.in_blocks.blocks, self.in_blocks.sizes, strict=True))
+
+    @cached_property
+    def in_blocks(self) -> BlockedUnits:
+        """The randomized units with their blocks as numbers."""
+        return BlockedUnits.of(self.blocks)
 
 
 def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
@@ -142,14 +149,6 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
                 "A program read them as numbers, and zeros in front may be lost. Write every id as text, "
                 "exactly as the agency does."
             )
-
-
-def members(blocks: Mapping[str, Block]) -> dict[Block, list[str]]:
-    """Give the units of each block."""
-    found: dict[Block, list[str]] = defaultdict(list)
-    for unit, block in blocks.items():
-        found[block].append(unit)
-    return found
 
 
 def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:
