@@ -36,7 +36,8 @@ class BlockedUnits:
     def each_block(self) -> Iterator[tuple[Block, Numbers, list[str]]]:
         """Give each block with the places of its units among all, and the units; both in byte order."""
         order = np.argsort(self.numbers, kind="stable")
-        units, end = np.array(self.units, dtype=object)[order], 0
+        units, end = np.array(self.units, dtype=object), 0
         for block, size in zip(self.blocks, self.sizes, strict=True):
             start, end = end, end + size
-            yield block, order[start:end], units[start:end].tolist()
+            places = order[start:end]
+            yield block, places, units[places].tolist()

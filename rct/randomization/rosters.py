@@ -139,9 +139,10 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
     """
     file = roster.attrs.get("file", "roster")
     for column in dict.fromkeys((units.id, units.randomize)):
-        ids = list(map(str, roster[column].tolist()))
-        if "." not in "".join(ids):
+        texts = roster[column].astype("str")
+        if not texts.str.contains(".", regex=False).any():
             continue
+        ids = texts.tolist()
         shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if DECIMAL.fullmatch(text)]
         if shown and all(NUMBER.fullmatch(text) for text in ids):
             raise DataError(
@@ -192,10 +193,13 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
 
 def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
     for column in units.block:
-        values = roster[column].tolist()
-        empty = {value for value in set(values) if pd.isna(value) or str(value).strip() == ""}
-        blank = [f"row {row}" for row, value in enumerate(values, start=2) if empty and value in empty]
-        if blank:
+        values = roster[column]
+        if any(pd.isna(value) or str(value).strip() == "" for value in values.unique()):
+            blank = [
+                f"row {row}"
+                for row, value in enumerate(values.tolist(), start=2)
+                if pd.isna(value) or str(value).strip() == ""
+            ]
             raise DataError(
                 f"{file}: the block column {column} is empty in {listed(blank)}. "
                 "Give every unit its block before randomizing; an empty one is no block."
@@ -203,7 +207,7 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
 
 
 def _require_unique(ids: list[str], column: str, file: str) -> None:
-    if len(set(ids)) == len(ids):
+    if all(map(operator.lt, ids, ids[1:])) or len(set(ids)) == len(ids):
         return
     rows = defaultdict(list)
     for row, unit in enumerate(ids, start=2):
