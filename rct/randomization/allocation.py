@@ -279,7 +279,7 @@ def randomize(
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
     refuse_decimals(roster, trial.units)
-    require_cells(trial, list(checked.blocks))
+    require_cells(trial, checked.in_blocks.units)
     checked = in_matched_groups(checked, trial)
     plan = capped(planned(trial, checked.block_sizes), checked, trial)
     if commitment is None and value is None:

@@ -22,10 +22,21 @@ class BlockedUnits:
     @classmethod
     def of(cls, blocks: Mapping[str, Block]) -> "BlockedUnits":
         """Number the blocks of units that are in byte order."""
-        distinct = sorted(set(blocks.values()))
+        return cls.numbered(list(blocks), list(blocks.values()))
+
+    @classmethod
+    def numbered(cls, units: list[str], blocks: list[Block]) -> "BlockedUnits":
+        """Number the blocks of units that are in byte order, block by block beside them."""
+        distinct = sorted(set(blocks))
         number = {block: place for place, block in enumerate(distinct)}
-        found = map(number.__getitem__, blocks.values())
-        return cls(list(blocks), distinct, np.fromiter(found, dtype=np.intp, count=len(blocks)))
+        found = map(number.__getitem__, blocks)
+        return cls(units, distinct, np.fromiter(found, dtype=np.intp, count=len(blocks)))
+
+    @property
+    def by_unit(self) -> dict[str, Block]:
+        """The block of each unit."""
+        own = map(self.blocks.__getitem__, self.numbers.tolist())
+        return dict(zip(self.units, own, strict=True))
 
     @property
     def sizes(self) -> list[int]:

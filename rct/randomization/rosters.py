@@ -29,12 +29,12 @@ NUMBER = re.compile(r"\d+(\.0+)?")
 class Roster:
     """A checked roster.
 
-    ``frame`` has one row per measured unit, sorted by id, all columns text; ``blocks`` gives the block of
-    each randomized unit, in byte order.
+    ``frame`` has one row per measured unit, sorted by id, all columns text; ``in_blocks`` holds the
+    randomized units, in byte order, with their blocks.
     """
 
     frame: pd.DataFrame
-    blocks: Mapping[str, Block]
+    in_blocks: BlockedUnits
     hash: str
 
     @property
@@ -43,9 +43,9 @@ class Roster:
         return dict(zip(self.in_blocks.blocks, self.in_blocks.sizes, strict=True))
 
     @cached_property
-    def in_blocks(self) -> BlockedUnits:
-        """The randomized units with their blocks as numbers."""
-        return BlockedUnits.of(self.blocks)
+    def blocks(self) -> Mapping[str, Block]:
+        """The block of each randomized unit, in byte order; made when asked for."""
+        return self.in_blocks.by_unit
 
 
 def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
@@ -119,12 +119,12 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
             for column in roster.columns
         }
     ).reset_index(drop=True)
-    texts = {column: frame[column].tolist() for column in read}
+    texts = _texts(frame, read)
     ids = texts[units.id]
     _require_unique(ids, units.id, file)
     if not _rising(ids):
         frame = frame.iloc[sorted(range(len(ids)), key=ids.__getitem__)].reset_index(drop=True)
-    return Roster(frame=frame, blocks=_blocks(texts, units, file), hash=_hash_of(texts, ids))
+    return Roster(frame=frame, in_blocks=_in_blocks(texts, units, file), hash=_hash_of(texts, ids))
 
 
 def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
@@ -160,8 +160,17 @@ def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...
 
 def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> str:
     """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
-    texts = {column: frame[column].tolist() for column in columns_read(units, covariates)}
+    texts = _texts(frame, columns_read(units, covariates))
     return _hash_of(texts, texts[units.id])
+
+
+def _texts(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Give the ids, then each other column with one text for all rows in which it reads the same."""
+    texts = {columns[0]: frame[columns[0]].tolist()}
+    for column in columns[1:]:
+        codes, distinct = pd.factorize(frame[column])
+        texts[column] = list(map(distinct.tolist().__getitem__, codes.tolist()))
+    return texts
 
 
 def _hash_of(texts: Mapping[str, list[str]], ids: list[str]) -> str:
@@ -219,12 +228,13 @@ def _require_unique(ids: list[str], column: str, file: str) -> None:
     )
 
 
-def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str, Block]:
+def _in_blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> BlockedUnits:
     ids = texts[units.id]
     blocks = _block_of_rows([texts[column] for column in units.block], len(ids))
     if units.randomize == units.id:
-        own = dict(zip(ids, blocks, strict=True))
-        return own if _rising(ids) else dict(sorted(own.items()))
+        if _rising(ids):
+            return BlockedUnits.numbered(ids, blocks)
+        return BlockedUnits.of(dict(sorted(zip(ids, blocks, strict=True))))
     found: dict[str, dict[Block, int]] = defaultdict(dict)
     for row, (unit, block) in enumerate(zip(texts[units.randomize], blocks, strict=True), start=2):
         found[unit].setdefault(block, row)
@@ -238,7 +248,7 @@ def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str
             f"{file}: the block ({', '.join(units.block)}) varies within a {units.randomize}: "
             f"{listed(varying)}. Blocks must be the same in all rows of a {units.randomize}."
         )
-    return {unit: next(iter(rows)) for unit, rows in sorted(found.items())}
+    return BlockedUnits.of({unit: next(iter(rows)) for unit, rows in sorted(found.items())})
 
 
 def _block_of_rows(columns: Sequence[list[str]], rows: int) -> list[Block]:
