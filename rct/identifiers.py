@@ -5,7 +5,7 @@ The rules are those of ``docs/allocation-bytes.md``, sections 1 and 2.
 
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rct.errors import DataError
 
@@ -105,7 +105,7 @@ def _are_plain(values: Sequence[object]) -> bool:
     """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
     if set(map(type, values)) != {str}:
         return False
-    together = "".join(map(str, values))
+    together = "".join(cast("Sequence[str]", values))
     return together.isascii() and together.isprintable() and " " not in together and "" not in values
 
 

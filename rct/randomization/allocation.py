@@ -15,6 +15,7 @@ import pandas as pd
 
 from rct.errors import AllocationError
 from rct.randomization.accepted_set import assignment_shares, number_of_distinct
+from rct.randomization.blocked_units import BlockedUnits, Numbers
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     Certificate,
@@ -27,7 +28,7 @@ from rct.randomization.certificate import (
 from rct.randomization.commitment import Commitment
 from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text, kept_text, refuse_occupied
-from rct.randomization.keyed_order import Block, seed_text
+from rct.randomization.keyed_order import seed_text
 from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
 from rct.randomization.mechanisms import drawn, mechanism
 from rct.randomization.parallel_order import parallel_plan
@@ -38,7 +39,6 @@ from rct.randomization.rosters import (
     Roster,
     checked_roster,
     columns_read,
-    members,
     read_roster,
     refuse_decimals,
 )
@@ -279,7 +279,7 @@ def randomize(
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
     refuse_decimals(roster, trial.units)
-    require_cells(trial, list(checked.blocks))
+    require_cells(trial, checked.in_blocks.units)
     checked = in_matched_groups(checked, trial)
     plan = capped(planned(trial, checked.block_sizes), checked, trial)
     if commitment is None and value is None:
@@ -300,11 +300,11 @@ def randomize(
 
 def _certified(trial: Trial, roster: Roster, plan: Plan, key: str) -> tuple[Certificate, Draws | None]:
     if not trial.randomization.restricted:
-        assigned = assign(key, trial.design_hash, roster.blocks, plan)
+        assigned = assign(key, trial.design_hash, roster.in_blocks, plan)
         return make_certificate(trial, roster, plan=plan, assigned=assigned, seed=key), None
     found = restrict(key, trial, trial.design_hash, roster=roster, plan=plan)
     certificate = make_certificate(
-        trial, roster, plan=plan, assigned=found.assigned(roster), seed=key, restriction=found.record
+        trial, roster, plan=plan, assigned=found.assigned, seed=key, restriction=found.record
     )
     return certificate, found.accepted
 
@@ -347,12 +347,13 @@ def planned(design: Design, blocks: BlockSizes) -> Plan:
     return replace(SCHEMES[kind](design, blocks), drawn=drawn(design))
 
 
-def assign(key: str, design_hash: str, blocks: Mapping[str, Block], plan: Plan) -> dict[str, int]:
-    """Assign every randomized unit its sequence, block by block; units stay in the order of ``blocks``."""
-    assigned = dict.fromkeys(blocks, 0)
-    for block, units in members(blocks).items():
-        shares = plan.shares[block]
-        assigned |= mechanism(plan).assignment(key, design_hash, block, units=units, shares=shares)
+def assign(key: str, design_hash: str, blocked: BlockedUnits, plan: Plan) -> Numbers:
+    """Assign every randomized unit the number of its sequence, block by block."""
+    assigned = np.zeros(len(blocked.units), dtype=np.intp)
+    draw = mechanism(plan).assignment
+    for block, places, units in blocked.each_block():
+        given = draw(key, design_hash, block, units=units, shares=plan.shares[block])
+        assigned[places] = [given[unit] for unit in units]
     return assigned
 
 
@@ -360,21 +361,20 @@ def assembled(
     trial: Trial, roster: Roster, certificate: Certificate, *, plan: Plan, accepted: Draws | None = None
 ) -> Allocation:
     """Make the tables of an allocation from its certificate, whose units are those of the roster."""
-    units = certificate["units"]
-    number = {block: place for place, block in enumerate(plan.shares)}
-    of_unit = np.fromiter(map(number.__getitem__, roster.blocks.values()), dtype=np.intp, count=len(units))
-    probability = np.array([[float(share) for share in own] for own in plan.shares.values()])[of_unit]
+    units, blocked = certificate["units"], roster.in_blocks
+    shares = [[float(share) for share in plan.shares[block]] for block in blocked.blocks]
+    probability = np.array(shares)[blocked.numbers]
     if trial.randomization.restricted and accepted is None:
         key, design_hash = certificate["seed"], trial.design_hash
         accepted = restrict(key, trial, design_hash, roster=roster, plan=plan).accepted
     if accepted is not None:
         probability = assignment_shares(accepted, len(plan.sequences))
     sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
-    names, arms = map(block_name, plan.shares), (each.arm for each in plan.sequences)
+    names, arms = map(block_name, blocked.blocks), (each.arm for each in plan.sequences)
     frame = pd.DataFrame(
         {
-            "unit": pd.Series([*roster.blocks], dtype="str"),
-            "block": pd.Series([*names], dtype="str").take(of_unit).reset_index(drop=True),
+            "unit": pd.Series(blocked.units, dtype="str"),
+            "block": pd.Series([*names], dtype="str").take(blocked.numbers).reset_index(drop=True),
             "sequence": sequence,
             "arm": pd.Series([*arms], dtype="str").take(sequence).reset_index(drop=True),
             "starts": np.array([each.starts for each in plan.sequences], dtype=np.int64)[sequence],

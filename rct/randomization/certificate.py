@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 from rct import __version__
 from rct.errors import AllocationError
 from rct.identifiers import listed
+from rct.randomization.blocked_units import BlockedUnits, Numbers
 from rct.randomization.commitment import Commitment, CommitmentRecord, beacon_value
 from rct.randomization.keyed_order import Block
 from rct.randomization.plan import Plan, block_name
@@ -104,7 +105,7 @@ def make_certificate(
     roster: Roster,
     *,
     plan: Plan,
-    assigned: Mapping[str, int],
+    assigned: Numbers,
     seed: str,
     restriction: RestrictionRecord | None = None,
 ) -> Certificate:
@@ -121,8 +122,8 @@ def make_certificate(
         "design_hash": trial.design_hash,
         "roster_hash": roster.hash,
         "measured_units": len(roster.frame),
-        "blocks": block_records(roster.blocks, plan=plan, assigned=assigned),
-        "units": unit_records(roster.blocks, assigned),
+        "blocks": block_records(roster.in_blocks, plan=plan, assigned=assigned),
+        "units": unit_records(roster.in_blocks, assigned),
         "trial": {"name": trial.name, "hash": trial.hash, "tables": trial.table_hashes},
         "software": {"rct": __version__, "python": platform.python_version()},
     }
@@ -169,33 +170,30 @@ def require_fitting(
         )
 
 
-def unit_records(blocks: Mapping[str, Block], assigned: Mapping[str, int]) -> list[UnitRecord]:
+def unit_records(blocked: BlockedUnits, assigned: Numbers) -> list[UnitRecord]:
     """Give every randomized unit with its block and sequence, in byte order."""
-    values = {block: list(block) for block in set(blocks.values())}
+    values = [list(block) for block in blocked.blocks]
+    blocks = map(values.__getitem__, blocked.numbers.tolist())
     with _collector_at_rest():
         return [
-            {"unit": unit, "block": values[block], "sequence": assigned[unit]}
-            for unit, block in blocks.items()
+            {"unit": unit, "block": block, "sequence": sequence}
+            for unit, block, sequence in zip(blocked.units, blocks, assigned.tolist(), strict=True)
         ]
 
 
-def block_records(
-    blocks: Mapping[str, Block], *, plan: Plan, assigned: Mapping[str, int]
-) -> list[BlockRecord]:
+def block_records(blocked: BlockedUnits, *, plan: Plan, assigned: Numbers) -> list[BlockRecord]:
     """Give, block by block, the counts and the exact shares of the sequences."""
-    number = {block: place for place, block in enumerate(plan.shares)}
-    shape = len(number), len(plan.sequences)
-    of_unit = np.fromiter(map(number.__getitem__, blocks.values()), dtype=np.intp, count=len(blocks))
-    given = np.fromiter(map(assigned.__getitem__, blocks), dtype=np.intp, count=len(blocks))
-    counts = np.bincount(of_unit * shape[1] + given, minlength=shape[0] * shape[1]).reshape(shape)
+    shape = len(blocked.blocks), len(plan.sequences)
+    cells = blocked.numbers * shape[1] + assigned
+    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).tolist()
     return [
         {
             "name": block_name(block),
             "values": list(block),
-            "counts": counts[number[block]].tolist(),
-            "shares": [str(share) for share in shares],
+            "counts": own,
+            "shares": [str(share) for share in plan.shares[block]],
         }
-        for block, shares in plan.shares.items()
+        for block, own in zip(blocked.blocks, counts, strict=True)
     ]
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from rct.errors import AllocationError, DataError
+from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.keyed_order import Block
 from rct.randomization.plan import block_name
 from rct.randomization.rosters import Roster
@@ -38,7 +39,8 @@ def in_matched_groups(roster: Roster, design: Design) -> Roster:
     if design.randomization.scheme != "matched":
         return roster
     name = {unit: group[0] for _, group in _groups(roster, design) for unit in group}
-    return replace(roster, blocks={unit: (*block, name[unit]) for unit, block in roster.blocks.items()})
+    blocks = {unit: (*block, name[unit]) for unit, block in roster.blocks.items()}
+    return replace(roster, in_blocks=BlockedUnits.of(blocks))
 
 
 def in_certified_groups(roster: Roster, design: Design, *, units: Mapping[str, Sequence[str]]) -> Roster:
@@ -49,7 +51,7 @@ def in_certified_groups(roster: Roster, design: Design, *, units: Mapping[str, S
         unit: (*block, *units[unit][len(block) :]) if unit in units else block
         for unit, block in roster.blocks.items()
     }
-    return replace(roster, blocks=blocks)
+    return replace(roster, in_blocks=BlockedUnits.of(blocks))
 
 
 def group_problems(roster: Roster, design: Design) -> Iterator[str]:
@@ -60,7 +62,8 @@ def group_problems(roster: Roster, design: Design) -> Iterator[str]:
     certified: dict[Block, list[str]] = {}
     for unit, block in roster.blocks.items():
         certified.setdefault(block, []).append(unit)
-    plain = replace(roster, blocks={unit: block[:width] for unit, block in roster.blocks.items()})
+    unmatched = {unit: block[:width] for unit, block in roster.blocks.items()}
+    plain = replace(roster, in_blocks=BlockedUnits.of(unmatched))
     made: dict[Block, list[Group]] = {}
     for block, group in _groups(plain, design):
         made.setdefault(block, []).append(group)

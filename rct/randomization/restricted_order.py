@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from rct.errors import AllocationError
+from rct.randomization.blocked_units import Numbers
 from rct.randomization.candidates import candidate_draws, numbered
 from rct.randomization.covariates import Covariates, whole_covariates
 from rct.randomization.plan import Plan
@@ -58,9 +59,10 @@ class Restriction:
     place: int
     record: RestrictionRecord
 
-    def assigned(self, roster: Roster) -> dict[str, int]:
-        """Give every randomized unit its sequence."""
-        return dict(zip(roster.blocks, self.accepted[self.place].tolist(), strict=True))
+    @property
+    def assigned(self) -> Numbers:
+        """The number of the sequence of every randomized unit."""
+        return self.accepted[self.place].astype(np.intp)
 
 
 def restrict(key: str, design: Design, design_hash: str, *, roster: Roster, plan: Plan) -> Restriction:

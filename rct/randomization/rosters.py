@@ -6,9 +6,10 @@ import hashlib
 import io
 import operator
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pandas as pd
 
 from rct.errors import AllocationError, DataError
 from rct.identifiers import byte_fields, canonical_column, field, fields, join, listed
+from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.keyed_order import Block
 from rct.trial_tables import Units
 
@@ -27,18 +29,23 @@ NUMBER = re.compile(r"\d+(\.0+)?")
 class Roster:
     """A checked roster.
 
-    ``frame`` has one row per measured unit, sorted by id, all columns text; ``blocks`` gives the block of
-    each randomized unit, in byte order.
+    ``frame`` has one row per measured unit, sorted by id, all columns text; ``in_blocks`` holds the
+    randomized units, in byte order, with their blocks.
     """
 
     frame: pd.DataFrame
-    blocks: Mapping[str, Block]
+    in_blocks: BlockedUnits
     hash: str
 
     @property
     def block_sizes(self) -> dict[Block, int]:
         """Randomized units in each block, blocks in byte order."""
-        return dict(sorted(Counter(self.blocks.values()).items()))
+        return dict(zip(self.in_blocks.blocks, self.in_blocks.sizes, strict=True))
+
+    @cached_property
+    def blocks(self) -> Mapping[str, Block]:
+        """The block of each randomized unit, in byte order; made when asked for."""
+        return self.in_blocks.by_unit
 
 
 def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
@@ -112,12 +119,12 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
             for column in roster.columns
         }
     ).reset_index(drop=True)
-    texts = {column: frame[column].tolist() for column in read}
+    texts = _texts(frame, read)
     ids = texts[units.id]
     _require_unique(ids, units.id, file)
     if not _rising(ids):
         frame = frame.iloc[sorted(range(len(ids)), key=ids.__getitem__)].reset_index(drop=True)
-    return Roster(frame=frame, blocks=_blocks(texts, units, file), hash=_hash_of(texts, ids))
+    return Roster(frame=frame, in_blocks=_in_blocks(texts, units, file), hash=_hash_of(texts, ids))
 
 
 def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
@@ -132,9 +139,10 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
     """
     file = roster.attrs.get("file", "roster")
     for column in dict.fromkeys((units.id, units.randomize)):
-        ids = list(map(str, roster[column].tolist()))
-        if "." not in "".join(ids):
+        texts = roster[column].astype("str")
+        if not texts.str.contains(".", regex=False).any():
             continue
+        ids = texts.tolist()
         shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if DECIMAL.fullmatch(text)]
         if shown and all(NUMBER.fullmatch(text) for text in ids):
             raise DataError(
@@ -142,14 +150,6 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
                 "A program read them as numbers, and zeros in front may be lost. Write every id as text, "
                 "exactly as the agency does."
             )
-
-
-def members(blocks: Mapping[str, Block]) -> dict[Block, list[str]]:
-    """Give the units of each block."""
-    found: dict[Block, list[str]] = defaultdict(list)
-    for unit, block in blocks.items():
-        found[block].append(unit)
-    return found
 
 
 def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:
@@ -160,8 +160,17 @@ def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...
 
 def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> str:
     """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
-    texts = {column: frame[column].tolist() for column in columns_read(units, covariates)}
+    texts = _texts(frame, columns_read(units, covariates))
     return _hash_of(texts, texts[units.id])
+
+
+def _texts(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Give the ids, then each other column with one text for all rows in which it reads the same."""
+    texts = {columns[0]: frame[columns[0]].tolist()}
+    for column in columns[1:]:
+        codes, distinct = pd.factorize(frame[column])
+        texts[column] = list(map(distinct.tolist().__getitem__, codes.tolist()))
+    return texts
 
 
 def _hash_of(texts: Mapping[str, list[str]], ids: list[str]) -> str:
@@ -193,10 +202,13 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
 
 def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
     for column in units.block:
-        values = roster[column].tolist()
-        empty = {value for value in set(values) if pd.isna(value) or str(value).strip() == ""}
-        blank = [f"row {row}" for row, value in enumerate(values, start=2) if empty and value in empty]
-        if blank:
+        values = roster[column]
+        if any(pd.isna(value) or str(value).strip() == "" for value in values.unique()):
+            blank = [
+                f"row {row}"
+                for row, value in enumerate(values.tolist(), start=2)
+                if pd.isna(value) or str(value).strip() == ""
+            ]
             raise DataError(
                 f"{file}: the block column {column} is empty in {listed(blank)}. "
                 "Give every unit its block before randomizing; an empty one is no block."
@@ -204,7 +216,7 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
 
 
 def _require_unique(ids: list[str], column: str, file: str) -> None:
-    if len(set(ids)) == len(ids):
+    if all(map(operator.lt, ids, ids[1:])) or len(set(ids)) == len(ids):
         return
     rows = defaultdict(list)
     for row, unit in enumerate(ids, start=2):
@@ -216,12 +228,13 @@ def _require_unique(ids: list[str], column: str, file: str) -> None:
     )
 
 
-def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str, Block]:
+def _in_blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> BlockedUnits:
     ids = texts[units.id]
     blocks = _block_of_rows([texts[column] for column in units.block], len(ids))
     if units.randomize == units.id:
-        own = dict(zip(ids, blocks, strict=True))
-        return own if _rising(ids) else dict(sorted(own.items()))
+        if _rising(ids):
+            return BlockedUnits.numbered(ids, blocks)
+        return BlockedUnits.of(dict(sorted(zip(ids, blocks, strict=True))))
     found: dict[str, dict[Block, int]] = defaultdict(dict)
     for row, (unit, block) in enumerate(zip(texts[units.randomize], blocks, strict=True), start=2):
         found[unit].setdefault(block, row)
@@ -235,7 +248,7 @@ def _blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> dict[str
             f"{file}: the block ({', '.join(units.block)}) varies within a {units.randomize}: "
             f"{listed(varying)}. Blocks must be the same in all rows of a {units.randomize}."
         )
-    return {unit: next(iter(rows)) for unit, rows in sorted(found.items())}
+    return BlockedUnits.of({unit: next(iter(rows)) for unit, rows in sorted(found.items())})
 
 
 def _block_of_rows(columns: Sequence[list[str]], rows: int) -> list[Block]:

@@ -13,6 +13,7 @@ from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
 from rct.randomization.accepted_set import assignment_shares
 from rct.randomization.allocation import assign, planned
+from rct.randomization.blocked_units import Numbers
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
@@ -207,11 +208,11 @@ def _assignment_problems(
     key, design_hash = certificate["seed"], certificate["design_hash"]
     if design.randomization.restricted:
         restriction = restrict(key, design, design_hash, roster=roster, plan=plan)
-        again = restriction.assigned(roster)
+        again = restriction.assigned
         shares = assignment_shares(restriction.accepted, len(plan.sequences)).tolist()
         probabilities = dict(zip(roster.blocks, shares, strict=True))
     else:
-        restriction, again, probabilities = None, assign(key, design_hash, roster.blocks, plan), {}
+        restriction, again, probabilities = None, assign(key, design_hash, roster.in_blocks, plan), {}
     problems = [
         *_result_problems(certificate, roster, plan, again=again, restriction=restriction),
         *_edited_facts(certificate, roster, design),
@@ -224,20 +225,21 @@ def _result_problems(
     roster: Roster,
     plan: Plan,
     *,
-    again: Mapping[str, int],
+    again: Numbers,
     restriction: Restriction | None,
 ) -> Iterator[str]:
     claimed = {unit["unit"]: unit["sequence"] for unit in certificate["units"]}
-    differing = [unit for unit in {**again, **claimed} if again.get(unit) != claimed.get(unit)]
+    found = dict(zip(roster.blocks, again.tolist(), strict=True))
+    differing = [unit for unit in {**found, **claimed} if found.get(unit) != claimed.get(unit)]
     if differing:
-        shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {again.get(unit)}" for unit in differing]
+        shown = [f"{unit}: {claimed.get(unit)}, but the seed gives {found.get(unit)}" for unit in differing]
         yield (
             f'seed or result was changed: the seed "{certificate["seed"]}" does not give the sequences in '
             f"the certificate for {len(differing)} of {len(again)} units ({listed(shown)})"
         )
-    elif certificate["blocks"] != block_records(roster.blocks, plan=plan, assigned=again):
+    elif certificate["blocks"] != block_records(roster.in_blocks, plan=plan, assigned=again):
         yield "the certificate's counts or shares by block were edited"
-    elif certificate["units"] != unit_records(roster.blocks, again):
+    elif certificate["units"] != unit_records(roster.in_blocks, again):
         yield "the certificate's units were put in another order, or their blocks edited"
     elif certificate.get("restriction") != (restriction.record if restriction else None):
         yield "the certificate's covariates, scores or candidates were edited"

@@ -10,6 +10,7 @@ from scipy.stats import chi2
 from rct.errors import AllocationError, DataError, TrialError
 from rct.randomization import Allocation, randomize, verify
 from rct.randomization.allocation import assign
+from rct.randomization.blocked_units import BlockedUnits
 
 CAPPED = (
     'kind = "staggered"\nperiods = 6\nstarts = [2, 4]\nsizes = {sizes}\n{never}cap = {cap}\ncap_by = "squad"'
@@ -54,11 +55,11 @@ def test_no_allocation_of_the_space_breaks_the_cap_and_every_unit_has_its_exact_
 
 
 def test_keyed_seeds_attain_the_exact_law_of_whole_allocations(allocation):
-    blocks = dict.fromkeys(allocation.frame["unit"], ())
+    blocked = BlockedUnits.of(dict.fromkeys(allocation.frame["unit"], ()))
     counted: Counter = Counter()
     for seed in range(SEEDS):
-        given = assign(f"lottery {seed}", allocation.trial.design_hash, blocks, allocation.plan)
-        counted[tuple(given[unit] for unit in blocks)] += 1
+        given = assign(f"lottery {seed}", allocation.trial.design_hash, blocked, allocation.plan)
+        counted[tuple(given.tolist())] += 1
     assert departure(counted, rows(allocation.draws("exact"))) > 1e-4
 
 

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 from rct.errors import TrialError
 from rct.randomization import randomize, shift_cells, verify
 from rct.randomization.allocation import Allocation, assign
+from rct.randomization.blocked_units import BlockedUnits
 
 SEEDS = 20_000
 SIMPLE = '[randomization]\nscheme = "simple"\n'
@@ -100,11 +101,12 @@ def test_the_exact_space_gives_every_unit_exactly_its_stated_probabilities(case)
 def test_keyed_seeds_attain_the_exact_law_of_whole_allocations(case):
     trial, roster = case
     allocation = randomize(trial, roster, seed=1)
-    blocks = {unit["unit"]: tuple(unit["block"]) for unit in allocation.certificate["units"]}
+    units = allocation.certificate["units"]
+    blocked = BlockedUnits.of({unit["unit"]: tuple(unit["block"]) for unit in units})
     counted: Counter = Counter()
     for seed in range(SEEDS):
-        given = assign(f"lottery {seed}", trial.design_hash, blocks, allocation.plan)
-        counted[tuple(given[unit] for unit in blocks)] += 1
+        given = assign(f"lottery {seed}", trial.design_hash, blocked, allocation.plan)
+        counted[tuple(given.tolist())] += 1
     assert departure(counted, rows(allocation.draws("exact"))) > 1e-4
 
 

@@ -69,7 +69,7 @@ def test_the_allocation_is_the_one_that_another_program_derives_from_the_page(de
     plan = Plan(tuple(sequences), shares)
     found = restrict(case["seed"], trial, sha256(case["design"]), roster=checked, plan=plan)
     expected = dict(case["found"])
-    assert found.assigned(checked) == expected.pop("sequence")
+    assert dict(zip(checked.blocks, found.assigned.tolist(), strict=True)) == expected.pop("sequence")
     assert {key: found.record[key] for key in expected} == expected
 
 
