@@ -73,8 +73,6 @@ class CountModel:
         What ``effect`` is, in words; None: a constant log incidence rate ratio.
     caution
         A warning that stands beside every effect.
-    correlated
-        Whether the sampler learns correlations of the parameters, not their scales alone.
     defaults
         Default priors of this model where they differ from the term's.
     """
@@ -89,7 +87,6 @@ class CountModel:
     require: Callable[[Priors], None] = no_requirement
     estimand: Callable[[CountRows], str] | None = None
     caution: str = ""
-    correlated: bool = False
     defaults: Mapping[str, Prior | bool] = field(default_factory=dict)
 
 
