@@ -113,7 +113,7 @@ def fit(
     used = model_priors(chosen, rows, priors)
     inputs = model_inputs(chosen, rows, used)
     compiled, kept = compiled_model(model, chosen, inputs)
-    settings = Settings(draws, tune, chains, seed, progress)
+    settings = Settings(draws, tune, chains, seed, progress, _learns_correlations(model, used))
     groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),
@@ -126,6 +126,15 @@ def fit(
         meta={name: fit_facts(name, rows, used, chosen, groups["posterior"]) for name in names},
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
+
+
+def _learns_correlations(model: str, priors: Priors) -> bool:
+    """Choose low-rank adaptation where it was measured to pay, the marginal model without cluster effects.
+
+    The effect goes with the later periods, and scales alone leave it a fifth of the effective draws. Cluster
+    effects go with their standard deviation in no fixed way, and the worst of them comes slower with it.
+    """
+    return model == "marginal" and priors["cluster_sd"] is False and priors["cluster_period_sd"] is False
 
 
 def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object] | None) -> Priors:

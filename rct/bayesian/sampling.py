@@ -27,13 +27,14 @@ STATISTICS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size")
 
 @dataclass(frozen=True)
 class Settings:
-    """Size of a run and its seed."""
+    """Size of a run, its seed, and whether the sampler learns correlations of the parameters too."""
 
     draws: int
     tune: int
     chains: int
     seed: int
     progress: bool
+    correlated: bool = False
 
 
 def sample(
@@ -87,9 +88,21 @@ def draw(compiled: Any, kept: list[str], settings: Settings, acceptance: float) 
             target_accept=acceptance,
             save_warmup=False,
             progress_bar=settings.progress,
+            **(_learning_correlations() if settings.correlated else {}),
         )
     posterior, statistics = (_dataset(drawn[group]) for group in ("posterior", "sample_stats"))
     return {"posterior": posterior[kept], "sample_stats": statistics[list(STATISTICS)]}
+
+
+def _learning_correlations() -> dict[str, Any]:
+    """Name nutpie's low-rank mass matrix in the words of the version at hand."""
+    from inspect import signature
+
+    import nutpie
+
+    if "adaptation" in signature(nutpie.sample).parameters:
+        return {"adaptation": "low_rank"}
+    return {"low_rank_modified_mass_matrix": True}
 
 
 def _dataset(group: Any) -> "xr.Dataset":

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import rct
-from rct.bayesian import sampling
+from rct.bayesian import compiling, sampling
+from rct.bayesian.compilerless import import_pymc
 
 
 @pytest.fixture
@@ -121,3 +122,50 @@ def test_energy_that_moves_in_small_steps_is_a_failure():
     groups["sample_stats"]["energy"] = (("chain", "draw"), rng.normal(size=(4, 500)).cumsum(axis=1))
     verdict = sampling.diagnose(groups["posterior"], groups["sample_stats"], ["effect"])
     assert any(failure.startswith("E-BFMI is 0.0") for failure in verdict["failures"])
+
+
+class ReachedError(Exception):
+    """Raised where the sampler would start."""
+
+
+@pytest.mark.parametrize(
+    ("cluster", "options", "expected"),
+    [
+        (None, {}, True),
+        ("squad", {}, False),
+        ("squad", {"priors": {"cluster_sd": False, "cluster_period_sd": False}}, True),
+        (None, {"model": "negative-binomial"}, False),
+    ],
+)
+def test_correlations_are_learned_in_the_marginal_model_without_clusters(
+    frame, monkeypatch, cluster, options, expected
+):
+    asked = []
+
+    def sample(compiled, judged, kept, settings):
+        asked.append(settings.correlated)
+        raise ReachedError
+
+    monkeypatch.setattr(sampling, "sample", sample)
+    monkeypatch.setattr(compiling, "compiled_model", lambda *_: (None, []))
+    with pytest.raises(ReachedError):
+        rct.bayesian.fit(panel_of(frame, cluster=cluster), "force", seed=1, **options)
+    assert asked == [expected]
+
+
+def test_learned_correlations_save_steps():
+    """Two normal variables correlated .999: scales alone need steps as short as the ridge is narrow."""
+    import nutpie
+
+    pm = import_pymc()
+    with pm.Model() as model:
+        first = pm.Normal("first")
+        pm.Normal("second", first, 0.045)
+    compiled = nutpie.compile_pymc_model(model)
+    steps = {}
+    for correlated in (False, True):
+        settings = sampling.Settings(500, 500, 2, 1, progress=False, correlated=correlated)
+        groups = sampling.draw(compiled, ["first", "second"], settings, 0.9)
+        steps[correlated] = float(groups["sample_stats"]["n_steps"].mean())
+        np.testing.assert_allclose(groups["posterior"]["first"].std(), 1.0, atol=0.15)
+    assert steps[True] < steps[False] / 2
