@@ -1,7 +1,7 @@
 """Replicates of a wedge like Louisville's, officer by officer: what the validation studies analyse.
 
 24 months and 600 officers of gamma-distributed activity (shape .6) in divisions of sd .15, months of a
-division of sd .10; .05 incidents per officer and month.
+division of sd .10; .05 incidents per officer and month unless told otherwise.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ primary = true
 [analysis]
 primary = "poisson"
 [power]
-rates = {{ force = 0.05 }}
+rates = {{ force = {rate} }}
 clusters = {clusters}
 units = 600
 heterogeneity = 0.6
@@ -52,7 +52,7 @@ trend = {trend}
 
 @dataclass(frozen=True)
 class Wedge:
-    """A wedge: how many divisions cross at a time, when they begin and how often, officers per incident."""
+    """A wedge: how many divisions cross at a time, from when, how often; officers per incident; its rate."""
 
     clusters: int
     per_step: int = 1
@@ -60,6 +60,7 @@ class Wedge:
     step: int = 1
     shared: float = 1.0
     trend: float = -0.005
+    rate: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from rct.frequentist.half_life import HalfLife
     from rct.panel import Panel
+
+ASYMPTOTE_INTERVALS = (
+    "intervals of an asymptote curve are too short: at 95 % they covered the truth in 90 of 100 simulated"
+    " trials"
+)
 
 
 def exposure_curve(
@@ -56,7 +62,8 @@ def exposure_curve(
         A count; fractions are refused unless the panel declares them.
     curve : {"linear", "exponential", "asymptote", "spline", "free"}
         "linear": a start and a change per period. "exponential": an effect that halves every so many
-        periods. "asymptote": one that approaches a lasting level exponentially. "spline": a natural cubic
+        periods. "asymptote": one that approaches a lasting level exponentially; its 95 % intervals are too
+        short (they covered in 90 of 100 simulated trials, and a warning says so). "spline": a natural cubic
         spline. "free": a coefficient for each exposure time, as in `poisson`; needs `average` or
         `long_run`. Arms have curves of their own and share the half-life.
     average : (int, int), optional
@@ -323,13 +330,17 @@ def _with_half_life(row: Estimate, fit: CurveFit) -> Estimate:
         "half_life_low": half_life.low,
         "half_life_high": half_life.high,
     }
-    if not half_life.unknown:
-        return replace(row, notes=notes)
+    warnings = [row.warning, ASYMPTOTE_INTERVALS if fit.shape.curve == "asymptote" else ""]
+    if half_life.unknown:
+        warnings.append(_unknown(half_life))
+    return replace(row, notes=notes, warning="; ".join(filter(None, warnings)))
+
+
+def _unknown(half_life: HalfLife) -> str:
     low = f"{half_life.low:.1f}" if half_life.low > 0 else "less than one period"
     high = f"{half_life.high:.1f} periods" if np.isfinite(half_life.high) else "no fading at all"
-    told = (
+    return (
         f"the data hardly know the half-life ({half_life.value:.1f} periods; from {low} to {high} fit nearly"
         " as well), so this interval, which rests on the shape, is rough: set a straight line or free"
         " coefficients beside it"
     )
-    return replace(row, notes=notes, warning="; ".join(filter(None, [row.warning, told])))

@@ -166,6 +166,7 @@ def test_the_long_run_is_an_estimand_of_its_own_and_named():
     panel = panel_of(frame_of(lambda s: -0.3 + fading(s, 0.3, 2.0), seed=None))
     whole = exposure_curve(panel, "force", curve="asymptote", long_run="asymptote", correction="model")
     assert whole.estimate == pytest.approx(-0.3, abs=1e-6)
+    assert "covered the truth in 90 of 100" in whole.warning
     assert "long run: asymptote" in whole.estimand
     last = exposure_curve(panel, "force", curve="asymptote", long_run=3, correction="model")
     truth = -0.3 + fading(np.array([11, 12, 13]), 0.3, 2.0)
@@ -246,6 +247,7 @@ def test_an_effect_that_is_not_there_has_no_half_life_and_says_so():
     assert "hardly know the half-life" in row.warning
     clear = exposure_curve(panel_of(frame_of(fading, mean=400)), "force", curve="exponential", average=(1, 6))
     assert "half-life" not in clear.warning
+    assert "asymptote" not in clear.warning
     assert clear.notes["half_life_low"] < 3 < clear.notes["half_life_high"]
 
 
