@@ -132,3 +132,16 @@ def test_the_commands_that_made_them_run(study):
     assert "| 6 | shared by 2.5 |" in type_one_error.as_markdown(rows, settings, 4)
     both = pd.concat([changing.cell(design, "growing", 4) for design in ("wedge", "roll-out")])
     assert "| roll-out | growing |" in changing.as_markdown(both, 4)
+
+
+def test_the_mean_over_exposure_times_is_off_by_few_events_alone(study):
+    bias = pd.read_csv(FOLDER / "exposure_time_bias.csv")
+    assert (bias["expected_counts_percent"].abs() < 1e-3).all()
+    difference = bias["bias_percent"] - bias["second_order_percent"]
+    assert (difference.abs() < 3 * bias["error_percent"]).all()
+    few, many = (bias[bias["times"] == times] for times in (1, 10))
+    assert (many["bias_percent"].abs().to_numpy() < few["bias_percent"].abs().to_numpy() / 3).all()
+    again = study("exposure_time_bias").cell("growing", 1, 2)
+    expected = few.set_index("effect").loc["growing", "second_order_percent"]
+    assert again["second_order_percent"] == pytest.approx(expected, abs=1e-3)
+    assert again["expected_counts_percent"] == pytest.approx(0, abs=1e-6)
