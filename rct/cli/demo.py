@@ -206,7 +206,7 @@ def foresee(
         power = simulate(trial, allocation.roster, sims=sims, progress=progress)
     power.write(folder / "power")
     print_power(printer, power)
-    given = {"sims": sims // 2, "seed": power.seed}
+    given = {"sims": SIMS["quick"], "seed": power.seed}
     return power, courses_of(printer, trial, allocation.roster, out=folder / "power", **given)
 
 
