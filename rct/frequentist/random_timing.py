@@ -203,10 +203,7 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
     beta = BETA[common.estimator]
     fit = fit_timing(sample.outcomes, sample.sizes, sample.starts, theta, zero, beta)
     _require_variance(fit, outcome)
-    std_error, inference, null = fit.std_error, "adjusted Neyman variance, normal", None
-    if common.variance == "influence":
-        inference = "influence functions of sampled units, normal"
-        std_error = influence_std_error(sample.outcomes, sample.sizes, sample.starts, weights, shares)
+    std_error, inference, null = *_uncertainty(common, fit, weights, shares), None
     low, high, p_value = wald(fit.estimate, std_error, np.inf, common.level)
     normal_p = p_value
     if common.permutations:
@@ -245,6 +242,17 @@ def _estimate(common: _Common, panel: Panel, outcome: str, event_time: int | Non
             "exact": False,
         },
     )
+
+
+def _uncertainty(
+    common: _Common, fit: TimingFit, weights: NDArray[np.float64], shares: NDArray[np.float64]
+) -> tuple[float, str]:
+    """Give the standard error, and what it rests on."""
+    sample = common.sample
+    if common.variance == "design":
+        return fit.std_error, "adjusted Neyman variance, normal"
+    std_error = influence_std_error(sample.outcomes, sample.sizes, sample.starts, weights, shares)
+    return std_error, "influence functions of sampled units, normal"
 
 
 def _require_variance(fit: TimingFit, outcome: str) -> None:

@@ -191,7 +191,7 @@ def cluster_design(
         far_tail=far_tail, variance=math.nan, solved=solved,
     )  # fmt: skip
     if solved == "cell_size":
-        return _solve_cellas_given(with_cluster_df(given), variance_of)
+        return _solve_cell_size(with_cluster_df(given), variance_of)
     given = replace(given, variance=variance_of(given.cell_size) / given.copies)
     if solved == "copies":
         return _solve_copies(given)
@@ -237,7 +237,7 @@ def _power(x: ClusterDesign) -> float:
     )  # fmt: skip
 
 
-def _solve_cellas_given(given: ClusterDesign, variance_of: _Variance) -> ClusterDesign:
+def _solve_cell_size(given: ClusterDesign, variance_of: _Variance) -> ClusterDesign:
 
     def at(size: float) -> ClusterDesign:
         return replace(given, cell_size=size, variance=variance_of(size) / given.copies)
