@@ -10,7 +10,7 @@ from rct import analysis
 from rct.errors import RctError
 from rct.frequentist.inference.score_randomization import score_p_values
 from rct.power.study import BLOCK, Study, declared_study
-from rct.power.trial_draws import draw_trial
+from rct.power.trial_draws import draw_totals_of_trials
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,9 +148,8 @@ def stopping_block(
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = [draw_trial(study, r, measured=False) for r in range(first, last)]
-        assigned = np.stack([one.sequence for one in drawn])
-        counts = np.stack([one.counts for one in drawn]).astype(float)
+        assigned, drawn = draw_totals_of_trials(study, first, last)
+        counts = drawn.swapaxes(0, 1).astype(float)
         stopped = np.full(counts.shape[:2], -1)
         for number in reversed(range(len(looks))):
             until = looks[number]

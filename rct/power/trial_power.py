@@ -40,7 +40,8 @@ class Power:
         One row per outcome, analysis, arm and true effect: power, mc_error, bias, coverage, type_s,
         type_m, false_positive, sims, failed; see `rct.power.diagnosands.diagnose`.
     replicates : pandas.DataFrame
-        One row per replicate and estimate, so that any other summary is one line.
+        One row per replicate and estimate, so that any other summary is one line. An interval by inversion
+        needs no standard error, which is missing in its row then.
     trial : Trial
         With the assumptions that were simulated: those learned from a history, where one was given.
     seed : int
