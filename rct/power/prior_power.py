@@ -10,6 +10,7 @@ from rct import analysis
 from rct.bayesian.priors import complete_priors
 from rct.errors import RctError
 from rct.power.posterior_replicates import has_laplace, reduction_probabilities
+from rct.power.solving import check_not_negative
 from rct.power.study import Study, declared_study
 from rct.power.trial_draws import replicate_truth
 from rct.power.trial_power import all_blocks
@@ -100,8 +101,8 @@ def assurance(
     Raises
     ------
     RctError
-        For a threshold that is no probability, or a primary analysis that is not of a log ratio with a
-        standard error.
+        For a threshold that is no probability, a prior of what is no outcome or without a sd, or a primary
+        analysis that is not of a log ratio with a standard error.
     """
     import numpy as np
     import pandas as pd
@@ -110,6 +111,11 @@ def assurance(
     if not 0 < threshold < 1:
         raise RctError(f"threshold is a probability between 0 and 1, not {threshold}")
     spread = dict(trial.power.effect_sd if effect_sd is None else effect_sd)
+    names = [outcome.name for outcome in trial.outcomes]
+    for name, sd in spread.items():
+        if name not in names:
+            raise RctError(f"effect_sd names {name!r}, which is no outcome; they are {', '.join(names)}")
+        check_not_negative(**{f"effect_sd of {name}": sd})
     if trial.analysis.primary.estimator != "poisson":
         raise RctError("assurance needs a primary analysis by poisson: a log ratio with a standard error")
     alone = trial.model_copy(update={"analysis": trial.analysis.model_copy(update={"secondary": ()})})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.errors import RctError
 from rct.frequentist.inference.score_randomization import score_p_values
+from rct.power.solving import check_count, check_positive
 from rct.power.study import BLOCK, Study, declared_study
 from rct.power.trial_draws import draw_totals_of_trials
 
@@ -79,6 +80,7 @@ def monitor(
     from scipy.special import ndtr
 
     _check(trial, looks, bounds)
+    check_count(sims=sims)
     study = declared_study(trial, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed))
     levels = [2 * float(ndtr(-bound)) for bound in bounds]
     spans = [(first, min(first + BLOCK, sims)) for first in range(0, sims, BLOCK)]
@@ -109,6 +111,7 @@ def _check(trial: "Trial", looks: Sequence[int], bounds: Sequence[float]) -> Non
         raise RctError(f"looks are rising periods from 2 to {periods}, not {list(looks)}")
     if len(bounds) != len(looks):
         raise RctError(f"{len(looks)} looks need as many bounds, not {len(bounds)}")
+    check_positive(**{f"bounds[{place}]": bound for place, bound in enumerate(bounds)})
     unsuitable = trial.schedule.transition or trial.analysis.covariates or len(trial.arms.treatments) > 1
     if unsuitable or trial.power.attrition:
         raise RctError(

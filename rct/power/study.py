@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from rct import analysis
+from rct.errors import RctError
 from rct.power.batch_forms import batch_form
 from rct.power.families import westfall_young
 from rct.power.panel_replicates import panel_rows
@@ -151,7 +152,11 @@ def declared_study(
     ------
     TrialError, DataError, AllocationError
         For a trial that cannot be randomized, simulated or analysed as declared.
+    RctError
+        For a negative seed.
     """
+    if seed < 0:
+        raise RctError(f"seed must be a whole number, 0 or more, not {seed}")
     analysis.check(trial)
     units = synthetic_roster(trial) if roster is None else roster
     allocation = randomize(trial, units, seed="power")

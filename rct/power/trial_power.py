@@ -16,6 +16,7 @@ from rct.power.diagnosands import diagnose
 from rct.power.families import family_power
 from rct.power.learned_assumptions import learned_trial
 from rct.power.resampled_history import history_of, roster_of
+from rct.power.solving import check_count
 from rct.power.study import BLOCK, Study, declared_study, run_block, run_packed
 from rct.power.verdict import Size, impossible, verdict
 from rct.randomization import randomize
@@ -182,8 +183,7 @@ def simulate(
         For a trial that cannot be randomized, simulated or analysed as declared, or a history that does not
         belong to it.
     """
-    if sims < 1:
-        raise RctError(f"sims must be 1 or more, not {sims}")
+    check_count(sims=sims)
     if resample and history is None:
         raise RctError("resample takes months from a history: give one")
     own = trial if history is None else learned_trial(trial, history)
@@ -251,6 +251,7 @@ def all_blocks(
     """
     import pandas as pd
 
+    check_count(sims=sims)
     spans = [(start, min(start + BLOCK, sims)) for start in range(first, sims, BLOCK)]
     done: dict[int, pd.DataFrame] = {}
 

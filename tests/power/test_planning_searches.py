@@ -214,6 +214,31 @@ def test_assurance_is_the_closed_form_where_everything_is_normal(monkeypatch):
     assert row["prior_benefit"] == pytest.approx(norm.cdf(-math.log(0.7) / 0.2))
 
 
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: power.simulate(TRIAL, sims=2.5), "sims must be a whole number"),
+        (lambda: power.simulate(TRIAL, seed=-1), "seed must be a whole number"),
+        (lambda: power.curve(TRIAL, []), "effects names no rate ratio"),
+        (lambda: power.curve(TRIAL, [0.8], units=[0]), "units must be a whole number"),
+        (lambda: power.detectable(TRIAL, precision=0), "precision must be a positive number"),
+        (lambda: power.detectable(TRIAL, sims=0), "sims must be a whole number"),
+        (lambda: power.smallest_study(TRIAL, power=0), "power must lie between alpha"),
+        (lambda: power.smallest_study(TRIAL, largest=0), "largest must be a whole number"),
+        (lambda: power.two_answers(TRIAL, courses={}), "names no course"),
+        (lambda: power.monitor(TRIAL, [24], bounds=[math.nan]), r"bounds\[0\] must be a positive number"),
+        (lambda: power.monitor(TRIAL, [24], bounds=[2], sims=0), "sims must be a whole number"),
+        (lambda: power.assurance(TRIAL, effect_sd={"farce": 0.1}), "'farce', which is no outcome"),
+        (lambda: power.assurance(TRIAL, effect_sd={"force": -1}), "effect_sd of force may not be negative"),
+        (lambda: power.assurance(TRIAL, sims=0), "sims must be a whole number"),
+        (lambda: power.rejection_probability(1, alpha=0), "alpha must lie in"),
+    ],
+)
+def test_planning_questions_that_cannot_be_are_refused_in_words(ask, message):
+    with pytest.raises(rct.RctError, match=message):
+        ask()
+
+
 def test_looks_cost_what_their_bounds_spend_and_stop_strong_effects_early():
     effects = {"effects": "force = 0.3, citizen_injury = 0.3, officer_injury = 0.3"}
     text = only().to_toml()
