@@ -240,7 +240,8 @@ def test_what_no_effect_can_reach_is_said():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"sims": 0}, "sims must be 1"), ({"resample": True}, "give one")]
+    ("arguments", "message"),
+    [({"sims": 0}, "sims must be a whole number, 1"), ({"resample": True}, "give one")],
 )
 def test_what_cannot_be_simulated_is_refused(arguments, message):
     with pytest.raises(rct.RctError, match=message):
