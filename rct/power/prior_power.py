@@ -84,7 +84,8 @@ def assurance(
     with. Elsewhere it is the normal approximation: with the primary analysis's estimate b, its standard error
     s and prior N(m, t²) it has precision 1/s² + 1/t² and mean (b/s² + m/t²) over it. That is right with many
     events and clusters and too hopeful with few: on officers randomized one by one 69 % of trials by either
-    with 600 officers and 360 events, but 56 % where Laplace has 35 % with 100 officers and 120 events.
+    with 600 officers and 360 events, but 56 % where Laplace has 35 % with 100 officers and 120 events. In
+    16 of these small trials Laplace's probability was at most .009 from that of full sampling.
 
     Parameters
     ----------
