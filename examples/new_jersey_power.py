@@ -198,6 +198,7 @@ def draw(table: pd.DataFrame, file: Path) -> None:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, PercentFormatter
 
     figure, (alone, pooled) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
     colours = dict(zip(OUTCOMES, ("#0072B2", "#D55E00", "#009E73"), strict=True))
@@ -207,11 +208,16 @@ def draw(table: pd.DataFrame, file: Path) -> None:
             where = {"s": 9, "alpha": 0.6, "color": colours[outcome], "label": label}
             axes.scatter(own["events_a_month"], own[column], **where)
     alone.axhline(0.8, color="grey", linestyle="--", linewidth=1)
-    alone.set(
-        xscale="log", ylim=(0, 1), xlabel="events a month", ylabel="chance to see a fall of 20 %, alone"
-    )
-    pooled.set(xscale="log", yscale="log", xlabel="events a month", ylabel="agencies like it that are enough")
-    alone.legend(frameon=False, fontsize=8)
+    alone.annotate("80 %, what is usually asked", (0.03, 0.81), color="grey", fontsize=8)
+    alone.set(ylim=(0, 1), ylabel="chance to see a fall of 20 %", title="Each agency alone")
+    alone.yaxis.set_major_formatter(PercentFormatter(1))
+    pooled.set(yscale="log", ylabel="agencies like it", title="Pooled: how many like it see it in 80 %")
+    pooled.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    for axes in (alone, pooled):
+        axes.set(xscale="log", xlabel="events a month in the agency")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda events, _: f"{events:g}"))
+        axes.spines[["top", "right"]].set_visible(False)
+    alone.legend(frameon=False, fontsize=8, loc="center left")
     figure.savefig(file)
     plt.close(figure)
 

@@ -316,6 +316,9 @@ class Power(Table):
     transfers: float = Field(
         default=0.0, ge=0, lt=1, description="Chance to move to another randomized unit after each period"
     )
+    mixing: float = Field(
+        default=0.0, ge=0, le=0.5, description="Shifts: share of a crew that belongs to the other arm"
+    )
     reporting: dict[str, PositiveFloat] = Field(
         default={}, description="Events recorded once trained, relative to before, by outcome"
     )

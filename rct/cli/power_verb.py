@@ -229,8 +229,6 @@ def _family_in_words(found: "Power") -> str:
     if outcomes == 1:
         return "One outcome: nothing to adjust for."
     adjustment = MULTIPLICITY[found.trial.analysis.multiplicity]
-    if found.trial.analysis.multiplicity == "westfall-young":
-        adjustment += " (simulated by Holm's, which detects no more)"
     lines = []
     for arm, rows in found.family.groupby("arm", sort=False):
         power = rows.set_index("detected")["power"]

@@ -67,6 +67,7 @@ def fit_batch(
     contrast: NDArray[np.float64],
     *,
     exposure: NDArray[np.float64] | None = None,
+    errors: bool = True,
 ) -> ReplicateFits:
     """Fit every replicate.
 
@@ -79,6 +80,8 @@ def fit_batch(
         Which combination is wanted: [1.] for the constant effect, twelve times 1/12 and then zeros for the
         mean over exposure times 1 to 12.
     exposure : (clusters, periods), optional
+    errors : bool
+        Whether standard errors and their df are wanted, which take most of the time; NaN where not.
 
     Returns
     -------
@@ -94,7 +97,11 @@ def fit_batch(
     coefficients, fitted, converged = _newton(counts, weight, terms, active)
     full = np.concatenate([np.zeros((len(counts), counts.shape[2])), wanted_terms], axis=1)
     estimate = (coefficients * full).sum(axis=1)
-    std_error, df, identified = _bell_mccaffrey(counts, fitted, terms, active, full)
+    if errors:
+        std_error, df, identified = _bell_mccaffrey(counts, fitted, terms, active, full)
+    else:
+        identified = _sound(_information(fitted, terms, active)[0])
+        std_error = df = np.full(len(counts), np.nan)
     wanted = (active | (full == 0)).all(axis=1) & converged & identified
     wanted &= np.count_nonzero(counts.sum(axis=2), axis=1) >= 2
     return ReplicateFits(*(np.where(wanted, x, np.nan) for x in (estimate, std_error, df)))
@@ -253,12 +260,12 @@ def _bell_mccaffrey(
     mean = sums / safe
     share, z = mean[..., :periods], terms - mean[:, :, None, periods:]
 
-    def swept(wide: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Columns of each cluster × a matrix of as many rows: (replicates, clusters, periods, its columns)."""
+    def swept(wide: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Give the columns of each cluster times a matrix, (replicates, clusters, periods, its columns)."""
         own = wide[:, :periods]
         return np.asarray(own[:, None] - (share @ own)[:, :, None] + z @ wide[:, None, periods:])
 
-    influence = swept((inverse @ contrast[..., None]))[..., 0]
+    influence = swept(inverse @ contrast[..., None])[..., 0]
     through = swept(inverse)
     core = through[..., :periods] + through[..., periods:] @ z.transpose(0, 1, 3, 2)
     core += 1 / safe[..., None] - through[..., :periods] @ share[..., None]

@@ -131,6 +131,8 @@ def paired_means(
     """
     solved = only_unknown(effect=effect, n=pairs, power=power)
     check_positive(pairs=pairs, sd=sd)
+    if pairs is not None and pairs <= 1:
+        raise RctError(f"a paired t test needs more than one pair, not {pairs:g}")
     check_finite(effect=effect)
     check_levels(alpha, power)
     check_choice("alternative", alternative, Alternative)
@@ -172,8 +174,8 @@ def arm_means(
     solved = only_unknown(n=n, f=f, power=power)
     check_positive(n=n, f=f)
     check_levels(alpha, power)
-    if not arms >= 2 or (n is not None and n <= 1):
-        raise RctError("several means need two arms or more, and more than one unit in each")
+    if not arms >= 2 or arms != int(arms) or (n is not None and n <= 1):
+        raise RctError("several means need two arms or more, a whole number, and more than one unit in each")
     given = ArmMeansPower(
         arms=arms, n=n or math.nan, f=f or math.nan, alpha=alpha, power=power or math.nan, solved=solved
     )

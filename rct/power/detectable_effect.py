@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.errors import RctError
 from rct.power.probit_search import Look, Root, probit_root
+from rct.power.solving import check_count, check_positive
 from rct.power.study import declared_study
 from rct.power.trial_power import all_blocks
 
@@ -98,6 +99,8 @@ def detectable(
 
     if not trial.analysis.alpha < power < 1:
         raise RctError(f"power must lie between alpha ({trial.analysis.alpha:g}) and 1, not {power:g}")
+    check_count(sims=sims)
+    check_positive(precision=precision)
     taken: dict[float, list[dict[str, Look]]] = {-1.0: [], 1.0: []}
     spent = 0
 

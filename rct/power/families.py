@@ -1,11 +1,16 @@
 """Power over a family of outcomes, after the adjustment that the trial declares."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from rct.frequentist.inference.multiplicity import p_of_every_draw, step_down
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    from rct.power.replicates import Replicates
 
 
 def family_power(
@@ -22,8 +27,8 @@ def family_power(
     alpha : float
         Family-wise level.
     adjusted : bool
-        Whether p-values are adjusted by Holm (1979). Westfall and Young's adjustment, which a trial may
-        declare instead, rejects at least as often.
+        Whether p-values are adjusted over the outcomes: as they were in each replicate where there are
+        columns p_adjusted and null_p_adjusted (Westfall & Young 1993), else by Holm (1979).
 
     Returns
     -------
@@ -61,9 +66,11 @@ def _rejected(rows: "pd.DataFrame", column: str, alpha: float, *, adjusted: bool
 
     # An analysis with several rows an outcome (an event study) is represented by its first row.
     once = rows.drop_duplicates(["replicate", "outcome"])
-    wide = once.pivot(index="replicate", columns="outcome", values=column)
+    own = column.replace("p_value", "p_adjusted")
+    known = adjusted and own in once and bool(once[own].notna().any())
+    wide = once.pivot(index="replicate", columns="outcome", values=own if known else column)
     p_values = wide.fillna(1.0).to_numpy()
-    decided = holm(p_values) if adjusted else p_values
+    decided = holm(p_values) if adjusted and not known else p_values
     return pd.DataFrame(decided <= alpha, index=wide.index, columns=wide.columns)
 
 
@@ -77,4 +84,23 @@ def holm(p_values: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
     monotone = np.minimum(np.maximum.accumulate(stepped, axis=1), 1.0)
     adjusted = np.empty_like(monotone)
     np.put_along_axis(adjusted, order, monotone, axis=1)
+    return adjusted
+
+
+def westfall_young(outcomes: "Sequence[Replicates]", *, unit_effects: bool) -> "npt.NDArray[np.float64]":
+    """Adjust the randomization p-values of all outcomes, replicate by replicate: (outcomes, replicates).
+
+    As `rct.frequentist.adjust` would: all outcomes are tested against the same redraws.
+    """
+    import numpy as np
+
+    p_values = np.stack([one.p_values(unit_effects=unit_effects) for one in outcomes])
+    scores = [one.scores(unit_effects=unit_effects) for one in outcomes]
+    adjusted = np.empty_like(p_values)
+    for replicate in range(p_values.shape[1]):
+        drawn = [
+            p_of_every_draw(statistic[replicate], null[replicate], exact=one.exact)
+            for one, (statistic, null) in zip(outcomes, scores, strict=True)
+        ]
+        adjusted[:, replicate] = step_down(p_values[:, replicate], np.stack(drawn))
     return adjusted

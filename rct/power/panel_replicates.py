@@ -2,15 +2,19 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rct import analysis
+from rct.estimates import Estimates
+from rct.frequentist import adjust
 from rct.power.replicates import mean_share
 from rct.power.trial_draws import draw_trial
 from rct.randomization.assigned_rows import assigned_rows, with_covariates
 from rct.trial_tables import Course
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
@@ -28,12 +32,14 @@ def panel_rows(study: "Study", specs: "list[AnalysisSpec]", replicate: int) -> "
     import pandas as pd
 
     panel, allocation = replicate_panel(study, replicate)
-    sample = analysis.Sample(study.trial, panel, allocation, study.seed)
-    found = []
-    for spec in specs:
+    seen = [o for o in study.trial.outcomes if panel.rows(o.name)["count"].sum() > 0]
+    trial = study.trial.model_copy(update={"outcomes": tuple(seen)})
+    sample = analysis.Sample(trial, panel, allocation, study.seed)
+    found = _without_events(study, specs, [o.name for o in study.trial.outcomes if o not in seen], replicate)
+    for spec in specs if seen else ():
         window = spec.options.get("average", study.window)
         average = mean_share(study.truth.course, tuple(window))
-        for row in analysis.ESTIMATORS[spec.estimator].run(sample, spec).rows:
+        for row in _adjusted(study, spec, analysis.ESTIMATORS[spec.estimator].run(sample, spec).rows):
             if (
                 row.notes.get("sharp_null") is False
             ):  # a refresher against a first training: no declared effect
@@ -48,9 +54,33 @@ def panel_rows(study: "Study", specs: "list[AnalysisSpec]", replicate: int) -> "
                     "std_error": row.std_error,
                     "covered": np.nan if np.isnan(truth) else float(row.conf_low <= truth <= row.conf_high),
                     "excludes_null": not row.conf_low <= 0 <= row.conf_high, "p_value": row.p_value,
+                    "p_adjusted": row.p_adjusted,
                 }
             )  # fmt: skip
     return pd.DataFrame(found)
+
+
+def _without_events(
+    study: "Study", specs: "list[AnalysisSpec]", outcomes: list[str], replicate: int
+) -> "list[dict[str, Any]]":
+    """Give rows that found nothing, for outcomes that did not happen: there is no rate to compare."""
+    nan = math.nan
+    return [
+        {
+            "replicate": replicate, "analysis": analysis.label(spec), "outcome": outcome, "arm": arm,
+            "effect": ratio, "truth": nan, "estimate": nan, "std_error": nan, "covered": nan,
+            "excludes_null": False, "p_value": nan, "p_adjusted": nan,
+        }
+        for spec in specs for outcome in outcomes for arm, ratio in study.truth.ratios[outcome].items()
+    ]  # fmt: skip
+
+
+def _adjusted(study: "Study", spec: "AnalysisSpec", rows: "Sequence[Estimate]") -> "Sequence[Estimate]":
+    """Adjust the primary analysis's p-values where that needs its draws; Holm's needs p-values alone."""
+    declared = study.trial.analysis
+    if spec != declared.primary or declared.multiplicity != "westfall-young":
+        return rows
+    return adjust(Estimates(tuple(rows)), method="westfall-young").rows
 
 
 def _share(study: "Study", spec: "AnalysisSpec", row: "Estimate", average: float) -> tuple[float, str]:
@@ -72,7 +102,7 @@ def replicate_panel(study: "Study", replicate: int) -> "tuple[Panel, Allocation]
     """Give the panel that a replicate would record, and its allocation."""
     from rct.panel import Panel
 
-    drawn = draw_trial(study, replicate, measured=True)
+    drawn = draw_trial(study, replicate)
     allocation = _assigned(study.allocation, drawn.sequence)
     rows = assigned_rows(allocation)
     for number, name in enumerate(study.truth.outcomes):

@@ -11,7 +11,8 @@ from rct.power.replicates import Replicates
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pandas as pd
+
+    from rct.power.replicates import Findings
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class PoissonPromise:
     rerandomizes: bool
     unit_effects: bool = True
 
-    def analyse(self, replicates: Replicates, *, alpha: float, only_p: bool) -> "pd.DataFrame":
+    def analyse(
+        self, replicates: Replicates, *, alpha: float, only_p: bool, errors: bool = True
+    ) -> "Findings":
         """Analyse every replicate as `rct.frequentist.poisson` and the trial's inference would.
 
         Parameters
@@ -44,40 +47,40 @@ class PoissonPromise:
             One minus the level of the intervals.
         only_p : bool
             Leave out what p-values do not need.
+        errors : bool
+            Whether standard errors are wanted where the interval is an inverted test's and needs none.
         """
         import numpy as np
-        import pandas as pd
         from scipy.special import stdtrit
 
         count, truth = len(replicates.counts), replicates.truth(self.average)
         if only_p and self.rerandomizes:
-            columns = dict.fromkeys(["std_error", "covered", "excludes_null"], np.full(count, np.nan))
-            found = {"truth": truth, "estimate": np.zeros(count), **columns}
-            return pd.DataFrame({**found, "p_value": self._tested(replicates)})
-        fits = self._fits(replicates)
+            unknown = dict.fromkeys(["std_error", "covered", "excludes_null"], np.full(count, np.nan))
+            given = {"truth": np.full(count, truth), "estimate": np.zeros(count)}
+            return {**given, **unknown, "p_value": self._tested(replicates)}
+        by_inversion = self.rerandomizes and self.average is None
+        fits = self._fits(replicates, errors=errors or not by_inversion)
         half_width = stdtrit(fits.df, 1 - alpha / 2) * fits.std_error
         covered = np.abs(fits.estimate - truth) <= half_width
         excludes_null = np.abs(fits.estimate) > half_width
         p_values = self._tested(replicates) if self.rerandomizes else fits.p_values()
-        if self.rerandomizes and self.average is None:
+        if by_inversion:
             # An interval by inversion presumes one ratio throughout, whatever the effect's course.
             covered, excludes_null = self._tested(replicates, truth) > alpha, p_values <= alpha
         known = np.isfinite(fits.estimate)
-        return pd.DataFrame(
-            {
-                "truth": truth,
-                "estimate": fits.estimate,
-                "std_error": fits.std_error,
-                "covered": np.where(known, covered, np.nan),
-                "excludes_null": np.where(known, excludes_null, False),
-                "p_value": p_values,
-            }
-        )
+        return {
+            "truth": np.full(count, truth),
+            "estimate": fits.estimate,
+            "std_error": fits.std_error,
+            "covered": np.where(known, covered, np.nan),
+            "excludes_null": np.where(known, excludes_null, False).astype(float),
+            "p_value": p_values,
+        }
 
     def _tested(self, replicates: Replicates, log_ratio: float = 0.0) -> "npt.NDArray[np.float64]":
         return replicates.p_values(log_ratio, unit_effects=self.unit_effects)
 
-    def _fits(self, replicates: Replicates) -> ReplicateFits:
+    def _fits(self, replicates: Replicates, *, errors: bool) -> ReplicateFits:
         """Fit all replicates together, or one by one where clusters are many (CR1) or blocked."""
         import numpy as np
 
@@ -90,7 +93,7 @@ class PoissonPromise:
                 for own, given in zip(replicates.counts, dose, strict=True)
             ]
             return ReplicateFits(*np.array(each).T)
-        return fit_batch(replicates.counts.astype(float), *self._design(replicates, dose))
+        return fit_batch(replicates.counts.astype(float), *self._design(replicates, dose), errors=errors)
 
     def _design(
         self, replicates: Replicates, dose: "npt.NDArray[np.float64]"

@@ -6,7 +6,9 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from rct import analysis
+from rct.errors import RctError
 from rct.power.diagnosands import diagnose
+from rct.power.solving import check_count
 from rct.power.study import declared_study
 from rct.power.trial_power import all_blocks
 from rct.power.trial_variants import resized
@@ -55,9 +57,17 @@ def curve(
     ------
     TrialError
         If the trial cannot have one of the sizes.
+    RctError
+        Without effects, and for numbers that are not whole and 1 or more.
     """
     import pandas as pd
 
+    check_count(sims=sims)
+    if not effects:
+        raise RctError("effects names no rate ratio: give one or more, such as [0.7, 0.8, 0.9]")
+    for name, numbers in (("periods", periods), ("clusters", clusters), ("units", units)):
+        for one in numbers:
+            check_count(**{name: one})
     frames: list[pd.DataFrame] = []
     sizes: list[Sequence[int | None]] = [axis or (None,) for axis in (periods, clusters, units)]
     for length, number, measured in product(*sizes):

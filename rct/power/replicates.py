@@ -4,14 +4,16 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from rct.frequentist.inference.score_randomization import score_p_values
+from rct.frequentist.inference.score_randomization import centred_scores, share_as_extreme
 from rct.simulation.effect_course import effect_share, exposure_times
 from rct.trial_tables import Course
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pandas as pd
+
+    Findings = dict[str, npt.NDArray[np.float64]]
+    """By name, (replicates,) each; arrays, for tables are what takes time in small trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class Replicates:
         Its size along the time since training began.
     window : (first, last)
         Exposure times whose mean effect is the answer of an analysis that names none.
+    tested : dict
+        P-values known so far, by null log ratio and whether units have effects.
     """
 
     counts: "npt.NDArray[np.int32]"
@@ -54,6 +58,7 @@ class Replicates:
     untreated_rate: "npt.NDArray[np.float64]"
     course: Course = field(default_factory=Course)
     window: tuple[int, int] = (1, 1)
+    tested: "dict[tuple[float, bool], npt.NDArray[np.float64]]" = field(default_factory=dict, init=False)
 
     def truth(self, window: tuple[int, int] | None = None) -> float:
         """Give the true mean log effect over exposure times first, …, last."""
@@ -73,13 +78,25 @@ class Replicates:
         return np.where(treated.any(axis=1), treated.argmax(axis=1) + 1, 0)
 
     def p_values(self, log_ratio: float = 0.0, *, unit_effects: bool = True) -> "npt.NDArray[np.float64]":
-        """Randomization p-values of a null ratio, as the inversion to an interval would use them."""
+        """Randomization p-values of a null ratio, as the inversion to an interval would use them.
+
+        Analyses that test the same ratio share them.
+        """
+        if (log_ratio, unit_effects) not in self.tested:
+            statistic, null = self.scores(log_ratio, unit_effects=unit_effects)
+            self.tested[log_ratio, unit_effects] = share_as_extreme(statistic, null, exact=self.exact)
+        return self.tested[log_ratio, unit_effects]
+
+    def scores(
+        self, log_ratio: float = 0.0, *, unit_effects: bool = True
+    ) -> "tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]":
+        """Give the score of each replicate (replicates,) and of every redraw (replicates, draws)."""
         import numpy as np
 
         assert self.redraws is not None  # drawn for every study that re-randomizes
         # A factor that is constant over a unit's periods is taken up by its effect, so sizes need not enter.
         exposure = np.exp(log_ratio * self.doses[self.assigned]) if log_ratio else None
-        return score_p_values(
+        return centred_scores(
             self.counts.astype(float),
             self.doses,
             self.assigned,
@@ -88,7 +105,6 @@ class Replicates:
             block=self.blocks,
             unit_effects=unit_effects,
             probabilities=self.probabilities,
-            exact=self.exact,
         )
 
 
@@ -110,5 +126,11 @@ class Promise(Protocol):
     def rerandomizes(self) -> bool:
         """Whether it needs re-randomizations."""
 
-    def analyse(self, replicates: Replicates, *, alpha: float, only_p: bool) -> "pd.DataFrame":
+    @property
+    def unit_effects(self) -> bool:
+        """Whether its null model has an effect for each randomized unit."""
+
+    def analyse(
+        self, replicates: Replicates, *, alpha: float, only_p: bool, errors: bool = True
+    ) -> "Findings":
         """Give truth, estimate, std_error, covered, excludes_null and p_value of every replicate."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.errors import RctError
 from rct.frequentist.inference.score_randomization import score_p_values
+from rct.power.solving import check_count, check_positive
 from rct.power.study import BLOCK, Study, declared_study
-from rct.power.trial_draws import draw_trial
+from rct.power.trial_draws import draw_totals_of_trials
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,7 @@ def monitor(
     from scipy.special import ndtr
 
     _check(trial, looks, bounds)
+    check_count(sims=sims)
     study = declared_study(trial, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed))
     levels = [2 * float(ndtr(-bound)) for bound in bounds]
     spans = [(first, min(first + BLOCK, sims)) for first in range(0, sims, BLOCK)]
@@ -109,6 +111,7 @@ def _check(trial: "Trial", looks: Sequence[int], bounds: Sequence[float]) -> Non
         raise RctError(f"looks are rising periods from 2 to {periods}, not {list(looks)}")
     if len(bounds) != len(looks):
         raise RctError(f"{len(looks)} looks need as many bounds, not {len(bounds)}")
+    check_positive(**{f"bounds[{place}]": bound for place, bound in enumerate(bounds)})
     unsuitable = trial.schedule.transition or trial.analysis.covariates or len(trial.arms.treatments) > 1
     if unsuitable or trial.power.attrition:
         raise RctError(
@@ -148,9 +151,8 @@ def stopping_block(
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):
-        drawn = [draw_trial(study, r, measured=False) for r in range(first, last)]
-        assigned = np.stack([one.sequence for one in drawn])
-        counts = np.stack([one.counts for one in drawn]).astype(float)
+        assigned, drawn = draw_totals_of_trials(study, first, last)
+        counts = drawn.swapaxes(0, 1).astype(float)
         stopped = np.full(counts.shape[:2], -1)
         for number in reversed(range(len(looks))):
             until = looks[number]

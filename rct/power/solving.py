@@ -52,6 +52,13 @@ def check_not_negative(**values: float | None) -> None:
             raise RctError(f"{name} may not be negative, and is {value}")
 
 
+def check_count(**values: int) -> None:
+    """Refuse what is not a whole number, 1 or more."""
+    for name, value in values.items():
+        if not (value >= 1 and value == int(value)):
+            raise RctError(f"{name} must be a whole number, 1 or more, not {value}")
+
+
 def check_choice(name: str, value: object, choices: object) -> None:
     """Refuse a value that is none of a Literal's."""
     if value not in get_args(choices):

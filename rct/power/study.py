@@ -7,11 +7,13 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from rct import analysis
+from rct.errors import RctError
 from rct.power.batch_forms import batch_form
+from rct.power.families import westfall_young
 from rct.power.panel_replicates import panel_rows
 from rct.power.replicates import Replicates
 from rct.power.resampled_history import History
-from rct.power.trial_draws import draw_trial
+from rct.power.trial_draws import draw_totals_of_trials
 from rct.randomization import randomize
 from rct.randomization.assigned_rows import assigned_rows
 from rct.simulation import Effects, Truth, declared_truth, synthetic_roster
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    from threadpoolctl import ThreadpoolController
 
     from rct.power.replicates import Promise
     from rct.randomization import Allocation
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 REDRAWS = 2**32 - 1
+ADJUSTABLE = ("p_value", "p_adjusted")
 KEY = ["replicate", "analysis", "outcome", "arm"]
 
 
@@ -50,6 +54,7 @@ class Study:
         Real months to resample, instead of drawing counts.
     effect_sd : mapping, optional
         Outcome → standard deviation of the log ratio, where each replicate has a true effect of its own.
+        Posteriors are made then, so standard errors are wanted that no interval needs.
     """
 
     trial: "Trial"
@@ -147,7 +152,11 @@ def declared_study(
     ------
     TrialError, DataError, AllocationError
         For a trial that cannot be randomized, simulated or analysed as declared.
+    RctError
+        For a negative seed.
     """
+    if seed < 0:
+        raise RctError(f"seed must be a whole number, 0 or more, not {seed}")
     analysis.check(trial)
     units = synthetic_roster(trial) if roster is None else roster
     allocation = randomize(trial, units, seed="power")
@@ -169,14 +178,22 @@ def run_block(study: Study, first: int, last: int) -> "pd.DataFrame":
 
     One BLAS thread, so that the bits do not depend on how many there are.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _blas().limit(limits=1, user_api="blas"):
         rows = _analysed(study, first, last)
         if study.only_p or study.effect_sd:
             return rows
         null = _without_effect(study, first, last) if study.has_effect else rows
-    return rows.assign(null_p_value=_matched(rows, null))
+    found = {f"null_{column}": _matched(rows, null, column) for column in ADJUSTABLE if column in rows}
+    return rows.assign(**found)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> "ThreadpoolController":
+    """Give the linear algebra libraries of this process, found once: NumPy's, and SciPy's once loaded."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def run_packed(packed: bytes, first: int, last: int) -> "pd.DataFrame":
@@ -198,14 +215,17 @@ def _without_effect(study: Study, first: int, last: int) -> "pd.DataFrame":
     fast = [form for _, form in study.promises() if form is not None]
     if not fast:
         return pd.DataFrame(columns=[*KEY, "p_value"])
-    return pd.concat(batch_rows(study.without_effect, fast, first, last), ignore_index=True)
+    return batch_rows(study.without_effect, fast, first, last)
 
 
-def _matched(rows: "pd.DataFrame", null: "pd.DataFrame") -> "npt.NDArray[np.float64]":
-    """Give the p-value of the same analysis in the same replicate without an effect."""
+def _matched(rows: "pd.DataFrame", null: "pd.DataFrame", column: str) -> "npt.NDArray[np.float64]":
+    """Give a p-value of the same analysis in the same replicate without an effect, NaN where unknown."""
+    import numpy as np
     import pandas as pd
 
-    known = null.drop_duplicates(KEY).set_index(KEY)["p_value"]
+    if column not in null:
+        return np.full(len(rows), np.nan)
+    known = null.drop_duplicates(KEY).set_index(KEY)[column]
     return known.reindex(pd.MultiIndex.from_frame(rows[KEY])).to_numpy(dtype=float)
 
 
@@ -215,43 +235,66 @@ def _analysed(study: Study, first: int, last: int) -> "pd.DataFrame":
     promises = study.promises()
     fast = [form for _, form in promises if form is not None]
     slow = [spec for spec, form in promises if form is None]
-    parts = batch_rows(study, fast, first, last) if fast else []
-    if slow:
-        parts += [panel_rows(study, slow, r) for r in range(first, last)]
+    parts = [batch_rows(study, fast, first, last)] if fast else []
+    if not slow:
+        return parts[0]
+    parts += [panel_rows(study, slow, r) for r in range(first, last)]
     rows = pd.concat(parts, ignore_index=True)
     return rows.astype({"covered": "float64", "excludes_null": "float64", "replicate": "int64"})
 
 
-def batch_rows(study: Study, promises: "list[Promise]", first: int, last: int) -> "list[pd.DataFrame]":
+def batch_rows(study: Study, promises: "list[Promise]", first: int, last: int) -> "pd.DataFrame":
     """Analyse the totals of replicates first, …, last − 1 together, outcome by outcome."""
     import numpy as np
+    import pandas as pd
 
-    drawn = [draw_trial(study, r, measured=False) for r in range(first, last)]
-    assigned = np.stack([one.sequence for one in drawn])
-    counts = np.stack([one.counts for one in drawn], axis=1)
-    if "share" not in study.truth.counting:
-        counts = counts.astype(np.int32)
+    assigned, drawn = draw_totals_of_trials(study, first, last)
+    counts = drawn if "share" in study.truth.counting else drawn.astype(np.int32)
     treatment = study.truth.treatments[0]
     rerandomizes = any(promise.rerandomizes for promise in promises)
-    parts = []
-    for outcome, name in enumerate(study.truth.outcomes):
-        ratio = study.truth.ratios[name][treatment]
-        replicates = Replicates(
+    sizes = np.bincount(study.randomized, minlength=assigned.shape[1]).astype(float)
+    found, labels = [], []
+    of_outcomes = [
+        Replicates(
             counts=counts[outcome],
             assigned=assigned,
-            sizes=np.bincount(study.randomized, minlength=assigned.shape[1]).astype(float),
+            sizes=sizes,
             blocks=study.blocks,
             doses=study.doses,
             probabilities=study.allocation.probabilities.to_numpy(),
             redraws=study.redraws if rerandomizes else None,
             exact=study.trial.analysis.draws == "exact",
-            ratio=ratio,
+            ratio=study.truth.ratios[name][treatment],
             course=study.truth.course,
             window=study.window,
             untreated_rate=study.truth.rates[outcome] * np.exp(study.truth.calendar(study.doses.shape[1])),
         )
+        for outcome, name in enumerate(study.truth.outcomes)
+    ]
+    for name, replicates in zip(study.truth.outcomes, of_outcomes, strict=True):
         for promise in promises:
-            rows = promise.analyse(replicates, alpha=study.trial.analysis.alpha, only_p=study.only_p)
-            labelled = rows.assign(analysis=promise.name, outcome=name, arm=treatment, effect=ratio)
-            parts.append(labelled.assign(replicate=np.arange(first, last)))
-    return parts
+            options = {"only_p": study.only_p, "errors": study.effect_sd is not None}
+            found.append(promise.analyse(replicates, alpha=study.trial.analysis.alpha, **options))
+            labels.append((promise.name, name, treatment, replicates.ratio))
+    columns = {column: np.concatenate([rows[column] for rows in found]) for column in found[0]}
+    if study.trial.analysis.multiplicity == "westfall-young":
+        columns["p_adjusted"] = _adjusted(study, promises, of_outcomes)
+    for column, values in zip(
+        ("analysis", "outcome", "arm", "effect"), zip(*labels, strict=True), strict=True
+    ):
+        columns[column] = np.repeat(values, last - first)
+    return pd.DataFrame(columns | {"replicate": np.tile(np.arange(first, last), len(found))})
+
+
+def _adjusted(
+    study: Study, promises: "list[Promise]", of_outcomes: "list[Replicates]"
+) -> "npt.NDArray[np.float64]":
+    """Give the adjusted p-value of each row of the primary analysis, NaN in others."""
+    import numpy as np
+
+    primary = analysis.label(study.trial.analysis.primary)
+    tested = next((one for one in promises if one.name == primary and one.rerandomizes), None)
+    found = np.full((len(of_outcomes), len(promises), len(of_outcomes[0].counts)), np.nan)
+    if tested is not None:
+        found[:, promises.index(tested)] = westfall_young(of_outcomes, unit_effects=tested.unit_effects)
+    return found.ravel()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from rct import analysis
 from rct.errors import RctError
 from rct.power.probit_search import Look, probit_root
+from rct.power.solving import check_count, check_positive
 from rct.power.study import declared_study
 from rct.power.trial_power import all_blocks
 from rct.power.trial_variants import pooled, resized
@@ -90,6 +91,10 @@ def smallest_study(
     RctError, TrialError
         For an outcome without an effect, or a trial that cannot have such a size.
     """
+    if not trial.analysis.alpha < power < 1:
+        raise RctError(f"power must lie between alpha ({trial.analysis.alpha:g}) and 1, not {power:g}")
+    check_count(largest=largest, sims=sims)
+    check_positive(precision=precision)
     name = outcome or next(o.name for o in trial.outcomes if o.primary)
     if trial.power.effects.get(name, 1.0) == 1.0:
         raise RctError(f"power.effects declares no effect on {name}: no study is large enough to find it")

@@ -9,8 +9,7 @@ from rct.frequentist.timing_contrasts import Aggregate, comparison_shares, contr
 from rct.power.replicates import Replicates
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from rct.power.replicates import Findings
 
 MOST_PERMUTED = 200
 
@@ -36,8 +35,16 @@ class TimingPromise:
     permutations: int = 0
     seed: int = 0
     rerandomizes: Literal[False] = False
+    unit_effects: Literal[True] = True
 
-    def analyse(self, replicates: Replicates, *, alpha: float, only_p: bool) -> "pd.DataFrame":  # noqa: ARG002
+    def analyse(
+        self,
+        replicates: Replicates,
+        *,
+        alpha: float,
+        only_p: bool,  # noqa: ARG002
+        errors: bool = True,  # noqa: ARG002
+    ) -> "Findings":
         """Analyse every replicate as `rct.frequentist.staggered` would.
 
         Parameters
@@ -45,11 +52,10 @@ class TimingPromise:
         replicates : Replicates
         alpha : float
             One minus the level of the intervals.
-        only_p : bool
+        only_p, errors : bool
             Of no use here: p-values need everything.
         """
         import numpy as np
-        import pandas as pd
         from scipy.special import ndtr, ndtri
 
         periods = replicates.counts.shape[2]
@@ -78,13 +84,11 @@ class TimingPromise:
         truth, estimate, std_error, p_values = found.T
         std_error = np.where(std_error > 0, std_error, np.nan)
         half_width = ndtri(1 - alpha / 2) * std_error
-        return pd.DataFrame(
-            {
-                "truth": truth,
-                "estimate": np.where(np.isfinite(std_error), estimate, np.nan),
-                "std_error": std_error,
-                "covered": np.abs(estimate - truth) <= half_width,
-                "excludes_null": np.abs(estimate) > half_width,
-                "p_value": p_values,
-            }
-        )
+        return {
+            "truth": truth,
+            "estimate": np.where(np.isfinite(std_error), estimate, np.nan),
+            "std_error": std_error,
+            "covered": (np.abs(estimate - truth) <= half_width).astype(float),
+            "excludes_null": (np.abs(estimate) > half_width).astype(float),
+            "p_value": p_values,
+        }

@@ -1,4 +1,4 @@
-"""One replicate's assignment and counts, of measured units or of randomized units' totals."""
+"""Assignment and counts of replicates: of one's measured units, or of many's randomized units."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rct.simulation.cluster_totals import draw_totals
 from rct.simulation.departures import Conduct, draw_conduct
 from rct.simulation.officer_counts import draw_counts
+from rct.simulation.several_streams import Streams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One replicate.
+    """One replicate, measured unit by measured unit.
 
     Attributes
     ----------
     sequence : (randomized units,)
-    counts : (outcomes, units, periods)
-        Of measured units, or of randomized units in total.
+    counts : (outcomes, measured units, periods)
     conduct : Conduct, optional
         Who was trained and who left, where that departs from the allocation.
     exposure : (measured units, periods), optional
@@ -37,25 +37,53 @@ class Drawn:
     exposure: "npt.NDArray[np.float64] | None" = None
 
 
-def draw_trial(study: "Study", replicate: int, *, measured: bool) -> Drawn:
-    """Draw replicate number `replicate` of a study; totals where `measured` is false."""
+def draw_trial(study: "Study", replicate: int) -> Drawn:
+    """Draw replicate number `replicate` of a study."""
+    sequence, rng = _begun(study, replicate)
+    truth = true_of(study, rng)
+    return _of_measured_units(study, truth, rng, sequence, _log_effects(study, truth))
+
+
+def draw_totals_of_trials(
+    study: "Study", first: int, last: int
+) -> "tuple[npt.NDArray[np.int16], npt.NDArray[np.int64] | npt.NDArray[np.float64]]":
+    """Draw replicates first, …, last − 1, randomized unit by randomized unit.
+
+    Returns
+    -------
+    assigned : (replicates, units)
+    counts : (outcomes, replicates, units, periods)
+    """
+    import numpy as np
+
+    units = len(study.allocation.frame)
+    if study.history is None and not _needs_measured_units(study.truth):
+        begun = [_begun(study, replicate) for replicate in range(first, last)]
+        effects = [_log_effects(study, true_of(study, rng))[:, sequence] for sequence, rng in begun]
+        sizes = np.bincount(study.randomized, minlength=units)
+        streams = Streams([rng for _, rng in begun])
+        counts = draw_totals(streams, study.truth, sizes, np.stack(effects, axis=1))
+        return np.stack([sequence for sequence, _ in begun]), counts
+    assigned, totals = [], []
+    for replicate in range(first, last):
+        drawn = draw_trial(study, replicate)
+        total = np.zeros((units, len(drawn.counts), drawn.counts.shape[2]))
+        np.add.at(total, study.randomized, drawn.counts.swapaxes(0, 1))
+        assigned.append(drawn.sequence)
+        totals.append(total.swapaxes(0, 1))
+    return np.stack(assigned), np.stack(totals, axis=1)
+
+
+def _begun(study: "Study", replicate: int) -> "tuple[npt.NDArray[np.int16], np.random.Generator]":
+    """Give a replicate's assignment, and the generator of all else in it."""
     import numpy as np
 
     seed = np.random.SeedSequence(study.seed, spawn_key=(replicate,))
-    sequence = study.allocation.draws(1, seed=seed.spawn(1)[0])[0]
-    rng = np.random.default_rng(seed)
-    truth = true_of(study, rng)
-    effects = study.log_effects if truth is study.truth else truth.log_effects(study.allocation.sequences)
-    units = len(study.allocation.frame)
-    if not measured and study.history is None and not _needs_measured_units(truth):
-        sizes = np.bincount(study.randomized, minlength=units)
-        return Drawn(sequence, draw_totals(rng, truth, sizes, effects[:, sequence]))
-    drawn = _of_measured_units(study, truth, rng, sequence, effects)
-    if measured:
-        return drawn
-    totals = np.zeros((units, len(drawn.counts), drawn.counts.shape[2]))
-    np.add.at(totals, study.randomized, drawn.counts.swapaxes(0, 1))
-    return replace(drawn, counts=totals.swapaxes(0, 1))
+    return study.allocation.draws(1, seed=seed.spawn(1)[0])[0], np.random.default_rng(seed)
+
+
+def _log_effects(study: "Study", truth: "Truth") -> "npt.NDArray[np.float64]":
+    return study.log_effects if truth is study.truth else truth.log_effects(study.allocation.sequences)
 
 
 def replicate_truth(study: "Study", replicate: int) -> "Truth":

@@ -16,6 +16,7 @@ from rct.power.diagnosands import diagnose
 from rct.power.families import family_power
 from rct.power.learned_assumptions import learned_trial
 from rct.power.resampled_history import history_of, roster_of
+from rct.power.solving import check_count
 from rct.power.study import BLOCK, Study, declared_study, run_block, run_packed
 from rct.power.verdict import Size, impossible, verdict
 from rct.randomization import randomize
@@ -40,7 +41,8 @@ class Power:
         One row per outcome, analysis, arm and true effect: power, mc_error, bias, coverage, type_s,
         type_m, false_positive, sims, failed; see `rct.power.diagnosands.diagnose`.
     replicates : pandas.DataFrame
-        One row per replicate and estimate, so that any other summary is one line.
+        One row per replicate and estimate, so that any other summary is one line. An interval by inversion
+        needs no standard error, which is missing in its row then.
     trial : Trial
         With the assumptions that were simulated: those learned from a history, where one was given.
     seed : int
@@ -181,8 +183,7 @@ def simulate(
         For a trial that cannot be randomized, simulated or analysed as declared, or a history that does not
         belong to it.
     """
-    if sims < 1:
-        raise RctError(f"sims must be 1 or more, not {sims}")
+    check_count(sims=sims)
     if resample and history is None:
         raise RctError("resample takes months from a history: give one")
     own = trial if history is None else learned_trial(trial, history)
@@ -250,6 +251,7 @@ def all_blocks(
     """
     import pandas as pd
 
+    check_count(sims=sims)
     spans = [(start, min(start + BLOCK, sims)) for start in range(first, sims, BLOCK)]
     done: dict[int, pd.DataFrame] = {}
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from rct.errors import RctError
-from rct.power.solving import check_choice, check_finite
+from rct.power.solving import check_choice, check_finite, check_levels
 
 Distribution = Literal["normal", "noncentral-t", "shifted-t"]
 Alternative = Literal["two-sided", "smaller", "larger"]
@@ -48,6 +48,7 @@ def rejection_probability(
     check_choice("distribution", distribution, Distribution)
     check_choice("sides", sides, Literal[1, 2])
     check_finite(signal=signal)
+    check_levels(alpha, None)
     signal = abs(signal) if sides == 2 else signal
     if distribution == "normal":
         critical = -ndtri(alpha / sides) * null_spread

@@ -71,6 +71,8 @@ def two_answers(
             "two answers belong to a stepped wedge or a staggered roll-out of one training, where units are "
             "observed at many times since training"
         )
+    if not courses:
+        raise RctError("courses names no course of the effect: leave it out for the four usual ones")
     both = _with_both_answers(trial)
     frames = []
     for name, course in courses.items():

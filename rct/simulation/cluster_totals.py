@@ -7,6 +7,7 @@ unit sum to a gamma of shape n φ, so totals need no officers (the additivity of
 from typing import TYPE_CHECKING
 
 from rct.simulation.nested_events import count_outcomes
+from rct.simulation.several_streams import Streams
 from rct.simulation.truth import Truth
 
 if TYPE_CHECKING:
@@ -15,30 +16,31 @@ if TYPE_CHECKING:
 
 
 def draw_totals(
-    rng: "np.random.Generator",
+    rng: "np.random.Generator | Streams",
     truth: Truth,
     sizes: "npt.NDArray[np.int64]",
     log_effects: "npt.NDArray[np.float64]",
 ) -> "npt.NDArray[np.int64]":
-    """Draw one trial's totals.
+    """Draw the totals of one trial, or of one a stream.
 
     Parameters
     ----------
+    rng : numpy.random.Generator or Streams
     sizes : shape (units,)
         Measured units in each randomized unit.
-    log_effects : shape (outcomes, units, periods)
+    log_effects : shape (outcomes, units, periods), with streams (outcomes, trials, units, periods)
         Of each unit's own sequence.
 
     Returns
     -------
-    numpy.ndarray, shape (outcomes, units, periods)
+    numpy.ndarray, shaped as log_effects
     """
     import numpy as np
 
     activity = sizes.astype(float)
     if np.isfinite(truth.heterogeneity):
         activity = rng.gamma(truth.heterogeneity * sizes) / truth.heterogeneity
-    mean = activity[:, None] * draw_rate_factors(rng, truth, *log_effects.shape[1:])
+    mean = activity[..., None] * draw_rate_factors(rng, truth, *log_effects.shape[-2:])
     incidents = {
         outcome: rng.poisson(truth.incident_rate(outcome) * np.exp(log_effects[outcome]) * mean)
         for outcome, parent in enumerate(truth.parents)
@@ -48,7 +50,7 @@ def draw_totals(
 
 
 def draw_rate_factors(
-    rng: "np.random.Generator", truth: Truth, clusters: int, periods: int
+    rng: "np.random.Generator | Streams", truth: Truth, clusters: int, periods: int
 ) -> "npt.NDArray[np.float64]":
     """Draw trend × cluster × cluster-period factors of the rate; both random factors have mean one."""
     import numpy as np

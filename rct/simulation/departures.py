@@ -93,7 +93,13 @@ def declared_departures(trial: "Trial") -> Departures:
         attrition=dict(power.attrition),
         transfers=power.transfers,
         reporting=dict(power.reporting),
+        mixing=power.mixing,
     )
+    if found.mixing and trial.schedule.kind != "shifts":
+        raise TrialError(
+            "power.mixing is of officers who work treated and untreated shifts, for a schedule of shifts; "
+            "leave it out, or say with power.contamination how much of the effect the untrained have"
+        )
     for arm in set(found.attrition) - set(trial.arms.names):
         raise TrialError(f"power.attrition: {arm} is not an arm; they are {', '.join(trial.arms.names)}")
     if (found.trained_anyway or found.transfers) and (

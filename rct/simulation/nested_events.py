@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rct.simulation.several_streams import Streams
 from rct.simulation.truth import Truth
 
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def thin(
-    rng: "np.random.Generator",
+    rng: "np.random.Generator | Streams",
     incidents: "npt.NDArray[np.int64]",
     chance: "npt.NDArray[np.float64]",
     overlap: float,
@@ -42,7 +43,7 @@ def thin(
 
 
 def count_outcomes(
-    rng: "np.random.Generator",
+    rng: "np.random.Generator | Streams",
     truth: Truth,
     incidents: "dict[int, npt.NDArray[np.int64]]",
     log_effects: "npt.NDArray[np.float64]",
@@ -53,12 +54,12 @@ def count_outcomes(
     ----------
     incidents
         By outcome that is part of no other: incidents by unit and period.
-    log_effects : shape (outcomes, units, periods)
+    log_effects : shape (outcomes, [trials,] units, periods)
         Of each unit's own sequence.
 
     Returns
     -------
-    numpy.ndarray, shape (outcomes, units, periods)
+    numpy.ndarray, shaped as log_effects
     """
     import numpy as np
 
@@ -75,10 +76,14 @@ def count_outcomes(
 
 
 def count_persons(
-    rng: "np.random.Generator", events: "npt.NDArray[np.int64]", persons: float
+    rng: "np.random.Generator | Streams", events: "npt.NDArray[np.int64]", persons: float
 ) -> "npt.NDArray[np.int64]":
     """Turn events into persons: one, and a Poisson number more, so that their mean is `persons`."""
-    return events if persons == 1 else events + rng.poisson(events * (persons - 1))
+    import numpy as np
+
+    if persons == 1:
+        return events
+    return np.asarray(events + rng.poisson(events * (persons - 1)))
 
 
 def _given(joint: "npt.NDArray[np.float64]", taken: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":

@@ -125,11 +125,12 @@ class Truth:
         """Give the probability that an incident holds an event of each nested outcome.
 
         The unconditional rate of each outcome keeps its own declared effect, so the probability given an
-        incident is the ratio of the two rates.
+        incident is the ratio of the two rates. `log_effects` is (outcomes, sequences, periods), or has
+        other axes after the first.
 
         Returns
         -------
-        numpy.ndarray, shape (nested outcomes, sequences, periods)
+        numpy.ndarray, shape (nested outcomes, …)
 
         Raises
         ------
@@ -139,8 +140,8 @@ class Truth:
         import numpy as np
 
         nested = self.nested(parent)
-        share = [self.incident_rate(child) / self.incident_rate(parent) for child in nested]
-        chance = np.array(share)[:, None, None] * np.exp(log_effects[nested] - log_effects[parent])
+        share = np.array([self.incident_rate(child) / self.incident_rate(parent) for child in nested])
+        chance = (np.exp(log_effects[nested] - log_effects[parent]).T * share).T
         names = [self.outcomes[child] for child in nested]
         for name, values in zip(names, chance, strict=True):
             if values.max() > 1 + 1e-12:

@@ -161,6 +161,8 @@ def test_an_answer_is_frozen_and_bears_every_argument(function, arguments):
           "power": 0.9}, "add controls"),
         (power.type_s_m, {"effect": 0, "std_error": 1}, "may not be 0"),
         (power.arm_means, {"arms": 1, "n": 9, "f": 0.1}, "two arms"),
+        (power.arm_means, {"arms": 2.5, "n": 9, "f": 0.1}, "a whole number"),
+        (power.paired_means, {"effect": 1, "pairs": 1}, "more than one pair"),
         (power.means, {"effect": 1, "n": math.inf}, "positive number"),
     ],
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Curves, sizes, designs, courses, priors and looks: each against what is known of the same simulation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,12 @@ from scipy.stats import norm
 
 import rct
 from rct import power
+from rct.power import prior_power
 from rct.power.design_comparison import spread_advice
+from rct.power.panel_replicates import replicate_panel
+from rct.power.posterior_replicates import has_laplace
 from rct.power.prior_power import posterior_z
+from rct.power.study import declared_study
 from rct.power.trial_variants import pooled, resized
 
 TRIAL = rct.load("louisville_icat")
@@ -170,7 +175,28 @@ def test_posteriors_join_estimate_and_prior_by_precision():
     assert z == pytest.approx([mean * precision**0.5, 0.0])
 
 
-def test_assurance_is_the_closed_form_where_everything_is_normal():
+def test_officers_randomized_one_by_one_have_the_laplace_posterior():
+    trial = rct.Trial.parse(OFFICERS)
+    found = power.assurance(trial, effect_sd={"force": 0.15}, sims=8, draws=19, threshold=0.9)
+    study = declared_study(trial, None, effects=None, draws=19, seed=3)
+    study = replace(study, effect_sd={"force": 0.15})
+    panels = [replicate_panel(study, r)[0] for r in range(8)]
+    probable = [rct.bayesian.laplace(panel, "force").probability() > 0.9 for panel in panels]
+    assert 0 < sum(probable) < 8
+    assert found.frame["assurance"].iloc[0] == sum(probable) / 8
+    assert "Laplace" in found.method
+    assert not has_laplace(declared_study(TRIAL, None, effects=None, draws=19, seed=3))
+
+
+def test_a_trial_without_events_leaves_the_prior():
+    """P(reduction) is .5 under a prior around 0, so none of them shows a benefit."""
+    trial = rct.Trial.parse(OFFICERS.replace("force = 0.1 }", "force = 1e-9 }"))
+    row = power.assurance(trial, sims=2, draws=19, threshold=0.51).frame.iloc[0]
+    assert row["assurance"] == 0
+    assert power.assurance(trial, sims=2, draws=19, threshold=0.49).frame["assurance"].iloc[0] == 1
+
+
+def test_assurance_is_the_closed_form_where_everything_is_normal(monkeypatch):
     """With estimate N(θ, s²), θ ~ N(μ, τ²) and a flat prior, assurance is Φ((−μ − z s) / √(s² + τ²))."""
     text = OFFICERS.replace("units = 100", "units = 1500").replace(
         "seed = 3", "seed = 3\npriors = { effect = { normal = [0, 20] } }"
@@ -178,6 +204,7 @@ def test_assurance_is_the_closed_form_where_everything_is_normal():
     trial = rct.Trial.parse(
         text.replace(', fixed_effects = ["period"]', "").replace("periods = 12", "periods = 12\nbaseline = 6")
     )
+    monkeypatch.setattr(prior_power, "has_laplace", lambda _: False)
     found = power.assurance(trial, effect_sd={"force": 0.2}, sims=256, draws=19)
     row = found.frame.iloc[0]
     events = 1500 / 2 * 0.1 * 6
@@ -185,6 +212,31 @@ def test_assurance_is_the_closed_form_where_everything_is_normal():
     expected = norm.cdf((-math.log(0.7) - norm.ppf(0.95) * s) / math.hypot(s, 0.2))
     assert row["assurance"] == pytest.approx(expected, abs=3.5 * row["mc_error"] + 0.01)
     assert row["prior_benefit"] == pytest.approx(norm.cdf(-math.log(0.7) / 0.2))
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: power.simulate(TRIAL, sims=2.5), "sims must be a whole number"),
+        (lambda: power.simulate(TRIAL, seed=-1), "seed must be a whole number"),
+        (lambda: power.curve(TRIAL, []), "effects names no rate ratio"),
+        (lambda: power.curve(TRIAL, [0.8], units=[0]), "units must be a whole number"),
+        (lambda: power.detectable(TRIAL, precision=0), "precision must be a positive number"),
+        (lambda: power.detectable(TRIAL, sims=0), "sims must be a whole number"),
+        (lambda: power.smallest_study(TRIAL, power=0), "power must lie between alpha"),
+        (lambda: power.smallest_study(TRIAL, largest=0), "largest must be a whole number"),
+        (lambda: power.two_answers(TRIAL, courses={}), "names no course"),
+        (lambda: power.monitor(TRIAL, [24], bounds=[math.nan]), r"bounds\[0\] must be a positive number"),
+        (lambda: power.monitor(TRIAL, [24], bounds=[2], sims=0), "sims must be a whole number"),
+        (lambda: power.assurance(TRIAL, effect_sd={"farce": 0.1}), "'farce', which is no outcome"),
+        (lambda: power.assurance(TRIAL, effect_sd={"force": -1}), "effect_sd of force may not be negative"),
+        (lambda: power.assurance(TRIAL, sims=0), "sims must be a whole number"),
+        (lambda: power.rejection_probability(1, alpha=0), "alpha must lie in"),
+    ],
+)
+def test_planning_questions_that_cannot_be_are_refused_in_words(ask, message):
+    with pytest.raises(rct.RctError, match=message):
+        ask()
 
 
 def test_looks_cost_what_their_bounds_spend_and_stop_strong_effects_early():

@@ -1,6 +1,7 @@
 """Power of designs with many randomized units: the batch forms equal the estimators on a panel."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import rct
@@ -61,7 +62,9 @@ def replicate():
 @pytest.mark.parametrize("estimator", ["efficient", "callaway-santanna", "sun-abraham", "difference"])
 def test_randomized_timing_in_batch_is_the_estimator_on_the_panel(replicate, estimator):
     panel, batch = replicate
-    row = TimingPromise("t", estimator, "simple").analyse(batch, alpha=0.05, only_p=False).iloc[0]
+    row = pd.DataFrame(TimingPromise("t", estimator, "simple").analyse(batch, alpha=0.05, only_p=False)).iloc[
+        0
+    ]
     single = rct.frequentist.staggered(panel, "force", estimator=estimator)
     assert row["estimate"] == pytest.approx(single.estimate, rel=1e-12)
     assert row["std_error"] == pytest.approx(single.std_error, rel=1e-12)
@@ -71,7 +74,9 @@ def test_randomized_timing_in_batch_is_the_estimator_on_the_panel(replicate, est
 
 def test_many_clusters_in_batch_are_the_estimator_on_the_panel(replicate):
     panel, batch = replicate
-    row = PoissonPromise("p", None, rerandomizes=False).analyse(batch, alpha=0.05, only_p=False).iloc[0]
+    row = pd.DataFrame(
+        PoissonPromise("p", None, rerandomizes=False).analyse(batch, alpha=0.05, only_p=False)
+    ).iloc[0]
     single = rct.frequentist.poisson(panel, "force")
     assert "CR1" in single.inference
     assert row["estimate"] == pytest.approx(single.estimate, rel=1e-10)
@@ -82,7 +87,7 @@ def test_many_clusters_in_batch_are_the_estimator_on_the_panel(replicate):
 def test_where_the_trial_re_randomizes_the_p_value_is_the_permutation_test_s(replicate):
     panel, batch = replicate
     promise = TimingPromise("t", "efficient", "simple", permutations=99, seed=5)
-    row = promise.analyse(batch, alpha=0.05, only_p=False).iloc[0]
+    row = pd.DataFrame(promise.analyse(batch, alpha=0.05, only_p=False)).iloc[0]
     single = rct.frequentist.staggered(panel, "force", permutations=99, seed=5)
     assert row["p_value"] == single.p_value
     assert row["p_value"] != pytest.approx(single.notes["p_normal"])

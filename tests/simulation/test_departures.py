@@ -114,6 +114,7 @@ def test_the_season_is_put_on_the_months_it_names():
         ("attrition = { ICTA = 0.1 }", "ICTA is not an arm"),
         ("reporting = { fores = 1.1 }", "fores is not an outcome"),
         ("season = [1, 2]", "twelve"),
+        ("mixing = 0.2", "for a schedule of shifts"),
     ],
 )
 def test_departures_that_cannot_be_are_refused(keys, message):

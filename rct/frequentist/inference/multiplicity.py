@@ -67,15 +67,19 @@ def holm(p_values: list[float]) -> list[float]:
 def westfall_young(rows: list[Estimate]) -> list[float]:
     """Give the step-down smallest-p adjusted p-values, in the order given."""
     _require_common_draws(rows)
-    p_values = np.stack([_p_of_every_draw(row) for row in rows])
-    observed = np.array([row.p_value for row in rows])
+    p_of_draws = np.stack([_p_of_every_draw(row) for row in rows])
+    return [float(p) for p in step_down(np.array([row.p_value for row in rows]), p_of_draws)]
+
+
+def step_down(observed: NDArray[np.float64], p_of_draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjust p-values (outcomes,) with those of every draw (outcomes, draws); Westfall & Young 1993, 2.8."""
     order = np.argsort(observed, kind="stable")
     # The smallest p-value of each draw among this outcome and those with larger observed ones.
-    smallest = np.minimum.accumulate(p_values[order][::-1], axis=0)[::-1]
+    smallest = np.minimum.accumulate(p_of_draws[order][::-1], axis=0)[::-1]
     share = np.mean(smallest <= observed[order][:, None] * (1 + TIE_TOLERANCE), axis=1)
-    adjusted = np.empty(len(rows))
+    adjusted = np.empty(len(observed))
     adjusted[order] = np.maximum.accumulate(share)
-    return [float(p) for p in adjusted]
+    return adjusted
 
 
 def _require_common_draws(rows: list[Estimate]) -> None:
@@ -94,11 +98,14 @@ def _require_common_draws(rows: list[Estimate]) -> None:
 
 
 def _p_of_every_draw(row: Estimate) -> NDArray[np.float64]:
-    """p-value of each draw among the draws; a sample counts the observed statistic among them."""
     assert row.null_draws is not None  # refused by _require_common_draws
-    size = np.abs(row.null_draws)
-    if not row.notes["exact"]:
-        size = np.r_[abs(float(row.notes["statistic"])), size]
+    exact = bool(row.notes["exact"])
+    return p_of_every_draw(0.0 if exact else float(row.notes["statistic"]), row.null_draws, exact=exact)
+
+
+def p_of_every_draw(statistic: float, null: NDArray[np.float64], *, exact: bool) -> NDArray[np.float64]:
+    """p-value of each draw among the draws (draws,); a sample counts the observed statistic among them."""
+    size = np.abs(null) if exact else np.r_[abs(statistic), np.abs(null)]
     ranked = np.sort(size)
     finite = size[np.isfinite(size)]
     tolerance = TIE_TOLERANCE * finite.max(initial=0.0)

@@ -98,6 +98,37 @@ def score_p_values(
 ) -> NDArray[np.float64]:
     """Randomization p-values of many simulated trials at once.
 
+    Parameters
+    ----------
+    counts, dose, observed, draws, exposure, block, unit_effects, probabilities
+        As in `centred_scores`.
+    exact : bool
+        The draws are the whole space.
+
+    Returns
+    -------
+    (replicates,)
+    """
+    statistic, null = centred_scores(
+        counts, dose, observed, draws, exposure=exposure, block=block, unit_effects=unit_effects,
+        probabilities=probabilities,
+    )  # fmt: skip
+    return share_as_extreme(statistic, null, exact=exact)
+
+
+def centred_scores(
+    counts: NDArray[np.float64],
+    dose: NDArray[np.float64],
+    observed: NDArray[np.integer],
+    draws: NDArray[np.integer],
+    *,
+    exposure: NDArray[np.float64] | None = None,
+    block: NDArray[np.integer] | None = None,
+    unit_effects: bool = True,
+    probabilities: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Statistics of many simulated trials, and those of every draw.
+
     The null model has period effects within blocks and, where asked, unit effects.
 
     Parameters
@@ -117,12 +148,10 @@ def score_p_values(
         Whether the null model has an effect for each unit (it should where the dose varies within a unit).
     probabilities : (units, sequences), optional
         Of each sequence under the mechanism; the mean over the draws takes their place where absent.
-    exact : bool
-        The draws are the whole space.
 
     Returns
     -------
-    (replicates,)
+    (replicates,) and (replicates, draws)
     """
     counts = np.asarray(counts, dtype=float)
     weight = np.broadcast_to(np.ones(1) if exposure is None else exposure, counts.shape)
@@ -136,7 +165,7 @@ def score_p_values(
     null = draw_statistics(table, draws)
     statistic = observed_statistics(table, observed)
     centre = null.mean(axis=-1) if probabilities is None else (table * probabilities).sum(axis=(-2, -1))
-    return share_as_extreme(statistic - centre, null - centre[..., None], exact=exact)
+    return statistic - centre, null - centre[..., None]
 
 
 def null_expectation(
