@@ -53,7 +53,7 @@ def courses_of(
     words = report_units(trial)
     with printer.waiting("Simulating the two answers under four courses of the effect."):
         found = two_answers(trial, units, **given)
-    figures = ("mean effect", "p ≤ alpha", "interval excludes 0", "bias", "coverage")
+    figures = ("mean effect", "p ≤ alpha", "±", "interval excludes no change", "bias", "coverage")
     rows = [
         (
             words.label(row["outcome"]),
@@ -61,6 +61,7 @@ def courses_of(
             row["answer"],
             percent(100 * (row["mean_effect"] - 1)),
             share(row["power"]),
+            share(row["mc_error"]),
             share(row["excludes_null"]),
             decimal(row["bias"], decimals=3),
             share(row["coverage"]),

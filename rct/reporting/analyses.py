@@ -20,6 +20,20 @@ def analysis_name(estimate: "Estimate", *, several_arms: bool = False) -> str:
     return f"{estimate.arm}, {name}" if several_arms and estimate.arm else name[:1].upper() + name[1:]
 
 
+def promised_name(label: str) -> str:
+    """Put the label of a promised analysis into the words of its estimates.
+
+    >>> promised_name("poisson exposure-time mean of 1–12")
+    'Poisson: mean over exposure times 1–12'
+    """
+    estimator, _, detail = label.partition(" ")
+    for short, words in (("exposure-time mean of", EXPOSURE_AVERAGE), ("constant", CONSTANT)):
+        if detail.startswith(short):
+            detail = f"{words}{detail.removeprefix(short)}"
+    name = estimator.replace("_", " ").capitalize()
+    return f"{name}: {detail}" if detail else name
+
+
 def several_arms(estimates: Iterable["Estimate"]) -> bool:
     """Whether more than one arm was compared with the control arm."""
     return len({row.arm for row in estimates if row.arm}) > 1

@@ -26,8 +26,8 @@ def effects_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> Tabl
     level = f"{100 * levels.pop():g} % limits" if len(levels) == 1 else "limits at each row's level"
     caption = (
         f"Rate ratio: events with training per event without, at equal exposure. Intervals are {level}, in "
-        "percent. Adjusted p allows for several outcomes. P(reduction): posterior probability that the ratio "
-        "is below one."
+        "percent. Adjusted p (of the primary analysis) allows for several outcomes. P(reduction): posterior "
+        "probability that the ratio is below one."
     )
     rows = [_effect_row(row, words, arms) for row in estimates]
     used = [place for place in range(len(COLUMNS)) if any(row[place] != NONE for row in rows)]

@@ -22,7 +22,8 @@ def test_a_clear_reduction_is_said_with_its_evidence(told):
     assert found.verdict == "fewer"
     assert found.sentence == (
         "25.0 % fewer events with ICAT than with usual training "
-        "(p = .004; p = .012 allowing for several outcomes)."
+        "(p = .004; p = .012 allowing for several outcomes). "
+        "Anything from 40.0 % fewer to 10.0 % fewer fits the data."
     )
 
 
