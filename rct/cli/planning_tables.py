@@ -16,6 +16,7 @@ def print_detectable(
 ) -> list[dict[str, Any]]:
     """Search and print the smallest effect that the primary analysis finds with the usual 80 %."""
     from rct.power import detectable
+    from rct.reporting.number_format import signed
     from rct.reporting.report_units import report_units
 
     words = report_units(trial)
@@ -26,10 +27,10 @@ def print_detectable(
         if row["ratio"] is None:
             printer.say(f"{label}: no change, however large, is found in 80 % of studies.")
             continue
-        low, high = (100 * (row[end] - 1) for end in ("ratio_low", "ratio_high"))
+        low, high = (signed(100 * (row[end] - 1), decimals=0) for end in ("ratio_low", "ratio_high"))
         printer.say(
-            f"{label}: the smallest change found in 80 % of studies is {row['percent_change']:+.0f} % "
-            f"(by simulation {low:+.0f} to {high:+.0f} %)."
+            f"{label}: the smallest change found in 80 % of studies is "
+            f"{signed(row['percent_change'], decimals=0)} % (by simulation {low} to {high} %)."
         )
     return records(found.frame)
 

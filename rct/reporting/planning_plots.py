@@ -41,7 +41,7 @@ def two_answers_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
     chance.plot(100 * tested["power"], range(len(courses)), "|", color=GREY, ms=16, label="p-value, of both")
     chance.set_xlim(left=-1)
     chance.set_xlabel("studies (%) whose interval excludes no change", fontsize=9, color=GREY)
-    figure.suptitle(label, fontsize=10, color=INK)
+    figure.suptitle(label, fontsize=10, color=INK, parse_math=False)
     bias.axvline(0, color=GREY, linewidth=1)
     bias.set_xlabel("bias for the mean log effect over the window", fontsize=9, color=GREY)
     figure.legend(
@@ -67,6 +67,7 @@ def designs_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
     bars = [PowerBar(row["design"], row["power"], row["mc_error"]) for row in own.to_dict("records")]
     figure, (axes,) = new_figure([ROW * len(bars) + HEAD])
     draw_power(axes, bars)
+    axes.set_title(label, loc="left", fontsize=10, color=INK, parse_math=False)
     told = "; ".join(f"{bar.label} {100 * bar.power:.0f} %" for bar in bars)
     return svg_markup(figure, name="designs", alt=f"Power for {label} by design: {told}.")
 
