@@ -1,6 +1,7 @@
 """Which analysis an estimate is: its name in words, its role, what kind of answer it gives."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,12 @@ def row_kind(estimate: "Estimate", primary: Sequence["Estimate"]) -> Kind:
 def is_exposure_average(estimate: "Estimate") -> bool:
     """Whether the row is a mean over exposure times."""
     return EXPOSURE_AVERAGE in estimate.estimand and not along_time(estimate)
+
+
+def averaged_times(estimate: "Estimate") -> tuple[str, str]:
+    """Give the window of a mean over exposure times, and the shape that its course is given ("" for none)."""
+    found = re.search(r"exposure times (\S+)(?: \((.*)\))?", estimate.estimand)
+    return (found[1], found[2] or "") if found else ("", "")
 
 
 def is_constant(estimate: "Estimate") -> bool:

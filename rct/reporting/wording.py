@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rct.reporting.analyses import is_bayesian, is_constant, is_exposure_average
+from rct.reporting.analyses import averaged_times, is_bayesian, is_constant, is_exposure_average
 from rct.reporting.number_format import p_phrase, percent, percent_with_interval, probability, signed
 
 if TYPE_CHECKING:
@@ -127,10 +127,10 @@ def assumption(primary: Sequence["Estimate"], *, period: str) -> str:
     """Say what the headline's figures are of, and what they take for granted."""
     first = primary[0]
     if is_exposure_average(first):
-        span = first.estimand.rsplit(" ", 1)[-1]
+        span, shape = averaged_times(first)
         what = (
             f"The figures are averages over {period}s {span} since training began; they assume "
-            f"{ASSUMES_AVERAGE}."
+            f"{assumes_of_average(shape)}."
         )
     elif is_constant(first):
         what = (
@@ -153,6 +153,11 @@ def exaggeration(power: float, factor: float, *, label: str) -> str:
         f"estimate is on average {factor:.1f} times the true effect. Read a clear change as a direction "
         "before a size."
     )
+
+
+def assumes_of_average(shape: str) -> str:
+    """Say what a mean over exposure times takes for granted, given the shape of its course."""
+    return f"a shape of the effect's course after training: {shape}" if shape else ASSUMES_AVERAGE
 
 
 def answer(estimate: "Estimate") -> str:
