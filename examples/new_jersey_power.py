@@ -30,8 +30,6 @@ OUTCOMES = {
     "citizen_injury": "incidents with a citizen injured",
     "officer_injury": "incidents with an officer injured",
 }
-MARKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"))
-"""Okabe and Ito's colours, and markers for who sees none."""
 GET_THE_DATA = """\
 The portal's records are in the R data package njoaguof (https://github.com/tor-gu/njoaguof); save its table
 of incidents as Parquet or CSV, as text, and give its path with --data."""
@@ -200,24 +198,20 @@ def draw(table: pd.DataFrame, file: Path) -> None:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter, PercentFormatter
 
     figure, (alone, pooled) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
-    for (outcome, label), (colour, marker) in zip(OUTCOMES.items(), MARKS, strict=True):
+    colours = dict(zip(OUTCOMES, ("#0072B2", "#D55E00", "#009E73"), strict=True))
+    for outcome, label in OUTCOMES.items():
         own = table[(table["outcome"] == outcome) & table["power"].notna()]
         for axes, column in ((alone, "power"), (pooled, "pooled")):
-            where = {"s": 11, "alpha": 0.6, "color": colour, "marker": marker, "label": label}
+            where = {"s": 9, "alpha": 0.6, "color": colours[outcome], "label": label}
             axes.scatter(own["events_a_month"], own[column], **where)
     alone.axhline(0.8, color="grey", linestyle="--", linewidth=1)
-    alone.text(0.02, 0.81, "80 %: the usual aim", transform=alone.get_yaxis_transform(), color="grey")
     alone.set(
         xscale="log", ylim=(0, 1), xlabel="events a month", ylabel="chance to see a fall of 20 %, alone"
     )
-    alone.yaxis.set_major_formatter(PercentFormatter(1))
     pooled.set(xscale="log", yscale="log", xlabel="events a month", ylabel="agencies like it that are enough")
-    for axis in (alone.xaxis, pooled.xaxis, pooled.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    alone.legend(frameon=False, fontsize=8, loc="center left")
+    alone.legend(frameon=False, fontsize=8)
     figure.savefig(file)
     plt.close(figure)
 
