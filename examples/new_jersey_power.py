@@ -63,8 +63,8 @@ heterogeneity = {shape:.3f}
 def main(arguments: list[str] | None = None) -> int:
     """Run the example; 0 when it is done, 2 for input that cannot be used."""
     options = _options().parse_args(arguments)
-    if not options.data.exists():
-        sys.stderr.write(f"{options.data} is not there.\n{GET_THE_DATA}\n")
+    if not options.data.is_file():
+        sys.stderr.write(f"{options.data} is no file that is there.\n{GET_THE_DATA}\n")
         return 2
     reports = read_reports(options.data)
     agencies, shape = agencies_of(reports)

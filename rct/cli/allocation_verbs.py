@@ -232,13 +232,18 @@ def verify(
             "Verified: the certificate and this roster give exactly this allocation.", style="bold green"
         )
     else:
-        printer.say("Not verified: this is not what the certificate says.", style="bold red")
+        printer.say(
+            "Not verified: this is not what the certificate says. Until the difference is explained, it "
+            "proves nothing.",
+            style="bold red",
+        )
     if found.amendments:
         tables = ", ".join(f"[{table}]" for table in found.amendments)
         printer.say(
             f"Amended in the kept trial, without touching the randomization: {tables}.", style="yellow"
         )
-    printer.say(f"Level: {found.level}. What it does not prove: {found.does_not_prove}")
+    if found.ok:
+        printer.say(f"Level: {found.level}. What it does not prove: {found.does_not_prove}")
     printer.result(
         {
             "ok": found.ok,

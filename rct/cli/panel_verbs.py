@@ -74,7 +74,7 @@ def panel(
         typer.Option(
             "--incidents",
             metavar="FILE…",
-            help="Files of incident records; several after each other, or the option repeated.",
+            help="Incident records, CSV or Parquet; several files after each other, or the option repeated.",
         ),
     ],
     exposure: Annotated[

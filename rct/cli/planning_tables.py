@@ -16,6 +16,7 @@ def print_detectable(
 ) -> list[dict[str, Any]]:
     """Search and print the smallest effect that the primary analysis finds with the usual 80 %."""
     from rct.power import detectable
+    from rct.reporting.number_format import signed
     from rct.reporting.report_units import report_units
 
     words = report_units(trial)
@@ -26,10 +27,10 @@ def print_detectable(
         if row["ratio"] is None:
             printer.say(f"{label}: no change, however large, is found in 80 % of studies.")
             continue
-        low, high = (100 * (row[end] - 1) for end in ("ratio_low", "ratio_high"))
+        low, high = (signed(100 * (row[end] - 1), decimals=0) for end in ("ratio_low", "ratio_high"))
         printer.say(
-            f"{label}: the smallest change found in 80 % of studies is {row['percent_change']:+.0f} % "
-            f"(by simulation {low:+.0f} to {high:+.0f} %)."
+            f"{label}: the smallest change found in 80 % of studies is "
+            f"{signed(row['percent_change'], decimals=0)} % (by simulation {low} to {high} %)."
         )
     return records(found.frame)
 
@@ -53,7 +54,7 @@ def courses_of(
     words = report_units(trial)
     with printer.waiting("Simulating the two answers under four courses of the effect."):
         found = two_answers(trial, units, **given)
-    figures = ("mean effect", "p ≤ alpha", "interval excludes 0", "bias", "coverage")
+    figures = ("mean effect", "p ≤ alpha", "±", "interval excludes no change", "bias", "coverage")
     rows = [
         (
             words.label(row["outcome"]),
@@ -61,6 +62,7 @@ def courses_of(
             row["answer"],
             percent(100 * (row["mean_effect"] - 1)),
             share(row["power"]),
+            share(row["mc_error"]),
             share(row["excludes_null"]),
             decimal(row["bias"], decimals=3),
             share(row["coverage"]),

@@ -235,10 +235,12 @@ class Ledger:
 
     @contextmanager
     def _appending(self) -> Iterator[tuple[sqlite3.Connection, tuple[Entry, ...], str]]:
-        if self.key is None or not self.key.is_file():
+        if self.key is None:
             raise AllocationError(
                 "to enrol, the ledger needs the file with its secret seed: Ledger.open(path, key=…)"
             )
+        if not self.key.is_file():
+            raise AllocationError(f"{self.key}: there is no such file; it holds the ledger's secret seed")
         seed = self.key.read_text(encoding="utf-8").strip()
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")

@@ -72,7 +72,9 @@ def verify_ledger(
 def _head(given: str | Receipt) -> tuple[int, str]:
     number, colon, head = str(given).strip().partition(":")
     if not colon or not number.isdecimal() or len(head) != 64:
-        raise AllocationError(f'"{given}" is no receipt; give it as it was issued, as number:hash')
+        raise AllocationError(
+            f'"{given}" is no receipt; give it whole, as it was issued: number:hash, 64 digits'
+        )
     return int(number), head
 
 

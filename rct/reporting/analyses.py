@@ -1,6 +1,7 @@
 """Which analysis an estimate is: its name in words, its role, what kind of answer it gives."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,20 @@ def analysis_name(estimate: "Estimate", *, several_arms: bool = False) -> str:
     _, _, detail = estimate.estimand.partition(", ")
     name = f"{estimate.method}: {detail}" if detail and estimate.scale == "log" else estimate.method
     return f"{estimate.arm}, {name}" if several_arms and estimate.arm else name[:1].upper() + name[1:]
+
+
+def promised_name(label: str) -> str:
+    """Put the label of a promised analysis into the words of its estimates.
+
+    >>> promised_name("poisson exposure-time mean of 1–12")
+    'Poisson: mean over exposure times 1–12'
+    """
+    estimator, _, detail = label.partition(" ")
+    for short, words in (("exposure-time mean of", EXPOSURE_AVERAGE), ("constant", CONSTANT)):
+        if detail.startswith(short):
+            detail = f"{words}{detail.removeprefix(short)}"
+    name = estimator.replace("_", " ").capitalize()
+    return f"{name}: {detail}" if detail else name
 
 
 def several_arms(estimates: Iterable["Estimate"]) -> bool:
@@ -59,6 +74,12 @@ def row_kind(estimate: "Estimate", primary: Sequence["Estimate"]) -> Kind:
 def is_exposure_average(estimate: "Estimate") -> bool:
     """Whether the row is a mean over exposure times."""
     return EXPOSURE_AVERAGE in estimate.estimand and not along_time(estimate)
+
+
+def averaged_times(estimate: "Estimate") -> tuple[str, str]:
+    """Give the window of a mean over exposure times, and the shape that its course is given ("" for none)."""
+    found = re.search(r"exposure times (\S+)(?: \((.*)\))?", estimate.estimand)
+    return (found[1], found[2] or "") if found else ("", "")
 
 
 def is_constant(estimate: "Estimate") -> bool:

@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rct.reporting.analyses import is_bayesian, is_constant, is_exposure_average, several_arms
+from rct.reporting.analyses import (
+    averaged_times,
+    is_bayesian,
+    is_constant,
+    is_exposure_average,
+    several_arms,
+)
 from rct.reporting.number_format import NONE, count, decimal, p_value, percent_with_interval, probability
 from rct.reporting.table import Table
-from rct.reporting.wording import ASSUMES_AVERAGE, ASSUMES_CONSTANT, answer
+from rct.reporting.wording import ASSUMES_CONSTANT, answer, assumes_of_average
 
 if TYPE_CHECKING:
     from rct.estimates import Estimate
@@ -26,8 +32,8 @@ def effects_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> Tabl
     level = f"{100 * levels.pop():g} % limits" if len(levels) == 1 else "limits at each row's level"
     caption = (
         f"Rate ratio: events with training per event without, at equal exposure. Intervals are {level}, in "
-        "percent. Adjusted p allows for several outcomes. P(reduction): posterior probability that the ratio "
-        "is below one."
+        "percent. Adjusted p (of the primary analysis) allows for several outcomes. P(reduction): posterior "
+        "probability that the ratio is below one."
     )
     rows = [_effect_row(row, words, arms) for row in estimates]
     used = [place for place in range(len(COLUMNS)) if any(row[place] != NONE for row in rows)]
@@ -56,7 +62,7 @@ def two_answers_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> 
     if not averages and not constants:
         return None
     arms = several_arms([*averages, *constants])
-    span = averages[0].estimand.rsplit(" ", 1)[-1] if averages else ""
+    span, shape = averaged_times(averages[0]) if averages else ("", "")
     headers = ("", f"average over exposure times {span}".strip(), "constant effect")
     keys = dict.fromkeys((row.outcome, row.arm) for row in [*averages, *constants])
     found = [
@@ -71,7 +77,7 @@ def two_answers_table(estimates: Sequence["Estimate"], words: "ReportUnits") -> 
         "The two answers of a trial in which units cross at different times. Both belong in the report: they "
         "agree where the effect is the same at all times, and differ where it is not.",
         headers,
-        (*found, *_what_each_assumes(words.period)),
+        (*found, *_what_each_assumes(words.period, shape)),
     )
 
 
@@ -80,12 +86,14 @@ def _answer(rows: Sequence["Estimate"], outcome: str, arm: str) -> str:
     return answer(found[0]) if found else "not estimated"
 
 
-def _what_each_assumes(period: str) -> tuple[tuple[str, str, str], ...]:
+def _what_each_assumes(period: str, shape: str) -> tuple[tuple[str, str, str], ...]:
     return (
-        ("It assumes", _sentence(ASSUMES_AVERAGE), _sentence(ASSUMES_CONSTANT)),
+        ("It assumes", _sentence(assumes_of_average(shape)), _sentence(ASSUMES_CONSTANT)),
         (
             "If the effect grows or fades",
-            f"still the average effect over those {period}s in training; the price is a wider interval",
+            f"the average effect over those {period}s in training, as far as the shape is right"
+            if shape
+            else f"still the average effect over those {period}s in training; the price is a wider interval",
             "not the average effect: it can be far too small where the effect grows or starts late, and too "
             "large where it fades",
         ),

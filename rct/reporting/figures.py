@@ -101,8 +101,8 @@ def forest_figure(
     )
     caption = (
         "Percent change in events with training, every outcome by every analysis. Filled squares: the "
-        "primary analysis. Circles: secondary analyses. Diamonds: Bayesian analyses. Lines: intervals; the "
-        "vertical line is no change."
+        "primary analysis. Circles: secondary analyses. Diamonds: Bayesian analyses. Lines: "
+        f"{100 * single[0].level:g} % intervals; the vertical line is no change."
     )
     return Picture(svg_markup(figure, name="forest", alt=f"Forest plot. {told}."), caption)
 
@@ -158,7 +158,8 @@ def rates_figure(panel: "Panel", assignment: "Assignment", words: "ReportUnits")
     caption = (
         f"Observed events over time, and below them the share of {words.measured_plural} in training. Groups "
         "change as units cross, and nothing is adjusted: the effects are estimated above, not read off here. "
-        f"Groups with less than {100 * THIN:g} % of a {words.period}'s exposure are not drawn."
+        f"A group of few {words.measured_plural} swings widely by chance; groups with less than "
+        f"{100 * THIN:g} % of a {words.period}'s exposure are not drawn."
     )
     return Picture(svg_markup(figure, name="rates", alt=f"Observed rates. {'; '.join(told)}."), caption)
 

@@ -95,7 +95,7 @@ def _context(
         "trial": trial,
         "simulated": any(made.meta.get("simulated", False) for made in (results, panel) if made is not None),
         "truth": sections.simulated_truth(panel, words),
-        "headline": sections.headline_section(primary, words, alpha=trial.analysis.alpha),
+        "headline": sections.headline_section(primary, words, alpha=trial.analysis.alpha, power=power),
         "design": sections.design_section(
             trial, words, panel=panel, allocation=allocation, assignment=assignment
         ),
@@ -129,15 +129,16 @@ def _rendered(context: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"unbroken": _unbroken, "typeset": typeset}
-    return environment.get_template("report.html.j2").render(context)
+    page = environment.get_template("report.html.j2").render(context)
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", page)
 
 
 def _unbroken(sentence: str) -> "Markup":
-    """Keep figures with their units, and p-values, on one line."""
+    """Keep p-values on one line."""
     from markupsafe import Markup, escape
 
     marked = r'<span class="unbroken">\g<0></span>'
-    return Markup(re.sub(r"p (?:=|&lt;) \.?\d+|\d[\d.,]* %", marked, str(escape(sentence))))
+    return Markup(re.sub(r"p (?:=|&lt;) \.?\d+", marked, str(escape(sentence))))
 
 
 def _written_whole(page: str, target: Path) -> Path:

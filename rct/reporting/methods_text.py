@@ -118,7 +118,8 @@ def _analyses(trial: "Trial", results: "Estimates") -> str:
     promised = [_spec(spec) for spec in analysis.secondary]
     secondary = f" Secondary: {'; '.join(promised)}." if promised else ""
     covariates = f" Covariates: {listing(list(analysis.covariates))}." if analysis.covariates else ""
-    draws = f" ({analysis.draws} draws)" if analysis.inference == "randomization" else ""
+    number = f"{analysis.draws:,}" if isinstance(analysis.draws, int) else analysis.draws
+    draws = f" ({number} draws)" if analysis.inference == "randomization" else ""
     several = len({row.outcome for row in results}) > 1
     adjusted = (
         f" p-values of the primary analysis are adjusted over the outcomes ({analysis.multiplicity.title()})."
@@ -159,7 +160,8 @@ def _data(panel: "Panel | None") -> list[str]:
         *(f"{rows:,} with a missing count of {name}" for name, rows in missing.items() if rows),
     ]
     left_out = listing([part for part in parts if part])
-    rule = f"Rows left out of an analysis: {left_out}." if left_out else "No row was left out of an analysis."
+    rule = f"Rows left out of every analysis: {left_out}." if left_out else "Each has a count and exposure."
+    rule += " What a single analysis cannot use, such as units without an event, stands in its warnings."
     return [f"The panel has {len(frame):,} rows. {rule} No count was imputed."]
 
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rct.reporting.analyses import promised_name
 from rct.reporting.figure_markup import new_figure, svg_markup
 from rct.reporting.okabe_ito import BLUE, GREY, INK, PALE
 from rct.reporting.power_plot import PowerBar, draw_power
@@ -34,19 +35,21 @@ def two_answers_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
             rows = own[own["answer"] == answer].set_index("course").loc[courses]
             places = [place + 0.14 * (2 * number - 1) for place in range(len(courses))]
             filled = {"color": BLUE} if number == 0 else {"color": INK, "markerfacecolor": "white"}
-            axes.plot(scale * rows[column], places, "os"[number], label=answer, **filled)
+            axes.plot(scale * rows[column], places, "os"[number], label=promised_name(answer), **filled)
         _dress(axes, courses)
     tested = own[own["answer"] == answers[0]].set_index("course").loc[courses]
     chance.plot(100 * tested["power"], range(len(courses)), "|", color=GREY, ms=16, label="p-value, of both")
-    chance.set_xlabel("studies (%) whose interval excludes no effect", fontsize=9, color=GREY)
-    figure.suptitle(label, fontsize=10, color=INK)
+    chance.set_xlim(left=-1)
+    chance.set_xlabel("studies (%) whose interval excludes no change", fontsize=9, color=GREY)
+    figure.suptitle(label, fontsize=10, color=INK, parse_math=False)
     bias.axvline(0, color=GREY, linewidth=1)
     bias.set_xlabel("bias for the mean log effect over the window", fontsize=9, color=GREY)
     figure.legend(
         *chance.get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=3
     )
     told = "; ".join(
-        f"{row['course']}, {row['answer']}: {100 * row['excludes_null']:.0f} %, bias {row['bias']:+.2f}"
+        f"{row['course']}, {promised_name(row['answer'])}: "
+        f"{100 * row['excludes_null']:.0f} %, bias {row['bias']:+.2f}"
         for row in own.to_dict("records")
     )
     return svg_markup(figure, name=f"two-answers-{outcome}", alt=f"Two answers for {label}. {told}.")
@@ -64,6 +67,7 @@ def designs_svg(frame: "pd.DataFrame", outcome: str, label: str) -> str:
     bars = [PowerBar(row["design"], row["power"], row["mc_error"]) for row in own.to_dict("records")]
     figure, (axes,) = new_figure([ROW * len(bars) + HEAD])
     draw_power(axes, bars)
+    axes.set_title(label, loc="left", fontsize=10, color=INK, parse_math=False)
     told = "; ".join(f"{bar.label} {100 * bar.power:.0f} %" for bar in bars)
     return svg_markup(figure, name="designs", alt=f"Power for {label} by design: {told}.")
 

@@ -130,7 +130,7 @@ def predictive_table(posterior: "Posterior", words: "ReportUnits") -> Table | No
 
 
 def _figure(value: float) -> str:
-    return count(value) if float(value).is_integer() else decimal(value, decimals=2 if value < 100 else 0)
+    return count(value) if float(value).is_integer() else decimal(value, decimals=2 if value < 10 else 0)
 
 
 def priors_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:

@@ -27,11 +27,10 @@ def draw_power(axes: "Axes", bars: Sequence[PowerBar]) -> "Axes":
     axes.barh(places, [100 * bar.power for bar in bars], height=0.55, color=BLUE)
     for place, bar in zip(places, bars, strict=True):
         error = 196 * bar.mc_error
-        axes.plot(
-            [100 * bar.power - error, 100 * bar.power + error], [place, place], color=INK, linewidth=1.4
-        )
+        low, high = max(100 * bar.power - error, 0), min(100 * bar.power + error, 100)
+        axes.plot([low, high], [place, place], color=INK, linewidth=1.4)
         axes.text(
-            100 * bar.power + error + 1.5, place, f"{100 * bar.power:.0f} % (± {error:.0f})",
+            high + 1.5, place, f"{100 * bar.power:.0f} % (± {error:.0f})",
             va="center", fontsize=9, color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip

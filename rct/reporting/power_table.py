@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rct.reporting.analyses import promised_name
 from rct.reporting.number_format import count, decimal, percent, share
 from rct.reporting.power_plot import PowerBar
 from rct.reporting.table import Table
@@ -28,7 +29,8 @@ def power_bars(power: "Power", words: "ReportUnits") -> list[PowerBar]:
 def power_table(power: "Power", words: "ReportUnits") -> Table:
     """List power with its Monte-Carlo error, and how estimates of that size go wrong."""
     columns = (
-        "assumption", "power", "Monte-Carlo error", "bias", "coverage", "type S", "type M", "failed",
+        "assumption", "power", "Monte-Carlo error", "false positives", "interval excludes no change", "bias",
+        "coverage", "type S", "type M", "failed",
     )  # fmt: skip
     frame = power.frame
     rows = tuple(
@@ -36,6 +38,8 @@ def power_table(power: "Power", words: "ReportUnits") -> Table:
             label,
             share(float(row["power"])),
             share(float(row["mc_error"])),
+            share(float(row["false_positive"])),
+            share(float(row["excludes_null"])),
             decimal(float(row["bias"]), decimals=3),
             share(float(row["coverage"])),
             share(float(row["type_s"])),
@@ -45,7 +49,8 @@ def power_table(power: "Power", words: "ReportUnits") -> Table:
         for label, (_, row) in zip(_labels(frame, words), frame.iterrows(), strict=True)
     )
     caption = (
-        "Simulated trials of this design. Type S: share of significant results with the wrong sign. Type M: "
+        "Simulated trials of this design. False positives: share of significant results where there is no "
+        "effect. Type S: share of significant results with the wrong sign. Type M: "
         "by how much a significant estimate overstates the true effect, on average. Bias is on the scale of "
         "the estimate. Failed: simulated trials that could not be estimated, counted as not significant."
     )
@@ -54,11 +59,18 @@ def power_table(power: "Power", words: "ReportUnits") -> Table:
 
 def courses_table(courses: "pd.DataFrame", words: "ReportUnits") -> Table:
     """List both answers of a staged roll-out under several courses of the effect."""
-    figures = ("mean effect", "p ≤ alpha", "± (simulation)", "interval excludes 0", "bias", "coverage")
+    figures = (
+        "mean effect",
+        "p ≤ alpha",
+        "± (simulation)",
+        "interval excludes no change",
+        "bias",
+        "coverage",
+    )
     rows = tuple(
         (
             f"{words.label(str(row['outcome']))}, {row['course']}",
-            str(row["answer"]),
+            promised_name(row["answer"]),
             percent(100 * (float(row["mean_effect"]) - 1)),
             share(float(row["power"])),
             share(float(row["mc_error"])),
@@ -70,8 +82,9 @@ def courses_table(courses: "pd.DataFrame", words: "ReportUnits") -> Table:
         for row in own.to_dict("records")
     )
     caption = (
-        "Simulated trials of this design. Mean effect: the true change, averaged over the window of exposure "
-        "times. Bias (log scale) and coverage are for that mean, also of the constant effect, which is "
+        f"{courses['sims'].iloc[0]:,} simulated trials of each course. Mean effect: the true change, "
+        "averaged over the window of exposure times. p ≤ alpha: how often the test by re-randomization is "
+        "significant. Bias (log scale) and coverage are for that mean, also of the constant effect, which is "
         "another quantity wherever the effect changes with time in training."
     )
     return Table(caption, ("outcome and course", "answer", *figures), rows, frozenset(figures))
@@ -87,7 +100,11 @@ def _labels(frame: "pd.DataFrame", words: "ReportUnits") -> list[str]:
     return [
         ", ".join(
             [words.label(str(row["outcome"])), percent(100 * (float(row["effect"]) - 1))]
-            + [str(row[name]) for name in extra if row[name]]
+            + [
+                promised_name(row[name]) if name == "analysis" else str(row[name])
+                for name in extra
+                if row[name]
+            ]
         )
         for _, row in frame.iterrows()
     ]

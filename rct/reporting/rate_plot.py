@@ -81,7 +81,7 @@ def draw_rates(
     for line in lines:
         colour = ARM_COLOURS[list(arms).index(line.arm) % len(ARM_COLOURS)] if line.arm in arms else GREY
         periods = np.arange(1, len(line.rates) + 1)
-        axes.plot(periods, line.rates, color=colour, linewidth=1.6, marker="o", markersize=3)
+        axes.plot(periods, line.rates, color=colour, linewidth=1.6, marker="o", markersize=3, clip_on=False)
         seen = np.flatnonzero(~np.isnan(line.rates))
         if len(seen):
             ends.append((float(line.rates[seen[-1]]), line.label, colour))
@@ -109,6 +109,7 @@ def draw_treated_share(axes: "Axes", share: "pd.Series", *, period_labels: Seque
     axes.set_xticks(periods, labels=[period_labels[p - 1] for p in periods], parse_math=False)
     axes.set_xlim(0.5, len(period_labels) + 0.5)
     _plain_spines(axes)
+    axes.tick_params(axis="x", pad=9)
     return axes
 
 

@@ -18,8 +18,9 @@ from rct.reporting.figures import (
 )
 from rct.reporting.number_format import percent
 from rct.reporting.planning_plots import two_answers_svg
+from rct.reporting.power_plot import USUAL_TARGET
 from rct.reporting.power_table import courses_table, power_bars, power_table
-from rct.reporting.wording import assumption, finding
+from rct.reporting.wording import Finding, assumption, exaggeration, finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 Section = dict[str, Any]
 
 
-def headline_section(primary: "Sequence[Estimate]", words: "ReportUnits", *, alpha: float) -> Section:
-    """Give the findings of the primary analysis and what they assume."""
+def headline_section(
+    primary: "Sequence[Estimate]", words: "ReportUnits", *, alpha: float, power: "Power | None"
+) -> Section:
+    """Give the findings of the primary analysis, what they assume, and how such findings overstate."""
     arms = several_arms(primary)
     findings = [
         finding(
@@ -50,7 +53,22 @@ def headline_section(primary: "Sequence[Estimate]", words: "ReportUnits", *, alp
         "findings": findings,
         "assumption": assumption(primary, period=words.period),
         "method": primary[0].method,
+        "exaggerations": _exaggerations(primary, findings, power, words),
     }
+
+
+def _exaggerations(
+    primary: "Sequence[Estimate]", findings: "Sequence[Finding]", power: "Power | None", words: "ReportUnits"
+) -> list[str]:
+    """Say by how much clear changes are overstated, where the power that was simulated is low."""
+    if power is None:
+        return []
+    clear = {row.outcome for row, found in zip(primary, findings, strict=True) if found.verdict != "unclear"}
+    return [
+        exaggeration(float(row["power"]), float(row["type_m"]), label=words.label(row["outcome"]))
+        for row in power.primary.to_dict("records")
+        if row["outcome"] in clear and row["power"] < USUAL_TARGET and row["type_m"] > 1
+    ]
 
 
 def design_section(
@@ -114,7 +132,7 @@ def power_section(power: "Power | None", words: "ReportUnits") -> Section | None
     return {
         "figure": power_figure(power_bars(power, words)),
         "table": power_table(power, words),
-        "sentence": power.sentence,
+        "told": [*([power.impossible] if power.impossible else power.verdicts), *power.notes, power.heading],
     }
 
 
@@ -123,9 +141,11 @@ def courses_section(courses: "pd.DataFrame | None", trial: "Trial", words: "Repo
     if courses is None:
         return None
     caption = (
-        "How often each answer's interval excludes no effect, and how far its estimate is from the mean "
+        "How often each answer's interval excludes no change, and how far its estimate is from the mean "
         "effect over the window, by the course of the effect after training. The p-value, by "
-        "re-randomization, is that of the hypothesis of no effect at all, so both answers share it."
+        "re-randomization, is that of the hypothesis of no effect at all, so both answers share it. It is "
+        "valid whatever the course, but its test looks for one constant effect: it can miss an effect that "
+        "grows or comes late."
     )
     return {
         "figures": [

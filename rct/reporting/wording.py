@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rct.reporting.analyses import is_bayesian, is_constant, is_exposure_average
+from rct.reporting.analyses import averaged_times, is_bayesian, is_constant, is_exposure_average
 from rct.reporting.number_format import p_phrase, percent, percent_with_interval, probability, signed
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _sentence(estimate: "Estimate", verdict: Verdict, alpha: float) -> str:
     if verdict == "unclear":
         best = f"the best estimate is {size} events{_evidence(estimate)}"
         return f"No clear change{compared}: {best}. {_excluded(estimate, alpha)}"
-    return f"{size[0].upper()}{size[1:]} events{compared}{_evidence(estimate)}.{_disagreement(estimate)}"
+    return f"{size[0].upper()}{size[1:]} events{compared}{_evidence(estimate)}.{_reach(estimate)}"
 
 
 def _compared(estimate: "Estimate") -> str:
@@ -110,10 +110,13 @@ def _change(value: float) -> str:
     return f"{signed(abs(value)).lstrip('+')} % {'fewer' if value < 0 else 'more'}"
 
 
-def _disagreement(estimate: "Estimate") -> str:
-    if math.isnan(estimate.conf_low) or not estimate.conf_low <= 0 <= estimate.conf_high:
-        return ""
+def _reach(estimate: "Estimate") -> str:
+    """Say how far the interval of a clear change reaches, and where it disagrees with the p-value."""
     low, high = estimate.percent_interval
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    if not estimate.conf_low <= 0 <= estimate.conf_high:
+        return f" Anything from {_change(low)} to {_change(high)} fits the data."
     return (
         f" The interval, from another calculation than the p-value, still reaches from {_change(low)} to "
         f"{_change(high)}: the direction is clearer than the size."
@@ -124,10 +127,10 @@ def assumption(primary: Sequence["Estimate"], *, period: str) -> str:
     """Say what the headline's figures are of, and what they take for granted."""
     first = primary[0]
     if is_exposure_average(first):
-        span = first.estimand.rsplit(" ", 1)[-1]
+        span, shape = averaged_times(first)
         what = (
             f"The figures are averages over {period}s {span} since training began; they assume "
-            f"{ASSUMES_AVERAGE}."
+            f"{assumes_of_average(shape)}."
         )
     elif is_constant(first):
         what = (
@@ -141,6 +144,20 @@ def assumption(primary: Sequence["Estimate"], *, period: str) -> str:
     else:
         what = f"The figures are of the {first.estimand}."
     return f"{what} {INTENTION_TO_TREAT}"
+
+
+def exaggeration(power: float, factor: float, *, label: str) -> str:
+    """Say that clear findings of a trial of little power overstate the effect (Gelman & Carlin 2014)."""
+    return (
+        f"{label}: in {100 * power:.0f} % of such trials the assumed effect is found, and where it is, the "
+        f"estimate is on average {factor:.1f} times the true effect. Read a clear change as a direction "
+        "before a size."
+    )
+
+
+def assumes_of_average(shape: str) -> str:
+    """Say what a mean over exposure times takes for granted, given the shape of its course."""
+    return f"a shape of the effect's course after training: {shape}" if shape else ASSUMES_AVERAGE
 
 
 def answer(estimate: "Estimate") -> str:

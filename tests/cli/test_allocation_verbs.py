@@ -94,6 +94,8 @@ def test_a_folder_made_again_fails_against_the_copy(rct_command, allocated):
     words = ("--roster", allocated / "roster.csv", "--commitment", allocated / "commitment.json")
     said = rct_command("verify", allocated / "allocation", *words)
     assert said.code == 1
+    assert "it proves nothing" in said.out
+    assert "Level:" not in said.out
     assert "made again without the commitment" in said.out
 
 

@@ -118,6 +118,8 @@ def test_a_closed_ledger_takes_nobody_any_more(ledger):
 def test_enrolment_needs_the_ledger_s_own_key(ledger, tmp_path):
     with pytest.raises(AllocationError, match="needs the file with its secret seed"):
         Ledger.open(ledger.path).enrol("0001", {"district": "north"})
+    with pytest.raises(AllocationError, match=r"nowhere\.key: there is no such file"):
+        Ledger.open(ledger.path, key=tmp_path / "nowhere.key").enrol("0001", {"district": "north"})
     (tmp_path / "other").write_text("6" * 64)
     with pytest.raises(AllocationError, match="the key is not that of this ledger"):
         Ledger.open(ledger.path, key=tmp_path / "other").enrol("0001", {"district": "north"})

@@ -154,7 +154,7 @@ def test_a_wedge_shows_both_answers_with_what_each_assumes(full):
 
 def test_the_headline_is_the_primary_analysis(full):
     cards = re.findall(r'<p class="figure">(.*?)</p>', full)
-    assert cards == ["−17.7 %", "−17.7 %"]
+    assert cards == ["−17.7\N{NO-BREAK SPACE}%"] * 2
 
 
 def test_the_verification_says_what_a_typed_seed_does_not_prove(full, allocation):
@@ -233,15 +233,22 @@ def test_power_is_shown_with_its_monte_carlo_error(write, panel, allocation):
         "coverage",
         "type_s",
         "type_m",
+        "false_positive",
+        "excludes_null",
         "failed",
     ]
     frame = pd.DataFrame(
-        [("force", "constant", "ICAT", 0.72, 0.485, 0.016, 0.01, 0.95, 0.0, 1.4, 2)], columns=columns
+        [("force", "constant", "ICAT", 0.72, 0.485, 0.016, 0.01, 0.95, 0.0, 1.4, 0.051, 0.31, 2)],
+        columns=columns,
     )
-    power = SimpleNamespace(frame=frame, sentence="Found 48 times in 100.")
+    said = {"impossible": "", "verdicts": ["Found 48 times in 100."], "notes": (), "heading": "Riverside."}
+    power = SimpleNamespace(frame=frame, primary=frame, **said)
     words = Page(write(panel=panel, allocation=allocation, power=power)).words
     assert "Found 48 times in 100." in words
-    assert re.search(r"Use-of-force incidents, −28.0 %\s*48.5 %\s*1.6 %", words)
+    assert re.search(r"Use-of-force incidents, −28.0 %\s*48.5 %\s*1.6 %\s*5.1 %\s*31.0 %", words)
+    assert "the estimate is on average 1.4 times the true effect" in words
+    enough = SimpleNamespace(frame=frame, primary=frame.assign(power=0.9), **said)
+    assert "times the true effect" not in Page(write(panel=panel, power=enough)).words
 
 
 def test_two_answers_stand_side_by_side_for_every_course(write, panel, allocation):
@@ -256,7 +263,8 @@ def test_two_answers_stand_side_by_side_for_every_course(write, panel, allocatio
     source = write(panel=panel, allocation=allocation, courses=courses)
     words = Page(source).words
     for answer, share, bias in (("mean of 1–12", "19.0 %", ".001"), ("constant", "27.0 %", ".226")):
-        row = rf"3 periods late\s*{answer}\s*−20.0 %\s*31.0 %\s*1.5 %\s*{share}\s*0?{bias}"
+        name = "Constant" if answer == "constant" else "Mean: of 1–12"
+        row = rf"3 periods late\s*{name}\s*−20.0 %\s*31.0 %\s*1.5 %\s*{share}\s*0?{bias}"
         assert re.search(rf"Use-of-force incidents, {row}", words)
     assert "Two answers for Use-of-force incidents" in source
     assert "Two answers for Incidents with a citizen" not in source  # of the primary outcome alone

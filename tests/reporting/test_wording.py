@@ -22,7 +22,8 @@ def test_a_clear_reduction_is_said_with_its_evidence(told):
     assert found.verdict == "fewer"
     assert found.sentence == (
         "25.0 % fewer events with ICAT than with usual training "
-        "(p = .004; p = .012 allowing for several outcomes)."
+        "(p = .004; p = .012 allowing for several outcomes). "
+        "Anything from 40.0 % fewer to 10.0 % fewer fits the data."
     )
 
 
@@ -79,6 +80,11 @@ def test_the_headline_says_what_its_figures_assume(estimate):
     average = estimate("force", estimand="ITT incidence rate ratio, mean over exposure times 1–12")
     assert "averages over months 1–12 since training began" in assumption([average], period="month")
     assert "same from the first treated period on" in assumption([estimate("force")], period="month")
+    curve = estimate("force", estimand=f"{average.estimand} (exponential fading to nothing)")
+    told = assumption([curve], period="month")
+    assert "averages over months 1–12 since training began" in told
+    assert "course after training: exponential fading to nothing" in told
+    assert "nothing about how the effect grows" not in told
 
 
 @pytest.mark.parametrize(
