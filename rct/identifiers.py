@@ -48,6 +48,8 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
         codes, numbers = pd.factorize(column)
         texts = pd.array([str(number) for number in numbers.tolist()], dtype="str")
         return pd.Series(texts.take(codes), index=column.index, name=column.name)
+    if column.dtype == "str" and _are_plain(column.unique().tolist()):
+        return column
     values = column.tolist()
     if _are_plain(values):
         return column.astype("str")

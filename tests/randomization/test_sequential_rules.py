@@ -25,7 +25,7 @@ from rct.randomization.sequential_rules import minimisation_scores, next_arm, pr
 
 FILE = Path(__file__).parent / "sequential_references.json"
 ITEMS = {item["id"]: item for item in json.loads(FILE.read_text(encoding="utf-8"))["items"]}
-SEEDS, DRAWS = 5_000, 20_000
+SEEDS = 20_000
 
 
 def design_of(inputs):
@@ -227,11 +227,11 @@ def test_over_keyed_seeds_the_first_arrivals_get_their_exact_joint_probabilities
 def test_draws_of_a_rule_have_its_exact_joint_probabilities(rule):
     design = SequentialDesign(arms=("A", "B"), rule=rule)
     ranks = ["senior", "junior", "senior"] if isinstance(rule, Minimisation) else []
-    draws = sequential_draws(design, [(rank,) for rank in ranks] or [()] * 3, n=DRAWS, seed=3)
+    draws = sequential_draws(design, [(rank,) for rank in ranks] or [()] * 3, n=SEEDS, seed=3)
     counts = Counter("".join("AB"[arm] for arm in row) for row in draws.tolist())
     law = expected(design, ranks)
     assert set(counts) == set(law)
-    assert sum((counts[arms] - DRAWS * p) ** 2 / (DRAWS * p) for arms, p in law.items()) < 24.3
+    assert sum((counts[arms] - SEEDS * p) ** 2 / (SEEDS * p) for arms, p in law.items()) < 24.3
 
 
 @pytest.mark.parametrize("name", [name for name in of("joint") if "random-blocks" not in name])
@@ -240,7 +240,7 @@ def test_draws_put_two_arrivals_in_one_arm_with_the_exact_probability(name):
     arrivals = item["inputs"].get("factor_levels_in_order_of_arrival")
     n = item["inputs"].get("n") or len(arrivals)
     levels = [at(each) for each in arrivals] if arrivals else [()] * n
-    draws = sequential_draws(design_of(item["inputs"]), levels, n=DRAWS, seed=5)
+    draws = sequential_draws(design_of(item["inputs"]), levels, n=SEEDS, seed=5)
     found = [[(draws[:, i] == draws[:, j]).mean() for j in range(n)] for i in range(n)]
     # Four standard errors of a share of 20,000, at most .0035 each.
     np.testing.assert_allclose(found, np.array(item["value"], dtype=float), atol=0.0142)
