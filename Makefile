@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+# Containers like to set it, and then every command that a test starts compiles rct anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # $(call first,VERSION,PYTHONS): the first of them that runs and is at least that version
 first = $(shell for p in $(2); do $$p -c 'import sys; sys.exit(sys.hexversion < $(1))' 2>/dev/null && { echo $$p; break; }; done)

@@ -80,11 +80,12 @@ def test_python_m_rct_runs_the_command_line():
     assert "louisville_icat" in names
 
 
-def test_no_color_is_respected():
-    forced = rct_process("check", "louisville_icat", FORCE_COLOR="1", NO_COLOR="")
-    plain = rct_process("check", "louisville_icat", FORCE_COLOR="1", NO_COLOR="1")
-    assert "\x1b[33m" in forced.stdout
-    assert "\x1b[33m" not in plain.stdout
+def test_no_color_is_respected(rct_command, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b[33m" in rct_command("check", "louisville_icat").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[33m" not in rct_command("check", "louisville_icat").out
 
 
 def test_the_help_imports_no_heavy_library():

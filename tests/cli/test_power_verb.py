@@ -98,7 +98,7 @@ def test_the_bar_tells_the_running_estimate_and_its_error():
 
 def test_a_planner_gets_detectable_effects_both_answers_and_other_designs(power, here):
     out = here / "power"
-    said = power("--detectable", "--courses", "--designs", "--out", out)
+    said = power("--detectable", "--courses", "--designs", "--out", out, sims=16)
     assert "the smallest change found in 80 % of studies is" in said.out
     assert "growing over 12 periods" in said.out
     assert "matched pairs" in said.out

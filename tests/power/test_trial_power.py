@@ -108,7 +108,7 @@ def test_workers_and_the_number_of_replicates_do_not_change_a_replicate():
 
 
 def test_any_analysis_can_be_powered_through_its_own_estimator():
-    """Each replicate is what the estimator says of the same drawn officers, and the test of the same redraws."""
+    """Each replicate is what estimator and test say of the same drawn officers and the same redraws."""
     text = constant_only().to_toml()
     effects = ("unit", "period")
     trial = rct.Trial.parse(text.replace('effect = "constant"', 'fixed_effects = ["unit", "period"]'))

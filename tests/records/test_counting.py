@@ -99,6 +99,11 @@ def test_co_involvement_is_the_size_weighted_mean(declared, built):
     assert panel.meta["officers_per_incident"] == pytest.approx((9 + 1 + 1 + 4) / (3 + 1 + 1 + 2))
 
 
+SCHEDULE = rct.load("louisville_icat").schedule.model_copy(
+    update={"start": pd.Timestamp("2024-01-01").date(), "periods": 3}
+)
+
+
 @settings(max_examples=25, deadline=None)
 @given(order=st.permutations(range(4)))
 def test_the_order_of_incidents_changes_nothing(order):
@@ -110,11 +115,8 @@ def test_the_order_of_incidents_changes_nothing(order):
     shuffled = pd.concat(
         [named[named["incident"] == f"I{number + 1}"] for number in order], ignore_index=True
     ).assign(file="f", row=2, repeats=False)
-    schedule = rct.load("louisville_icat").schedule.model_copy(
-        update={"start": pd.Timestamp("2024-01-01").date(), "periods": 3}
-    )
     placement = place(
-        shuffled, schedule=schedule, formats=(), units={"01", "02", "03", "04"}, by_officer=True,
+        shuffled, schedule=SCHEDULE, formats=(), units={"01", "02", "03", "04"}, by_officer=True,
         problems=ProblemList(),
     )  # fmt: skip
     for (what, attribution), expected in BY_OFFICER.items():

@@ -40,12 +40,12 @@ secondary = [{ estimator = "poisson", effect = "constant" }, { estimator = "baye
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trial():
     return Trial.parse(WEDGE)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def roster():
     return pd.DataFrame(
         {
@@ -55,17 +55,17 @@ def roster():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def allocation(trial, roster):
     return randomize(trial, roster, seed="riverside")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def panel(trial, allocation):
     return simulated_by_hand(trial, allocation)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def results(trial):
     return wedge_results(trial)
 

@@ -49,9 +49,10 @@ def write(trial, results, tmp_path):
     return written
 
 
-@pytest.fixture
-def full(write, panel, allocation):
-    return write(panel=panel, allocation=allocation)
+@pytest.fixture(scope="module")
+def full(trial, results, panel, allocation, tmp_path_factory):
+    path = tmp_path_factory.mktemp("full") / "report.html"
+    return rct.report(trial, results, panel=panel, allocation=allocation, path=path).read_text("utf-8")
 
 
 def renamed(trial, old, new):

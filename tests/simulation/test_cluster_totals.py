@@ -15,8 +15,8 @@ TRUTH = replace(declared_truth(load("louisville_icat")), trend=0.01)
 DRAWS = 4_000
 
 
-def many(truth, sizes, log_effects, draw):
-    return np.array([draw(np.random.default_rng(seed), truth, sizes, log_effects) for seed in range(DRAWS)])
+def many(truth, sizes, log_effects, draw, draws=DRAWS):
+    return np.array([draw(np.random.default_rng(seed), truth, sizes, log_effects) for seed in range(draws)])
 
 
 def implied(truth, sizes, log_effects):
@@ -61,10 +61,11 @@ def test_shared_incidents_keep_the_rate_and_have_the_declared_size_weighted_mean
         TRUTH, rates=(0.4, 0.1, 0.05), counting=("every",) * 3, mean_size=1.5, trend=0.0, heterogeneity=2.0,
         cluster_sd=0.0, cluster_period_sd=0.0,
     )  # fmt: skip
-    clusters = np.zeros(40, dtype=np.int64)
+    clusters = np.repeat(np.arange(4), 40)
     draws = many(
-        truth, clusters, np.zeros((3, 40, 3)), lambda rng, t, c, e: draw_counts(rng, t, c, c, e)[:, :, 0]
-    )
+        truth, clusters, np.zeros((3, 160, 3)), lambda rng, t, c, e: draw_counts(rng, t, c, c, e)[:, :, 0],
+        draws=DRAWS // 4,
+    )  # fmt: skip
     per_officer = draws.mean(axis=(0, 2))
     assert per_officer == pytest.approx([0.4, 0.1, 0.05], rel=0.03)
     assert (draws[:, 1] <= draws[:, 0]).all()
@@ -76,8 +77,11 @@ def test_squads_smaller_than_some_incidents_keep_the_declared_rate():
         TRUTH, rates=(0.4, 0.1, 0.05), counting=("every",) * 3, mean_size=2.0, trend=0.0,
         heterogeneity=np.inf, cluster_sd=0.0, cluster_period_sd=0.0,
     )  # fmt: skip
-    squads = np.repeat(np.arange(10), [2, 3] * 5)
-    draws = many(truth, squads, np.zeros((3, 25, 4)), lambda rng, t, c, e: draw_counts(rng, t, c, c, e))
+    squads = np.repeat(np.arange(40), [2, 3] * 20)
+    draws = many(
+        truth, squads, np.zeros((3, 100, 4)), lambda rng, t, c, e: draw_counts(rng, t, c, c, e),
+        draws=DRAWS // 4,
+    )  # fmt: skip
     assert draws.mean(axis=(0, 2, 3)) == pytest.approx([0.4, 0.1, 0.05], rel=0.02)
 
 
