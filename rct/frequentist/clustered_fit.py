@@ -9,7 +9,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.frequentist.collapsed_cells import Collapse, UnitRows, codes_of_units, collapse, scores_of_units
-from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit, fit_fixed_effects
+from rct.frequentist.fixed_effects_likelihood import Cells, FixedEffectsFit, fit_fixed_effects
 from rct.frequentist.inference.cluster_robust import (
     Correction,
     Variance,
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClusteredFit:
-    """A fit, its variance (None where terms are collinear), the correction chosen and the path taken.
+    """A fit of cells, its variance (None where terms are collinear), the correction chosen and the path.
 
     mended : a two-way variance that was not positive semi-definite
     """
 
+    cells: Cells
     fit: FixedEffectsFit
     variance: Variance | None
     correction: Correction
@@ -76,8 +77,8 @@ def fit_clustered(
     fit = fit_fixed_effects(summed.cells)
     path = "collapsed" if summed.patterns < len(summed.alike.first) else "general"
     if fit.collinear:
-        return ClusteredFit(fit, None, chosen, path)
-    return ClusteredFit(fit, _variance(rows, clusters, chosen, summed, fit), chosen, path)
+        return ClusteredFit(summed.cells, fit, None, chosen, path)
+    return ClusteredFit(summed.cells, fit, _variance(rows, clusters, chosen, summed, fit), chosen, path)
 
 
 def _variance(
@@ -138,7 +139,7 @@ def _fit_two_way(
     fit = fit_fixed_effects(summed.cells)
     path = "collapsed" if summed.patterns < len(summed.alike.first) else "general"
     if fit.collinear:
-        return ClusteredFit(fit, None, chosen, path)
+        return ClusteredFit(summed.cells, fit, None, chosen, path)
     factor = small_sample_factor(
         chosen,
         n_clusters=n_clusters,
@@ -150,7 +151,8 @@ def _fit_two_way(
         for codes in (first, second, intersections(first, second))
     ]
     covariance, mended = two_way_covariance(*influences)
-    return ClusteredFit(fit, Variance(factor * covariance, n_clusters, n_clusters - 1), chosen, path, mended)
+    variance = Variance(factor * covariance, n_clusters, n_clusters - 1)
+    return ClusteredFit(summed.cells, fit, variance, chosen, path, mended)
 
 
 def _parameters(

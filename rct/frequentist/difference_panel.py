@@ -38,7 +38,7 @@ def first_differences(
     *,
     covariates: Sequence[str] = (),
     cluster: Cluster = None,
-    correction: LinearCorrection = "debiased",
+    correction: LinearCorrection = "auto",
     level: float = 0.95,
 ) -> Estimate | Estimates:
     """Estimate the difference in rates from the changes of each unit between successive periods.
@@ -53,14 +53,14 @@ def first_differences(
         Numeric columns that vary in time; their changes enter linearly.
     cluster : str or (str, str), optional
         Column whose values share an error; the panel's cluster where absent. Two columns: two-way clustering.
-    correction : {"debiased", "none", "group-debiased", "CR1N"}
-        Factor on the clustered variance, as in `linear`.
+    correction : str
+        Small-sample correction of the clustered variance, as in `linear`.
     level : float
 
     Returns
     -------
     Estimate or Estimates
-        One Estimate for one arm, else Estimates; scale "difference", limits from t on G − 1.
+        One Estimate for one arm, else Estimates; scale "difference", limits as in `linear`.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def first_differences(
     fit = fit_least_squares(data, clusterings, correction)
     method = f"linear, first differences, period effects{with_covariates(covariates)}"
     about = DifferenceDescription(
-        panel, outcome, "by the change when treatment starts", method, correction, cluster, level
+        panel, outcome, "by the change when treatment starts", method, cluster, level
     )
     return differences(about, sample, fit)
 

@@ -99,6 +99,16 @@ def fit_fixed_effects(cells: Cells) -> FixedEffectsFit:
     return _finish(cells, columns, coefficients, fitted, information, sums / totals[:, None])
 
 
+def weighted_projection(cells: Cells) -> FixedEffectsFit:
+    """Regress the terms on the effects, the counts as weights, as in a fit whose expected counts they are.
+
+    Exposure is the same as the counts. The coefficients are zero: the fit is of the design alone.
+    """
+    columns, totals = _effect_columns(cells), sums_by_code(cells.group, cells.counts)
+    information, sums = _information(cells, columns, totals, cells.counts)
+    return _finish(cells, columns, np.zeros(columns.width), cells.counts, information, sums / totals[:, None])
+
+
 def log_likelihood(counts: NDArray[np.float64], fitted: NDArray[np.float64]) -> float:
     """Sum of count × log(expected count): the likelihood where expected counts add up to what was seen."""
     seen = counts > 0

@@ -43,7 +43,7 @@ def linear(
     fixed_effects: Sequence[str] = ("unit", "period"),
     covariates: Sequence[str] = (),
     cluster: Cluster = None,
-    correction: LinearCorrection = "debiased",
+    correction: LinearCorrection = "auto",
     level: float = 0.95,
 ) -> Estimate | Estimates:
     """Estimate the difference in rates with fixed effects, least squares and clustered standard errors.
@@ -60,16 +60,21 @@ def linear(
     cluster : str or (str, str), optional
         Column whose values share an error; the panel's cluster where absent. Two columns: two-way clustering
         (Cameron, Gelbach & Miller 2011), t on the smaller number of clusters.
-    correction : {"debiased", "none", "group-debiased", "CR1N"}
-        Factor on the clustered variance, N rows, G clusters, K coefficients of which E are effects:
-        N/(N−K) (linearmodels' default), N/(N−E) (its debiased=False), the first times G/(G−1)·(N−1)/N (its
-        group_debias), or G/(G−1)·(N−1)/(N−K) without the effects nested in clusters (fixest's convention).
+    correction : str
+        "auto": CR2 below 40 clusters, else "debiased" (and always so with two clusterings). Of N rows, G
+        clusters, K coefficients of which E are effects. Factors on the clustered variance: "debiased"
+        N/(N−K), linearmodels' default; "none" N/(N−E), its debiased=False; "group-debiased" the first times
+        G/(G−1)·(N−1)/N; "CR0" 1; "CR1" G/(G−1); "CR1S" G/(G−1)·(N−1)/(N−K); "CR1N" the same without the
+        effects nested in clusters, fixest's convention. "CR2": Bell & McCaffrey with Satterthwaite's degrees
+        of freedom; "CR3": near the jackknife; both on sums over units of a cluster that share design and
+        exposure.
     level : float
 
     Returns
     -------
     Estimate or Estimates
-        One Estimate for one arm, else Estimates; scale "difference", limits from t on G − 1.
+        One Estimate for one arm, else Estimates; scale "difference", limits from t on G − 1, with CR2 on
+        Satterthwaite's degrees of freedom.
 
     Raises
     ------
@@ -98,7 +103,7 @@ def linear(
     fit = fit_least_squares(data, sample.clusterings, correction)
     effects = f", {' and '.join(fixed_effects)} effects" if fixed_effects else ""
     method = f"linear{effects}{with_covariates(covariates)}"
-    about = DifferenceDescription(panel, outcome, "constant effect", method, correction, cluster, level)
+    about = DifferenceDescription(panel, outcome, "constant effect", method, cluster, level)
     return differences(about, sample, fit)
 
 
@@ -157,7 +162,6 @@ class DifferenceDescription:
     outcome: str
     effect: str
     method: str
-    correction: LinearCorrection
     cluster: Cluster
     level: float
 
@@ -174,11 +178,12 @@ def with_covariates(covariates: Sequence[str]) -> str:
 
 
 def _difference(about: DifferenceDescription, sample: LinearSample, fit: LinearFit, number: int) -> Estimate:
-    rows, dose, df = sample.rows, sample.treatment.dose, fit.n_clusters - 1
+    rows, dose, df = sample.rows, sample.treatment.dose, float(fit.df[number])
     value, std_error = float(fit.coefficients[number]), float(fit.std_errors[number])
     low, high, p_value = wald(value, std_error, df, about.level)
     untreated = rows.loc[rows["treated"] == 0, ["count", "exposure"]].sum()
     per_dose = " per unit of dose" if np.any((dose > 0) & (dose != 1)) else ""
+    reference = "Satterthwaite df" if fit.correction == "CR2" else f"t({fit.n_clusters - 1})"
     return Estimate(
         outcome=about.outcome,
         term=sample.names[number],
@@ -186,13 +191,13 @@ def _difference(about: DifferenceDescription, sample: LinearSample, fit: LinearF
         reference=about.panel.control,
         estimand=f"ITT difference in rates{per_dose}, {about.effect}",
         method=about.method,
-        inference=f"cluster-robust ({about.correction}), t({df})"
+        inference=f"cluster-robust ({fit.correction}), {reference}"
         f" ({fit.n_clusters} clusters: {cluster_names(rows, about.cluster)})",
         scale="difference",
         level=about.level,
         estimate=value,
         std_error=std_error,
-        df=float(df),
+        df=df,
         conf_low=low,
         conf_high=high,
         p_value=p_value,
@@ -208,8 +213,9 @@ def _difference(about: DifferenceDescription, sample: LinearSample, fit: LinearF
 def _warning(fit: LinearFit) -> str:
     warnings = [MENDED] if fit.mended else []
     if fit.n_clusters < FEW_CLUSTERS:
+        fault = "rough" if fit.correction in ("CR2", "CR3") else "too small"
         warnings.append(
-            f"only {fit.n_clusters} clusters (fewer than {FEW_CLUSTERS}): clustered standard errors are too"
-            " small, trust a randomization test before them"
+            f"only {fit.n_clusters} clusters (fewer than {FEW_CLUSTERS}): clustered standard errors are"
+            f" {fault}, trust a randomization test before them"
         )
     return "; ".join(warnings)

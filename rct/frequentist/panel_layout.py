@@ -173,7 +173,7 @@ def fit_layout(
     path = "collapsed" if _levels(cells.group) < size.units else "general"
     if fit.collinear or chosen == "model":
         variance = None if fit.collinear else model_variance(fit, n_clusters)
-        return ClusteredFit(fit, variance, chosen, path), size
+        return ClusteredFit(cells, fit, variance, chosen, path), size
     n_parameters = (
         fit.swept.width + size.units if chosen == "CR1S" else _outside_clusters(cells, pattern, clusters)
     )
@@ -181,7 +181,8 @@ def fit_layout(
     left = Events(events.counts, (np.cumsum(seen) - 1)[events.unit], (np.cumsum(kept) - 1)[events.cell])
     scores = scores_of_units(left, of_unit[seen], pattern, cells, fit)
     by_cluster = np.column_stack([sums_by_code(clusters, own) for own in scores.T])
-    return ClusteredFit(fit, sandwich(fit.bread, by_cluster, factor, n_clusters - 1), chosen, path), size
+    variance = sandwich(fit.bread, by_cluster, factor, n_clusters - 1)
+    return ClusteredFit(cells, fit, variance, chosen, path), size
 
 
 def _one_treated_cluster(layout: Layout, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:

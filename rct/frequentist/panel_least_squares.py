@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import EstimationError
-from rct.frequentist.inference.cluster_robust import parameters_outside_clusters, small_sample_factor
+from rct.frequentist.inference.cluster_robust import (
+    FEW_CLUSTERS,
+    Correction,
+    parameters_outside_clusters,
+    small_sample_factor,
+)
 from rct.frequentist.inference.two_way_clusters import without_negative
+from rct.frequentist.linear_leverage import leverage_variance
 
 if TYPE_CHECKING:
     from linearmodels.panel.results import PanelEffectsResults
     from numpy.typing import NDArray
 
-LinearCorrection = Literal["debiased", "none", "group-debiased", "CR1N"]
+LinearCorrection = Literal[
+    "auto", "debiased", "none", "group-debiased", "CR0", "CR1", "CR1S", "CR1N", "CR2", "CR3"
+]
+FACTORS: tuple[Correction, ...] = ("CR0", "CR1", "CR1S", "CR1N")
 MOST_EFFECTS = 2
 
 
@@ -41,13 +50,16 @@ class LinearRows:
 
 @dataclass(frozen=True)
 class LinearFit:
-    """Coefficients and clustered standard errors (terms,); n_clusters: the smaller number of two clusterings.
+    """Coefficients, clustered standard errors and degrees of freedom (terms,), and the correction chosen.
 
+    n_clusters : the smaller number of two clusterings
     mended : a two-way variance that was not positive semi-definite
     """
 
     coefficients: NDArray[np.float64]
     std_errors: NDArray[np.float64]
+    df: NDArray[np.float64]
+    correction: LinearCorrection
     n_clusters: int
     mended: bool
 
@@ -63,7 +75,8 @@ def fit_least_squares(
         A term that the effects explain, or no variance between clusters.
     """
     n_clusters = min(int(np.count_nonzero(np.bincount(codes))) for codes in clusterings)
-    found = _panel_ols(rows, clusterings, correction)
+    chosen = _chosen(correction, n_clusters, len(clusterings))
+    found = _panel_ols(rows, clusterings, chosen)
     left = () if found is None else found.params.index
     lost = [name for i, name in enumerate(rows.names) if i not in left]
     if found is None or lost:
@@ -72,24 +85,54 @@ def fit_least_squares(
             " the same period, period effects and treatment are one; a covariate or dose that never varies"
             " within units is explained by them. Leave out the effects or the covariate at fault."
         )
-    factor = 1.0
-    if correction == "CR1N":
-        factor = small_sample_factor(
-            "CR1N",
-            n_clusters=n_clusters,
-            n_rows=len(rows.response),
-            n_parameters=parameters_outside_clusters(len(rows.names), rows.effects.values(), clusterings),
-        )
-    covariance, mended = found.cov.to_numpy(), False
-    if len(clusterings) > 1:
-        covariance, mended = without_negative(covariance)
-    variances = factor * np.diag(covariance)[: len(rows.names)]
+    covariance, degrees, mended = _covariance(rows, clusterings, chosen, n_clusters, found)
+    variances = np.diag(covariance)[: len(rows.names)]
     if not np.all(variances > 0):
         raise EstimationError(
             "the residuals of every cluster add up to nothing, so there is no variance: too few clusters"
             " differ in treatment for these effects"
         )
-    return LinearFit(found.params.to_numpy(), np.sqrt(variances), n_clusters, mended)
+    return LinearFit(found.params.to_numpy(), np.sqrt(variances), degrees, chosen, n_clusters, mended)
+
+
+def _chosen(correction: LinearCorrection, n_clusters: int, clusterings: int) -> LinearCorrection:
+    """Resolve "auto": CR2 below 40 clusters, else linearmodels' default; CR2 has no two-way version."""
+    if clusterings > 1 and correction in ("CR2", "CR3"):
+        raise EstimationError(
+            f"{correction} is not defined for two kinds of clusters; use CR0, CR1, CR1S or CR1N, or one kind"
+        )
+    if correction != "auto":
+        return correction
+    return "CR2" if n_clusters < FEW_CLUSTERS and clusterings == 1 else "debiased"
+
+
+def _covariance(
+    rows: LinearRows,
+    clusterings: tuple[NDArray[np.intp], ...],
+    correction: LinearCorrection,
+    n_clusters: int,
+    found: PanelEffectsResults,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Give covariance, degrees of freedom of each term, and whether the covariance was mended."""
+    degrees = np.full(len(rows.names), n_clusters - 1.0)
+    if correction in ("CR2", "CR3"):
+        variance = leverage_variance(
+            rows.response, rows.weight, rows.design, rows.unit, rows.effects, clusterings[0], correction
+        )
+        degrees = np.array([variance.df(contrast) for contrast in np.eye(len(rows.names))])
+        return variance.covariance, degrees, False
+    covariance, mended = found.cov.to_numpy(), False
+    if correction in FACTORS:
+        outside = clusterings if correction == "CR1N" else ()
+        covariance = covariance * small_sample_factor(
+            correction,
+            n_clusters=n_clusters,
+            n_rows=len(rows.response),
+            n_parameters=parameters_outside_clusters(len(rows.names), rows.effects.values(), outside),
+        )
+    if len(clusterings) > 1:
+        covariance, mended = without_negative(covariance)
+    return covariance, degrees, mended
 
 
 def _panel_ols(
@@ -130,7 +173,7 @@ def _panel_ols(
                 group_debias=correction == "group-debiased",
                 debiased=correction in ("debiased", "group-debiased"),
                 auto_df=False,
-                count_effects=correction != "CR1N",
+                count_effects=correction not in FACTORS,
             )
         except ValueError as error:
             if "absorbed" not in str(error):

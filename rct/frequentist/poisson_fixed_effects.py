@@ -26,6 +26,7 @@ from rct.frequentist.model_sample import ModelSample, model_sample
 from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.random_rate_poisson import random_rate_poisson
 from rct.frequentist.ratio_estimates import Contrast, Description, method_name, ratio_estimate
+from rct.frequentist.small_count_bias import small_count_bias
 from rct.frequentist.treatment_terms import Effect, Term
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def poisson(
     -------
     Estimate or Estimates
         One Estimate for one effect, else Estimates; on the log scale. `notes["path"]` is "collapsed" where
-        units were added up before the fit, else "general".
+        units were added up before the fit, else "general". `notes["small_count_bias"]` of exposure-time
+        effects: the bias of order 1/events at the fit, not taken off; beyond a quarter of the standard error
+        the warning tells of it.
 
     Raises
     ------
@@ -138,8 +141,10 @@ def poisson(
         incomplete=model.incomplete,
         level=level,
     )
+    # One ratio rests on all events together, exposure times on few each.
+    bias = small_count_bias(fitted.cells, fitted.fit) if effect == "exposure-time" else None
     estimates = [
-        ratio_estimate(describe, size, fitted, _described(model, term, weights))
+        ratio_estimate(describe, size, fitted, _described(model, term, weights, bias))
         for term, weights in model.contrasts()
     ]
     if effect == "exposure-time" and average is None:
@@ -211,13 +216,16 @@ def _require_identified(terms: list[Term], covariates: list[str], fit: FixedEffe
     )
 
 
-def _described(model: ModelSample, term: Term, weights: NDArray[np.float64]) -> Contrast:
+def _described(
+    model: ModelSample, term: Term, weights: NDArray[np.float64], bias: NDArray[np.float64] | None
+) -> Contrast:
     return Contrast(
         arm=term.arm,
         name=model.name(term),
         estimand=model.estimand(term),
         exposure_time=term.exposure_time,
         weights=weights,
+        bias=None if bias is None else float(weights @ bias[: len(weights)]),
     )
 
 

@@ -14,6 +14,7 @@ from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
 from rct.frequentist.inference.two_way_clusters import MENDED
 from rct.frequentist.inference.wald import wald
+from rct.frequentist.small_count_bias import TOLD_SHARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,13 +36,17 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """One effect of a fit: its labels, and the weights (coefficients,) of the coefficients it is made of."""
+    """One effect of a fit: its labels, and the weights (coefficients,) of the coefficients it is made of.
+
+    bias : what the weighted coefficients are expected to be off by, where few counts lie behind each
+    """
 
     arm: str
     name: str
     estimand: str
     weights: NDArray[np.float64]
     exposure_time: int | None = None
+    bias: float | None = None
 
 
 def ratio_estimate(
@@ -74,7 +79,7 @@ def ratio_estimate(
         n_units=size.units,
         n_clusters=variance.n_clusters,
         n_events=size.events,
-        warning=_warning(describe, size, fitted, variance),
+        warning="; ".join([*_warnings(describe, size, fitted, variance), *_biased(effect.bias, std_error)]),
         notes={
             "path": fitted.path,
             "rows": size.rows,
@@ -84,6 +89,7 @@ def ratio_estimate(
             "dropped_terms": ", ".join(describe.left_out),
             "pooled_exposure_times": ", ".join(describe.pooled),
             "incomplete_rows": describe.incomplete,
+            **({} if effect.bias is None else {"small_count_bias": effect.bias}),
         },
     )
 
@@ -102,7 +108,17 @@ def _inference(correction: Correction, variance: Variance, cluster: str) -> str:
     return f"cluster-robust {correction}, {reference} ({variance.n_clusters} clusters: {cluster})"
 
 
-def _warning(describe: Description, size: SampleSize, fitted: ClusteredFit, variance: Variance) -> str:
+def _biased(bias: float | None, std_error: float) -> list[str]:
+    """Tell of a bias that the interval does not cover for."""
+    if bias is None or abs(bias) <= TOLD_SHARE * std_error:
+        return []
+    return [
+        f"few events: expected to lie {abs(bias):.2g} too {'low' if bias < 0 else 'high'} on the log scale,"
+        f" {abs(bias) / std_error:.0%} of its standard error; pool exposure times or take a smooth curve"
+    ]
+
+
+def _warnings(describe: Description, size: SampleSize, fitted: ClusteredFit, variance: Variance) -> list[str]:
     parts = []
     if variance.n_clusters < FEW_CLUSTERS and fitted.correction != "model":
         parts.append(
@@ -129,4 +145,4 @@ def _warning(describe: Description, size: SampleSize, fitted: ClusteredFit, vari
         parts.append(f"{describe.incomplete} rows with a missing covariate were left out")
     if fitted.mended:
         parts.append(MENDED)
-    return "; ".join(parts)
+    return parts

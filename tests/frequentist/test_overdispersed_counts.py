@@ -20,6 +20,10 @@ def test_the_joint_fit_of_six_hundred_chicago_officers_is_found_again(chicago_60
     assert ours.std_error == pytest.approx(reference["se"], rel=reference["tolerance"]["rel_se"])
     assert ours.notes["dispersion"] == pytest.approx(reference["alpha"], rel=1e-6)
     assert ours.notes["log_likelihood"] == pytest.approx(reference["llf"], abs=1e-6)
+    # R's standard error holds the dispersion fixed.
+    mass = references["MASS_glm.nb_pooled/sub600/complaints"]
+    assert ours.estimate == pytest.approx(mass["value"], rel=mass["tolerance"]["rel"])
+    assert ours.notes["dispersion"] == pytest.approx(1 / mass["theta"], rel=1e-6)
 
 
 def test_glmm_tmb_s_fit_with_random_rates_is_found_again(chicago_600, references):

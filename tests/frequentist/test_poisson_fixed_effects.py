@@ -272,6 +272,18 @@ def test_r_s_fit_of_a_wedge_is_found_again(wedge, references, correction):
         assert ours.df == pytest.approx(reference["df_satt"], rel=1e-9)
 
 
+def test_r_s_jackknife_of_a_wedge_is_made_of_fits_without_one_division(wedge, references):
+    reference = references["sw9x24/poisson_fe/jackknife"]
+    frame = wedge.frame
+    left_out = [
+        poisson(replace(wedge, frame=frame[frame["unit"] != unit].reset_index(drop=True)), "force").estimate
+        for unit in frame["unit"].unique()
+    ]
+    spread = np.array(left_out) - poisson(wedge, "force").estimate
+    tolerance = reference["tolerance"]["rel_se"]
+    assert np.sqrt(8 / 9 * spread @ spread) == pytest.approx(reference["se"], rel=tolerance)
+
+
 @pytest.mark.parametrize("correction", ["CR0", "CR1", "model"])
 def test_r_s_exposure_time_effects_of_a_wedge_are_found_again(wedge, references, correction):
     def reference(name):
