@@ -49,7 +49,7 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
         texts = pd.array([str(number) for number in numbers.tolist()], dtype="str")
         return pd.Series(texts.take(codes), index=column.index, name=column.name)
     values = column.tolist()
-    if _are_plain(values):
+    if are_plain(values):
         return column.astype("str")
     text: dict[object, str] = {}
     problems: list[str] = []
@@ -71,6 +71,15 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
     return pd.Series([text[type(v), v] for v in values], index=column.index, name=column.name, dtype="str")
 
 
+def are_plain(values: Sequence[object]) -> bool:
+    """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
+    try:
+        together = "".join(cast("Sequence[str]", values))
+    except TypeError:  # some value is no text
+        return False
+    return together.isascii() and together.isprintable() and " " not in together and "" not in values
+
+
 def listed(items: Sequence[object]) -> str:
     """Join the first ten items and say how many more there are."""
     shown = "; ".join(str(item) for item in items[:SHOWN])
@@ -84,11 +93,7 @@ def field(content: bytes) -> bytes:
 
 def fields(texts: Sequence[str]) -> list[bytes]:
     """Give the field of each of many texts."""
-    return byte_fields(list(map(str.encode, texts)))
-
-
-def byte_fields(contents: Sequence[bytes]) -> list[bytes]:
-    """Give the field of each of many contents."""
+    contents = list(map(str.encode, texts))
     prefixes = {length: length.to_bytes(4, "big") for length in set(map(len, contents))}
     if len(prefixes) == 1:
         (prefix,) = prefixes.values()
@@ -99,14 +104,6 @@ def byte_fields(contents: Sequence[bytes]) -> list[bytes]:
 def join(*parts: str | bytes) -> bytes:
     """Concatenate the fields of texts (as UTF-8) and bytes."""
     return b"".join(field(part.encode() if isinstance(part, str) else part) for part in parts)
-
-
-def _are_plain(values: Sequence[object]) -> bool:
-    """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
-    if set(map(type, values)) != {str}:
-        return False
-    together = "".join(cast("Sequence[str]", values))
-    return together.isascii() and together.isprintable() and " " not in together and "" not in values
 
 
 def _problem(value: Any) -> str | None:

@@ -13,9 +13,9 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from rct.errors import AllocationError
-from rct.randomization.blocked_units import Numbers
 from rct.randomization.candidates import candidate_draws, numbered
 from rct.randomization.covariates import Covariates, whole_covariates
+from rct.randomization.keyed_order import Numbers
 from rct.randomization.plan import Plan
 from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
 from rct.randomization.restriction_scores import (
