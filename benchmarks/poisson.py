@@ -2,8 +2,9 @@
 
 Uses the Chicago panel where it is present (RCT_DATA, or ../shared/data beside the checkout), else a simulated
 one of its shape, and says which. pyfixest has its frame ready and is warm; rct has its panel ready: as it was
-made from the frame and nobody has analysed it yet; as a copy or a file leaves it, whose spells of treatment
-are still to be found; and as it is for all analyses after the first, which find its rows laid out.
+made from a frame or a file and nobody has analysed it yet; as a copy of it, or one whose frame was edited,
+whose spells of treatment are still to be found; and as it is for all analyses after the first, which find its
+rows laid out.
 """
 
 import os

@@ -112,7 +112,7 @@ def _rate_ratios(
 
     def without(outcome: str, reason: str) -> list[Estimate]:
         blank = _without_estimate(sample, spec, outcome, reason)
-        if inference != "randomization":
+        if inference != "randomization" or not (sample.panel.frame[outcome] > 0).any():
             return blank
         tested = tests(outcome)
         return [_with_test(row, tested, constant=False) for row in blank]
@@ -263,7 +263,7 @@ def _over_outcomes(
         except EstimationError as error:
             failures.append(error)
             if len(failures) == len(sample.outcomes):
-                raise
+                raise EstimationError(f"{outcome}: {error}") from error
             rows += without(outcome, str(error))
     return tuple(rows)
 

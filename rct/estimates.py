@@ -156,6 +156,20 @@ class Estimate:
     __hash__ = None  # type: ignore[assignment]
 
 
+def refuse_other_files(folder: Path) -> None:
+    """Refuse to put estimates where something else is.
+
+    Raises
+    ------
+    DataError
+        For a file, and for a folder with other files than those of estimates.
+    """
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; name a folder for the estimates")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "estimates.json").exists():
+        raise DataError(f"{folder} holds other files than estimates; name a new or an empty folder")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimates:
     """Several estimates, in order, with the posteriors behind the Bayesian rows.
@@ -217,9 +231,8 @@ class Estimates:
         The folder appears whole or not at all; estimates that were there before are replaced.
         """
         target = Path(folder)
+        refuse_other_files(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and any(target.iterdir()) and not (target / "estimates.json").exists():
-            raise DataError(f"{target} holds other files than estimates; name a new or an empty folder")
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             self._write_into(scratch)

@@ -48,8 +48,10 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
         codes, numbers = pd.factorize(column)
         texts = pd.array([str(number) for number in numbers.tolist()], dtype="str")
         return pd.Series(texts.take(codes), index=column.index, name=column.name)
+    if column.dtype == "str" and _are_plain(column.unique().tolist()):
+        return column
     values = column.tolist()
-    if are_plain(values):
+    if _are_plain(values):
         return column.astype("str")
     text: dict[object, str] = {}
     problems: list[str] = []
@@ -69,15 +71,6 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
             "(read files with every column as text)."
         )
     return pd.Series([text[type(v), v] for v in values], index=column.index, name=column.name, dtype="str")
-
-
-def are_plain(values: Sequence[object]) -> bool:
-    """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
-    try:
-        together = "".join(cast("Sequence[str]", values))
-    except TypeError:  # some value is no text
-        return False
-    return together.isascii() and together.isprintable() and " " not in together and "" not in values
 
 
 def listed(items: Sequence[object]) -> str:
@@ -104,6 +97,15 @@ def fields(texts: Sequence[str]) -> list[bytes]:
 def join(*parts: str | bytes) -> bytes:
     """Concatenate the fields of texts (as UTF-8) and bytes."""
     return b"".join(field(part.encode() if isinstance(part, str) else part) for part in parts)
+
+
+def _are_plain(values: Sequence[object]) -> bool:
+    """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
+    try:
+        together = "".join(cast("Sequence[str]", values))
+    except TypeError:  # some value is no text
+        return False
+    return together.isascii() and together.isprintable() and " " not in together and "" not in values
 
 
 def _problem(value: Any) -> str | None:

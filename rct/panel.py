@@ -1,19 +1,17 @@
 """Panel: measured units × periods, with the assignment of every row, from any tidy frame."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
 from rct.identifiers import join, listed
+from rct.row_runs import Spells, find_spells
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 PROBLEM_COLUMNS = ("file", "row", "unit", "problem", "done")
 
@@ -129,36 +127,30 @@ class Panel:
         """Name of the arm that effects are compared with."""
         return str(self.meta.get("control", "control"))
 
-    @cached_property
+    @property
     def treatments(self) -> list[str]:
         """Names of the treatment arms, in the order of the sequences."""
-        dosed = self.frame.loc[self.frame["treated"] > 0, ["sequence", "arm"]].drop_duplicates()
-        return [str(arm) for arm in dosed.sort_values("sequence")["arm"].unique()]
+        return self._derived("treatments", _treatments)
 
     @property
     def periods(self) -> int:
         """Number of periods."""
         return int(self.frame["period"].max())
 
-    @cached_property
+    @property
     def randomized_units(self) -> list[str]:
         """Randomized units in byte order: the order of the columns of array draws."""
-        return sorted(self.frame["randomized"].unique())
-
-    @cached_property
-    def sequences(self) -> "pd.DataFrame":
-        """One row per sequence and period: sequence, period, arm, dose (NaN in transition)."""
-        columns = ["sequence", "period", "arm", "treated"]
-        table = self.frame[columns].drop_duplicates(["sequence", "period"]).sort_values(columns[:2])
-        return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
+        return self._derived("randomized_units", lambda frame: sorted(frame["randomized"].unique()))
 
     @property
-    def spells(self) -> "NDArray[np.intp]":
-        """Rows at which a spell begins: rows of one unit, arm and sequence, treated throughout or not."""
-        kept = self.kept
-        if "spells" not in kept:
-            kept["spells"] = _spells(self.frame)
-        return kept["spells"]
+    def sequences(self) -> "pd.DataFrame":
+        """One row per sequence and period: sequence, period, arm, dose (NaN in transition)."""
+        return self._derived("sequences", _sequences).copy()
+
+    @property
+    def spells(self) -> "Spells":
+        """Where units begin, and within them spells of one arm and sequence, treated throughout or not."""
+        return self._derived("spells", find_spells)
 
     @property
     def kept(self) -> dict[object, Any]:
@@ -169,20 +161,17 @@ class Panel:
             self.__dict__["_kept"] = columns, self.frame.copy(deep=False), {}
         return self.__dict__["_kept"][2]
 
-    @cached_property
+    def _derived(self, name: str, derive: "Callable[[pd.DataFrame], Any]") -> Any:
+        """Give what the frame alone determines, found when it is first asked for."""
+        kept = self.kept
+        if name not in kept:
+            kept[name] = derive(self.frame)
+        return kept[name]
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the frame's columns, in lower-case hexadecimal."""
-        import hashlib
-
-        import pandas as pd
-
-        digest = hashlib.sha256()
-        for name in self.frame.columns:
-            column = self.frame[name]
-            numeric = pd.api.types.is_numeric_dtype(column)
-            content = column.to_numpy(dtype="<f8").tobytes() if numeric else join(*map(str, column))
-            digest.update(join(name, content))
-        return digest.hexdigest()
+        return self._derived("hash", _hash)
 
     def rows(self, outcome: str) -> "pd.DataFrame":
         """Give the rows that an analysis of one outcome may use.
@@ -283,7 +272,7 @@ class Panel:
                 f"{path} is no panel written by rct; make one with `rct panel` or `rct simulate`"
             ) from error
         problems = pd.DataFrame(content["problems"], columns=content["problem_columns"])
-        return cls(
+        panel = cls(
             table.to_pandas(),
             tuple(content["outcomes"]),
             tuple(content["fractional"]),
@@ -291,6 +280,8 @@ class Panel:
             problems if len(problems) else _no_problems(),
             content["meta"],
         )
+        panel.spells  # noqa: B018 – found once, while the panel is read
+        return panel
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -321,13 +312,29 @@ def _no_problems() -> "pd.DataFrame":
     return pd.DataFrame(columns=list(PROBLEM_COLUMNS))
 
 
-def _spells(frame: "pd.DataFrame") -> "NDArray[np.intp]":
-    import numpy as np
+def _treatments(frame: "pd.DataFrame") -> list[str]:
+    dosed = frame.loc[frame["treated"] > 0, ["sequence", "arm"]].drop_duplicates()
+    return [str(arm) for arm in dosed.sort_values("sequence")["arm"].unique()]
 
-    columns = *(frame[name].array for name in ("unit", "arm", "sequence")), frame["treated"].to_numpy() > 0
-    begins = np.ones(len(frame), dtype=bool)
-    begins[1:] = np.logical_or.reduce([np.asarray(own[1:] != own[:-1], dtype=bool) for own in columns])
-    return np.flatnonzero(begins)
+
+def _sequences(frame: "pd.DataFrame") -> "pd.DataFrame":
+    columns = ["sequence", "period", "arm", "treated"]
+    table = frame[columns].drop_duplicates(["sequence", "period"]).sort_values(columns[:2])
+    return table.rename(columns={"treated": "dose"}).reset_index(drop=True)
+
+
+def _hash(frame: "pd.DataFrame") -> str:
+    import hashlib
+
+    import pandas as pd
+
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        column = frame[name]
+        numeric = pd.api.types.is_numeric_dtype(column)
+        content = column.to_numpy(dtype="<f8").tobytes() if numeric else join(*map(str, column))
+        digest.update(join(name, content))
+    return digest.hexdigest()
 
 
 def _columns_in_memory(frame: "pd.DataFrame") -> list[tuple[object, int]]:
@@ -346,8 +353,8 @@ def _columns_in_memory(frame: "pd.DataFrame") -> list[tuple[object, int]]:
 
 
 def _control_name(frame: "pd.DataFrame") -> str:
-    undosed = frame.loc[frame["starts"] == 0, "arm"]
-    return str(undosed.iloc[0]) if len(undosed) else "control"
+    undosed = frame["starts"].to_numpy() == 0
+    return str(frame["arm"].iloc[int(undosed.argmax())]) if undosed.any() else "control"
 
 
 def _check_counts(frame: "pd.DataFrame", outcomes: Sequence[str]) -> None:

@@ -52,25 +52,49 @@ class TidyColumns:
         return list(dict.fromkeys(names))
 
 
+class _Ids:
+    """The id columns of a frame as canonical text and as codes in byte order, each column read once."""
+
+    def __init__(self, df: "pd.DataFrame") -> None:
+        self._df = df
+        self._texts: dict[str, pd.Series] = {}
+        self._codes: dict[str, np.ndarray] = {}
+
+    def text(self, column: str) -> "pd.Series":
+        if column not in self._texts:
+            self._texts[column] = canonical_column(self._df[column], what=column)
+        return self._texts[column]
+
+    def codes(self, column: str) -> "np.ndarray":
+        import numpy as np
+        import pandas as pd
+
+        if column not in self._codes:
+            codes, texts = pd.factorize(self.text(column))
+            rank = np.empty(len(texts), dtype=np.intp)
+            rank[np.argsort(np.asarray(texts, dtype=object), kind="stable")] = np.arange(len(texts))
+            self._codes[column] = rank[codes]
+        return self._codes[column]
+
+
 def assemble(df: "pd.DataFrame", columns: TidyColumns) -> "pd.DataFrame":
     """Give the panel's frame: reserved columns, outcomes, own exposures, covariates; sorted."""
     import pandas as pd
 
     _check_columns(df, columns)
-    out = pd.DataFrame({"unit": canonical_column(df[columns.unit], what=columns.unit)})
+    ids, randomized = _Ids(df), columns.randomized or columns.unit
+    out = pd.DataFrame({"unit": ids.text(columns.unit)})
     out["period"], out["period_label"] = _periods(df, columns.period)
-    _check_unique(out, columns)
-    randomized = columns.randomized or columns.unit
-    out["randomized"] = canonical_column(df[randomized], what=randomized)
-    cluster = columns.cluster or randomized
-    out["cluster"] = canonical_column(df[cluster], what=cluster)
-    out["starts"], out["treated"] = _assignment(df, out, columns)
-    out["arm"] = _arms(df, out, columns)
-    out["sequence"] = _sequences(df, out, columns)
+    order = _row_order(out, ids.codes(columns.unit), columns)
+    out["randomized"] = ids.text(randomized)
+    out["cluster"] = ids.text(columns.cluster or randomized)
+    out["starts"], out["treated"] = _assignment(df, out, ids.codes(randomized), columns)
+    out["arm"] = _arms(ids, out, columns)
+    out["sequence"] = _sequences(df, out, ids.codes(randomized), columns)
     out["received"] = df[columns.received].astype(float) if columns.received else out["treated"]
     common = columns.exposure if isinstance(columns.exposure, str) else None
     out["exposure"] = df[common].astype(float) if common else 1.0
-    out["block"] = _blocks(df, columns.block)
+    out["block"] = _blocks(ids, out, columns.block)
     out["probability"] = df[columns.probability].astype(float) if columns.probability else float("nan")
     out = out[list(ASSIGNMENT)]
     for outcome in columns.outcomes:
@@ -80,7 +104,7 @@ def assemble(df: "pd.DataFrame", columns: TidyColumns) -> "pd.DataFrame":
             out[f"exposure:{outcome}"] = df[column].astype(float)
     for name, column in columns.covariates.items():
         out[name] = df[column]
-    return out.sort_values(["unit", "period"], kind="stable").reset_index(drop=True)
+    return (out if order is None else out.take(order)).reset_index(drop=True)
 
 
 def _counts(column: "pd.Series", outcome: str) -> "pd.Series":
@@ -126,27 +150,33 @@ def _periods(df: "pd.DataFrame", column: str | None) -> "tuple[np.ndarray, pd.Se
     return np.searchsorted(values, df[column].to_numpy()).astype("int64") + 1, label
 
 
-def _check_unique(out: "pd.DataFrame", columns: TidyColumns) -> None:
-    repeated = out.duplicated(["unit", "period"])
-    if repeated.any():
-        items = [
-            f"{u} in {p}" for u, p in out.loc[repeated, ["unit", "period_label"]].itertuples(index=False)
-        ]
+def _row_order(out: "pd.DataFrame", unit: "np.ndarray", columns: TidyColumns) -> "np.ndarray | None":
+    """Give the order of rows by unit and period, None where they are in it; refuse two rows of one."""
+    import numpy as np
+
+    period = out["period"].to_numpy()
+    place = unit * (int(period.max(initial=0)) + 1) + period
+    order = None if np.all(place[1:] >= place[:-1]) else np.argsort(place, kind="stable")
+    ordered = place if order is None else place[order]
+    if np.any(ordered[1:] == ordered[:-1]):
+        repeated = out.loc[out.duplicated(["unit", "period"]), ["unit", "period_label"]]
+        items = [f"{u} in {p}" for u, p in repeated.itertuples(index=False)]
         raise DataError(
             f"more than one row for {columns.unit} and period: {listed(items)}. Sum or drop them first."
         )
+    return order
 
 
 def _assignment(
-    df: "pd.DataFrame", out: "pd.DataFrame", columns: TidyColumns
+    df: "pd.DataFrame", out: "pd.DataFrame", randomized: "np.ndarray", columns: TidyColumns
 ) -> "tuple[np.ndarray, np.ndarray]":
     if columns.starts is not None:
-        return _from_starts(df[columns.starts], df, out, columns)
-    return _from_doses(df[str(columns.treated)], out, columns)
+        return _from_starts(df, out, randomized, columns)
+    return _from_doses(df[str(columns.treated)], out, randomized, columns)
 
 
 def _from_starts(
-    starts: "pd.Series", df: "pd.DataFrame", out: "pd.DataFrame", columns: TidyColumns
+    df: "pd.DataFrame", out: "pd.DataFrame", randomized: "np.ndarray", columns: TidyColumns
 ) -> "tuple[np.ndarray, np.ndarray]":
     """Give the number of each first treated period.
 
@@ -157,7 +187,7 @@ def _from_starts(
 
     if columns.period is None:
         raise DataError("starts= needs a period column; with period=None name the 0/1 column as treated=")
-    labels = np.sort(df[columns.period].unique())
+    labels, starts = np.sort(df[columns.period].unique()), df[columns.starts]
     never = starts.isna().to_numpy(copy=True)
     if pd.api.types.is_numeric_dtype(starts):
         value = starts.to_numpy(dtype=float, na_value=np.nan)
@@ -165,7 +195,7 @@ def _from_starts(
     number = np.zeros(len(out), dtype="int64")
     number[~never] = np.searchsorted(labels, starts.to_numpy()[~never].astype(labels.dtype)) + 1
     number[number > len(labels)] = 0
-    _check_constant(out["randomized"], number, f"{columns.starts} (first treated period)")
+    _check_constant(out["randomized"], randomized, number, f"{columns.starts} (first treated period)")
     period = out["period"].to_numpy()
     dose = ((number > 0) & (period >= number)).astype(float)
     dose[(number > 0) & (period < number) & (period >= number - columns.transition)] = np.nan
@@ -173,85 +203,95 @@ def _from_starts(
 
 
 def _from_doses(
-    treated: "pd.Series", out: "pd.DataFrame", columns: TidyColumns
+    treated: "pd.Series", out: "pd.DataFrame", randomized: "np.ndarray", columns: TidyColumns
 ) -> "tuple[np.ndarray, np.ndarray]":
     import numpy as np
 
-    dose = treated.to_numpy(dtype=float, na_value=np.nan)
+    dose, period = treated.to_numpy(dtype=float, na_value=np.nan), out["period"].to_numpy()
     if np.nanmin(dose, initial=0) < 0:
         raise DataError(f"column {columns.treated} holds negative doses; 0 is untreated, above 0 the dose")
-    cells = out.assign(dose=dose).groupby(["randomized", "period"])["dose"].nunique(dropna=False)
-    if (cells > 1).any():
-        unit, period = cells.index[cells > 1][0]
+    periods = int(period.max(initial=0))
+    place = randomized * (periods + 1) + period
+    order = np.argsort(place, kind="stable")
+    own, level = place[order], dose[order]
+    same_dose = (level[1:] == level[:-1]) | (np.isnan(level[1:]) & np.isnan(level[:-1]))
+    differing = np.flatnonzero((own[1:] == own[:-1]) & ~same_dose)
+    if len(differing):
+        unit, when = out.iloc[order[differing[0]]][["randomized", "period"]]
         raise DataError(
-            f"randomized unit {unit} has both treated and untreated rows in period {period}: name the "
+            f"randomized unit {unit} has both treated and untreated rows in period {when}: name the "
             "column of the unit that was randomized as randomized="
         )
-    first = out.loc[dose > 0].groupby("randomized")["period"].min()
-    return out["randomized"].map(first).fillna(0).to_numpy().astype("int64"), dose
+    first = np.full(int(randomized.max(initial=-1)) + 1, periods + 1)
+    np.minimum.at(first, randomized[dose > 0], period[dose > 0])
+    return np.where(first > periods, 0, first)[randomized].astype("int64"), dose
 
 
-def _arms(df: "pd.DataFrame", out: "pd.DataFrame", columns: TidyColumns) -> "pd.Series":
-    import numpy as np
+def _arms(ids: _Ids, out: "pd.DataFrame", columns: TidyColumns) -> "pd.Series":
     import pandas as pd
 
     if columns.arm:
-        return canonical_column(df[columns.arm], what=columns.arm)
-    return pd.Series(np.where(out["starts"] > 0, "treated", "control"), index=out.index, dtype="str")
+        return ids.text(columns.arm)
+    names = pd.array(["control", "treated"], dtype="str")
+    return pd.Series(names.take((out["starts"].to_numpy() > 0).astype(int)), index=out.index)
 
 
-def _sequences(df: "pd.DataFrame", out: "pd.DataFrame", columns: TidyColumns) -> "np.ndarray":
+def _sequences(
+    df: "pd.DataFrame", out: "pd.DataFrame", randomized: "np.ndarray", columns: TidyColumns
+) -> "np.ndarray":
     """Give each row the number of its course of arms and doses: untreated first, then by start, arm."""
-    import pandas as pd
+    import numpy as np
 
     if columns.sequence:
         number = df[columns.sequence].to_numpy().astype("int64")
-        _check_constant(out["randomized"], number, columns.sequence)
+        _check_constant(out["randomized"], randomized, number, columns.sequence)
         return number
-    first = out.drop_duplicates("randomized").set_index("randomized")[["starts", "arm"]]
-    courses = pd.Series("", index=first.index) if columns.starts else _courses(out)
-    key = pd.DataFrame(
-        {"starts": first["starts"], "arm": first["arm"], "course": courses.reindex(first.index)}
-    )
-    ordered = key.drop_duplicates().sort_values(["starts", "arm", "course"]).reset_index(drop=True)
-    number_of = {tuple(row): number for number, row in enumerate(ordered.itertuples(index=False))}
-    of_unit = {
-        unit: number_of[tuple(row)] for unit, row in zip(key.index, key.itertuples(index=False), strict=True)
-    }
-    return out["randomized"].map(of_unit).to_numpy().astype("int64")
+    units, rows = np.unique(randomized, return_index=True)
+    key = out[["randomized", "starts", "arm"]].iloc[rows].set_index("randomized")
+    key["course"] = "" if columns.starts else _courses(out).reindex(key.index)
+    number = np.empty(len(units), dtype="int64")
+    number[randomized[rows]] = key.groupby(["starts", "arm", "course"]).ngroup().to_numpy()
+    return number[randomized]
 
 
 def _courses(out: "pd.DataFrame") -> "pd.Series":
     """Describe each randomized unit's doses: the dose that stays once begun, or else period by period."""
+    import pandas as pd
+
     cells = out.drop_duplicates(["randomized", "period"]).sort_values(["randomized", "period"])
     after = cells.loc[(cells["starts"] > 0) & (cells["period"] >= cells["starts"])]
     levels = after.groupby("randomized")["treated"].agg(["min", "max", "size", "count"])
     stays = levels.index[(levels["min"] == levels["max"]) & (levels["size"] == levels["count"])]
-    text = cells["period"].astype(str) + "=" + cells["arm"] + "=" + cells["treated"].map(str)
-    course = text.groupby(cells["randomized"]).agg("|".join)
-    course[cells.loc[cells["starts"] == 0, "randomized"].unique()] = "0.0"
-    course[stays] = levels.loc[stays, "max"].map(str)
-    return course
+    never = cells.loc[cells["starts"] == 0, "randomized"].unique()
+    others = cells.loc[~cells["randomized"].isin([*never, *stays])]
+    text = others["period"].astype(str) + "=" + others["arm"] + "=" + others["treated"].map(str).astype("str")
+    return pd.concat(
+        [
+            pd.Series("0.0", index=never),
+            levels.loc[stays, "max"].map(str),
+            text.groupby(others["randomized"]).agg("|".join),
+        ]
+    )
 
 
-def _blocks(df: "pd.DataFrame", block: "str | Sequence[str] | None") -> "pd.Series":
+def _blocks(ids: _Ids, out: "pd.DataFrame", block: "str | Sequence[str] | None") -> "pd.Series":
     import pandas as pd
 
     if block is None:
-        return pd.Series("", index=df.index, dtype="str")
+        return pd.Series("", index=out.index, dtype="str")
     names = [block] if isinstance(block, str) else list(block)
-    parts = [canonical_column(df[name], what=name) for name in names]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + " / " + part
+    joined = ids.text(names[0])
+    for name in names[1:]:
+        joined = joined + " / " + ids.text(name)
     return joined
 
 
-def _check_constant(units: "pd.Series", values: "np.ndarray", what: str) -> None:
-    import pandas as pd
+def _check_constant(units: "pd.Series", codes: "np.ndarray", values: "np.ndarray", what: str) -> None:
+    import numpy as np
 
-    per_unit = pd.Series(values).groupby(units.to_numpy()).agg(["min", "max"])
-    varies = per_unit["min"] != per_unit["max"]
+    own = np.zeros(int(codes.max(initial=-1)) + 1, dtype=values.dtype)
+    own[codes] = values
+    varies = own[codes] != values
     if varies.any():
-        names = list(varies.index[varies])
+        names = sorted(units[varies].unique())
         raise DataError(f"{what} varies within randomized unit {listed(names)}; a unit has one assignment")

@@ -164,9 +164,9 @@ def load(name_or_path: str | PathLike[str]) -> Trial:
         return Trial.parse(entry.read_text(encoding="utf-8"), name=entry.name)
     if not path.is_file():
         near = difflib.get_close_matches(path.stem, shipped, n=1)
-        advice = f'did you mean "{near[0]}"? ' if near else ""
+        advice = f' Did you mean "{near[0]}"?' if near else ""
         raise TrialError(
-            f"{path}: there is no such file, nor a shipped trial of that name; {advice}"
+            f"{path}: there is no such file, nor a shipped trial of that name.{advice} "
             f"Shipped are: {', '.join(shipped)}."
         )
     try:

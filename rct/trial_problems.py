@@ -23,28 +23,42 @@ def trial_error(name: str, text: str, problems: Iterable[tuple[Place, str]]) -> 
 
 def validation_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
     """Give the place and a plain sentence for each of pydantic's complaints."""
-    return [_problem(model, item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
+    lacking = [item["loc"] for item in error.errors() if item["type"] == "missing"]
+    return [
+        _problem(model, item["loc"], item["type"], item["msg"], item["input"], lacking)
+        for item in error.errors()
+    ]
 
 
 def _problem(
-    model: type[BaseModel], place: Place, kind: str, message: str, given: object
+    model: type[BaseModel], place: Place, kind: str, message: str, given: object, lacking: Sequence[Place]
 ) -> tuple[Place, str]:
     shown = ".".join(str(part) for part in place if isinstance(part, str))
     if kind == "extra_forbidden":
-        return place, _unknown_key(model, place)
+        return place, _unknown_key(model, place, lacking)
+    if kind.startswith("date_"):
+        return place, f"{shown}: write a date such as 2024-01-31, without quotation marks, not {given!s:.60}"
     if kind == "missing":
         return place[:-1], f"{shown} is missing"
+    if kind == "union_tag_invalid":
+        message = f"kind should be one of {message.rpartition('expected tags: ')[2]}"
     message = message.removeprefix("Value error, ").removeprefix("Input ")
     said = "" if kind == "value_error" or isinstance(given, dict | list) else f", not {given!s:.60}"
-    return place, f"{shown}: {message}{said}"
+    return place, f"{shown}: {message}{said}" if shown else message
 
 
-def _unknown_key(model: type[BaseModel], place: Place) -> str:
+def _unknown_key(model: type[BaseModel], place: Place, lacking: Sequence[Place]) -> str:
+    """Name the nearest key, one that the table lacks before one that it may have."""
     key = str(place[-1])
     known = list(_table_at(model, place[:-1]).model_fields)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    missing = [str(other[-1]) for other in lacking if other[:-1] == place[:-1]]
+    near = [
+        found
+        for names in (missing, known)
+        for found in difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    ]
     table = ".".join(str(part) for part in place[:-1] if isinstance(part, str))
-    where = f"a key of [{table}]" if table else "a table or key of a trial file"
+    where = f"a key of [{table}]" if table else "a table or key of this file"
     advice = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
     return f'"{key}" is not {where}; {advice}'
 

@@ -115,6 +115,15 @@ def test_an_outcome_without_an_estimate_says_so_and_does_not_undo_the_others():
     assert np.isfinite([row.estimate for row in results["force"]]).all()
 
 
+def test_an_outcome_without_any_event_does_not_undo_the_others():
+    silent = PANEL.frame.assign(officer_injury=0)
+    results = rct.estimate(TRIAL, rct.Panel(silent, PANEL.outcomes, meta=PANEL.meta), allocation=ALLOCATION)
+    rows = list(results["officer_injury"])
+    assert all(math.isnan(row.estimate) and math.isnan(row.p_value) for row in rows)
+    assert all("no event in any row" in row.warning for row in rows)
+    assert np.isfinite([row.estimate for row in results["force"]]).all()
+
+
 def test_a_design_in_which_nothing_can_be_estimated_is_an_error():
     trial = trial_with(window=("average = [1, 12]", "average = [1, 22]"))
     with pytest.raises(rct.EstimationError, match=r"average=\(1, 22\)"):

@@ -1,5 +1,7 @@
 """Panel: what any tidy frame becomes, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -129,3 +131,18 @@ def test_fractions_are_refused_by_name_unless_declared():
     with pytest.raises(DataError, match=r"fractional values \(first: 0.5, unit 0412, period 3\)"):
         make(frame).require_counts("force", asked_by="a Poisson likelihood")
     make(frame, fractional=["force"]).require_counts("force", asked_by="a Poisson likelihood")
+
+
+def test_what_a_panel_tells_of_its_frame_is_that_of_the_frame_as_it_is():
+    panel = make(small())
+    told = ("treatments", "randomized_units", "hash")
+    before = {name: getattr(panel, name) for name in told}
+    sequences = panel.sequences
+    edited = panel.frame
+    edited["arm"] = edited["arm"].replace("treated", "ICAT")
+    edited.loc[edited["randomized"] == before["randomized_units"][0], "randomized"] = "another"
+    fresh = replace(panel)
+    assert all(getattr(panel, name) == getattr(fresh, name) != before[name] for name in told)
+    assert panel.treatments == ["ICAT"]
+    assert panel.sequences.equals(fresh.sequences)
+    assert not panel.sequences.equals(sequences)

@@ -152,8 +152,9 @@ def test_an_unknown_key_is_refused_with_file_line_and_the_nearest_known_key():
         'small.toml, line 21: "basline" is not a key of [schedule]; did you mean "baseline"?'
     )
     assert refused("[power]", "[pwer]") == (
-        'small.toml, line 39: "pwer" is not a table or key of a trial file; did you mean "power"?'
+        'small.toml, line 39: "pwer" is not a table or key of this file; did you mean "power"?'
     )
+    assert 'did you mean "periods"' in refused("periods = 24", "period_count = 24")
     assert refused("dose = 3", "does = 3") == (
         'small.toml, line 12: "does" is not a key of [arms.treatments]; did you mean "dose"?'
     )
@@ -313,7 +314,7 @@ def test_a_date_format_of_year_month_and_day_is_kept(form):
 def test_a_missing_file_names_the_path_the_shipped_trials_and_the_nearest(tmp_path):
     with pytest.raises(TrialError, match=r"mine\.toml: there is no such file.*louisville_icat"):
         rct.load(tmp_path / "mine.toml")
-    with pytest.raises(TrialError, match='did you mean "louisville_icat"'):
+    with pytest.raises(TrialError, match='Did you mean "louisville_icat"'):
         rct.load("lousville_icat")
 
 

@@ -1,5 +1,7 @@
 """Verbs about the randomization: commit, randomize, verify."""
 
+import re
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,12 +57,26 @@ def commit(
     commitment.write(out)
     printer = Printer(as_json=as_json, quiet=quiet)
     printer.say(f"Wrote {out}. Commitment: {commitment.hash}")
+    if is_over(round_):
+        printer.note(
+            f"{round_} is over: if its value is known already, this commitment proves nothing. "
+            "Commit to a round that is still to come."
+        )
     printer.say(
         f"Give it, now, to somebody who keeps it and notes the day. Once {source}, {round_}, is known:"
     )
     given = "" if roster is None else f" --roster {roster}"
     printer.say(f'rct randomize {trial}{given} --commitment {out} --value "…" --out allocation')
     printer.result({"file": str(out), **commitment.record})
+
+
+def is_over(round_: str) -> bool:
+    """Say whether a round names a day that has passed."""
+    named = re.search(r"\b\d{4}-\d{2}-\d{2}\b", round_)
+    try:
+        return named is not None and date.fromisoformat(named[0]) < date.today()
+    except ValueError:
+        return False
 
 
 def randomize(
@@ -204,6 +220,8 @@ def verify(
         if not verify_enrolment(printer, folder, receipt or []):
             raise typer.Exit(CHECK_FAILED)
         return
+    if not folder.exists():
+        raise RctError(f"{folder}: there is no such folder, certificate or ledger")
     if roster is None or receipt:
         raise RctError("an allocation is verified with --roster, a ledger with --receipt")
     found = rct.verify(folder, rct.read_roster(roster), commitment=commitment, value=value)

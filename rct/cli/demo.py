@@ -1,5 +1,6 @@
 """The verb that shows everything at once: a simulated trial from its declaration to its report."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ PANEL_SEED = 1
 STEPS = 7
 SIMS = {"quick": 128, "full": 1000}
 QUICK_DRAWS = 999
+MOST_WORKERS = 4
+"""Processes that simulate; more take longer to start than they save."""
 
 MARK = "SIMULATED.txt"
 MARK_TEXT = """\
@@ -76,7 +79,8 @@ def demo(
         verify_again(printer, out)
     with step(printer, 4, "Power: how likely is such a trial to see these effects? (simulated trials)"):
         sims = SIMS["quick" if quick else "full"]
-        power, courses = foresee(printer, trial, allocation, out, sims=sims)
+        workers = 1 if quick else min(os.cpu_count() or 1, MOST_WORKERS)
+        power, courses = foresee(printer, trial, allocation, out, sims=sims, workers=workers)
     with step(printer, 5, "Its incidents are simulated"):
         panel = record(printer, trial, allocation, out)
     with step(printer, 6, "Every promised analysis is run (simulated data)"):
@@ -195,19 +199,21 @@ def verify_again(printer: Printer, folder: Path) -> None:
 
 
 def foresee(
-    printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path, *, sims: int
+    printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path, *, sims: int, workers: int
 ) -> "tuple[Power, pd.DataFrame]":
     """Simulate the whole trial many times, and its two answers under several courses of the effect."""
     from rct.cli.planning_tables import courses_of
-    from rct.cli.power_verb import print_power, progress_bar
+    from rct.cli.power_verb import print_power, progress_bar, worker_pool
     from rct.power import simulate
 
-    with progress_bar(printer, sims) as progress:
-        power = simulate(trial, allocation.roster, sims=sims, progress=progress)
-    power.write(folder / "power")
-    print_power(printer, power)
-    given = {"sims": SIMS["quick"], "seed": power.seed}
-    return power, courses_of(printer, trial, allocation.roster, out=folder / "power", **given)
+    with worker_pool(workers) as executor:
+        with progress_bar(printer, sims) as progress:
+            power = simulate(trial, allocation.roster, sims=sims, executor=executor, progress=progress)
+        power.write(folder / "power")
+        print_power(printer, power)
+        given = {"sims": SIMS["quick"], "seed": power.seed, "executor": executor}
+        courses = courses_of(printer, trial, allocation.roster, out=folder / "power", **given)
+    return power, courses
 
 
 def record(printer: Printer, trial: "Trial", allocation: "Allocation", folder: Path) -> "Panel":

@@ -102,8 +102,8 @@ def _read_design(path: Path) -> "SequentialDesign":
 
     from pydantic import ValidationError
 
-    from rct.identifiers import listed
     from rct.randomization import SequentialDesign
+    from rct.trial_problems import trial_error, validation_problems
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
@@ -111,8 +111,8 @@ def _read_design(path: Path) -> "SequentialDesign":
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TrialError(f"{path}: not readable as TOML: {error}") from None
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in error.errors()]
-        raise TrialError(f"{path}: {listed(problems)}") from None
+        text = path.read_text(encoding="utf-8")
+        raise trial_error(str(path), text, validation_problems(SequentialDesign, error)) from None
 
 
 def _with_arms_of_trial(content: dict[str, Any], folder: Path) -> dict[str, Any]:

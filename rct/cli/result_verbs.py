@@ -30,6 +30,9 @@ def estimate(
     quiet: Quiet = False,
 ) -> None:
     """Run every analysis that the trial promises, on all its outcomes."""
+    from rct.estimates import refuse_other_files
+
+    refuse_other_files(out)
     printer = Printer(as_json=as_json, quiet=quiet)
     declared, measured, given = _read(printer, trial, panel, allocation)
     results = _estimated(printer, declared, measured, given, seed=seed_if_any(seed))
@@ -64,7 +67,10 @@ def report(
 ) -> None:
     """Write the report: one HTML file with design, effects, methods, warnings and hashes."""
     import rct
+    from rct.reporting.provenance import mismatches
 
+    if out.is_dir():
+        raise rct.DataError(f"{out} is a folder; name the file to write, such as report.html")
     printer = Printer(as_json=as_json, quiet=quiet)
     declared, measured, given = _read(printer, trial, panel, allocation)
     if estimates is None:
@@ -72,7 +78,9 @@ def report(
     else:
         results = rct.Estimates.read(estimates)
     written = rct.report(declared, results, panel=measured, allocation=given, path=out)
-    simulated = bool(measured.meta.get("simulated", False))
+    for text in mismatches(declared, results, measured):
+        printer.note(text)
+    simulated = any(made.meta.get("simulated", False) for made in (measured, results))
     if simulated:
         printer.say(SIMULATED, style="yellow")
     printer.say(f"Wrote {written}; open it in a browser.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import EstimationError
-from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
+from rct.frequentist.collapsed_cells import Collapse, UnitRows, codes_of_units, collapse, scores_of_units
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit, fit_fixed_effects
 from rct.frequentist.inference.cluster_robust import (
     Correction,
@@ -17,11 +17,12 @@ from rct.frequentist.inference.cluster_robust import (
     chosen_correction,
     jackknife_like,
     model_variance,
+    parameters_outside_clusters,
     sandwich,
     small_sample_factor,
 )
 from rct.frequentist.inference.two_way_clusters import intersections, two_way_covariance
-from rct.frequentist.integer_codes import nested, sums_by_code
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def fit_clustered(
     by_cell = chosen in ("CR2", "CR3")
     summed = collapse(rows, clusters if by_cell else None)
     fit = fit_fixed_effects(summed.cells)
-    path = "collapsed" if summed.patterns < rows.unit.max() + 1 else "general"
+    path = "collapsed" if summed.patterns < len(summed.alike.first) else "general"
     if fit.collinear:
         return ClusteredFit(fit, None, chosen, path)
     return ClusteredFit(fit, _variance(rows, clusters, chosen, summed, fit), chosen, path)
@@ -108,7 +109,14 @@ def _variance(
 def _scores(
     rows: UnitRows, summed: Collapse, fit: FixedEffectsFit, clusters: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Give the scores (clusters, terms)."""
+    """Give the scores (clusters, terms), by the rows with an event alone where clusters hold whole units."""
+    alike = summed.alike
+    of_units = codes_of_units(clusters, alike.first) if rows.unit_effects else None
+    if of_units is not None:
+        events = alike.events(rows.counts)
+        totals = sums_by_code(events.unit, events.counts, len(alike.first))
+        scores = scores_of_units(events, totals, alike.pattern, summed.cells, fit)
+        return np.column_stack([sums_by_code(of_units, own) for own in scores.T])
     residual = rows.counts - summed.share * fit.fitted[summed.cell]
     design = fit.residual_design[summed.cell]
     return np.column_stack([sums_by_code(clusters, column * residual) for column in design.T])
@@ -128,7 +136,7 @@ def _fit_two_way(
         return fit_clustered(rows, first if first.max() <= second.max() else second, chosen)
     summed = collapse(rows)
     fit = fit_fixed_effects(summed.cells)
-    path = "collapsed" if summed.patterns < rows.unit.max() + 1 else "general"
+    path = "collapsed" if summed.patterns < len(summed.alike.first) else "general"
     if fit.collinear:
         return ClusteredFit(fit, None, chosen, path)
     factor = small_sample_factor(
@@ -148,13 +156,8 @@ def _fit_two_way(
 def _parameters(
     rows: UnitRows, fit: FixedEffectsFit, clusterings: tuple[NDArray[np.intp], ...], *, nested_counted: bool
 ) -> int:
-    """Count coefficients: the rank of the design, or as fixest does without effects nested in clusters.
-
-    fixest takes one redundant level for each further set of effects, however many there are.
-    """
+    """Count coefficients: the rank of the design, or fixest's number."""
     if nested_counted:
         return fit.swept.width + (int(rows.unit.max()) + 1 if rows.unit_effects else 1)
-    counted = rows.n_terms + rows.covariates.shape[1] + 1
-    for codes in (*((rows.unit,) if rows.unit_effects else ()), *rows.effects):
-        counted += 0 if any(nested(codes, clusters) for clusters in clusterings) else int(codes.max())
-    return counted
+    effects = (*((rows.unit,) if rows.unit_effects else ()), *rows.effects)
+    return parameters_outside_clusters(rows.n_terms + rows.covariates.shape[1], effects, clusterings)

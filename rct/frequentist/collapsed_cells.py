@@ -10,13 +10,15 @@ scores by cluster behind a robust variance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rct.frequentist.fixed_effects_likelihood import Cells
+from rct.frequentist.fixed_effects_likelihood import Cells, FixedEffectsFit
 from rct.frequentist.integer_codes import sums_by_code
+from rct.row_runs import run_starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,29 +45,11 @@ class UnitRows:
     exposure: NDArray[np.float64]
     unit: NDArray[np.intp]
     effects: tuple[NDArray[np.intp], ...]
-    term: NDArray[np.intp]
+    term: NDArray[np.integer]
     dose: NDArray[np.float64]
     n_terms: int
     covariates: NDArray[np.float64]
     unit_effects: bool
-
-
-@dataclass(frozen=True)
-class Collapse:
-    """Cells, and the way back to the rows.
-
-    cells : sums over the units of one pattern
-    cell : (rows,) the cell of each row
-    example : (cells,) one row of each cell
-    share : (rows,) the part of the cell's expected count that is the row's
-    patterns : number of different patterns
-    """
-
-    cells: Cells
-    cell: NDArray[np.intp]
-    example: NDArray[np.intp]
-    share: NDArray[np.float64]
-    patterns: int
 
 
 @dataclass(frozen=True)
@@ -85,13 +69,76 @@ class AlikeUnits:
     example: NDArray[np.intp]
     group: NDArray[np.intp]
 
+    @cached_property
+    def every_unit(self) -> NDArray[np.intp]:
+        """The unit of each row."""
+        length = np.diff(self.start, append=len(self.example))
+        return np.repeat(np.arange(len(self.first)), length[self.pattern])
+
+    @cached_property
+    def every_cell(self) -> NDArray[np.intp]:
+        """The cell of each row."""
+        return self.cell(np.arange(len(self.every_unit)), self.every_unit)
+
     def unit(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Give the units of some rows."""
         return np.searchsorted(self.first, rows, side="right") - 1
 
     def cell(self, rows: NDArray[np.intp], unit: NDArray[np.intp]) -> NDArray[np.intp]:
         """Give the cells of some rows of these units."""
-        return np.asarray(self.start[self.pattern][unit] + rows - self.first[unit])
+        return (self.start[self.pattern] - self.first)[unit] + rows
+
+    def events(self, counts: NDArray) -> Events:
+        """Find the rows that have an event."""
+        at = np.flatnonzero(counts != 0)
+        unit = self.unit(at)
+        return Events(counts[at].astype(np.float64, copy=False), unit, self.cell(at, unit))
+
+
+@dataclass(frozen=True)
+class Events:
+    """The rows that have an event: their counts, units and cells."""
+
+    counts: NDArray[np.float64]
+    unit: NDArray[np.intp]
+    cell: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """Cells, and the way back to the rows.
+
+    cells : sums over the units of one pattern
+    alike : the units and their patterns
+    rows : what was added up
+    """
+
+    cells: Cells
+    alike: AlikeUnits
+    rows: UnitRows
+
+    @property
+    def example(self) -> NDArray[np.intp]:
+        """One row of each cell: (cells,)."""
+        return self.alike.example
+
+    @property
+    def patterns(self) -> int:
+        """Number of different patterns."""
+        return len(self.alike.start)
+
+    @property
+    def cell(self) -> NDArray[np.intp]:
+        """The cell of each row."""
+        return self.alike.every_cell
+
+    @cached_property
+    def share(self) -> NDArray[np.float64]:
+        """The part of the cell's expected count that is the row's: (rows,)."""
+        if not self.rows.unit_effects:
+            return np.asarray(self.rows.exposure / sums_by_code(self.cell, self.rows.exposure)[self.cell])
+        of_unit, pattern = sums_by_code(self.alike.every_unit, self.rows.counts), self.alike.pattern
+        return (of_unit / sums_by_code(pattern, of_unit)[pattern])[self.alike.every_unit]
 
 
 def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Collapse:
@@ -103,21 +150,17 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
     kept_apart : (rows,) codes, optional
         Units that differ in these are not added up (clusters whose cells must stay their own).
     """
-    first = np.flatnonzero(np.diff(rows.unit, prepend=-1))
+    first = run_starts(rows.unit)
     relative = relative_exposure(rows.exposure, first) if rows.unit_effects else rows.exposure
     codes = [*rows.effects, rows.term, *(() if kept_apart is None else (kept_apart,))]
     alike = alike_units(first, codes, [*differing(rows.dose, rows.term), *rows.covariates.T, relative])
-    example, n_cells = alike.example, len(alike.example)
-    unit = np.repeat(np.arange(len(first)), np.diff(first, append=len(rows.unit)))
-    cell, pattern = alike.cell(np.arange(len(unit)), unit), alike.pattern[unit]
+    example, events = alike.example, alike.events(rows.counts)
     if rows.unit_effects:
         exposure, group = relative[example], alike.group
-        share = sums_by_code(unit, rows.counts)[unit] / sums_by_code(pattern, rows.counts)[pattern]
     else:
-        exposure, group = sums_by_code(cell, rows.exposure, n_cells), np.zeros(n_cells, dtype=np.intp)
-        share = rows.exposure / exposure[cell]
+        exposure, group = sums_by_code(alike.every_cell, rows.exposure), np.zeros(len(example), dtype=np.intp)
     cells = Cells(
-        counts=sums_by_code(cell, rows.counts, n_cells),
+        counts=sums_by_code(events.cell, events.counts, len(example)),
         exposure=exposure,
         group=group,
         effects=tuple(codes[example] for codes in rows.effects),
@@ -125,24 +168,58 @@ def collapse(rows: UnitRows, kept_apart: NDArray[np.intp] | None = None) -> Coll
             rows.term[example], rows.dose[example], rows.n_terms, rows.covariates[example]
         ),
     )
-    return Collapse(cells, cell, example, share, len(alike.start))
+    return Collapse(cells, alike, rows)
+
+
+def scores_of_units(
+    events: Events,
+    of_unit: NDArray[np.float64],
+    pattern: NDArray[np.intp],
+    cells: Cells,
+    fit: FixedEffectsFit,
+) -> NDArray[np.float64]:
+    """Give each unit's score (units, terms) where units have effects, by the rows with an event alone.
+
+    A unit's expected counts are its total times the pattern's expected shares.
+
+    Parameters
+    ----------
+    events : Events
+    of_unit, pattern : (units,) totals, and the groups of `cells`
+    """
+    expected = sums_by_code(cells.group, fit.fitted)
+    return np.column_stack(
+        [
+            sums_by_code(events.unit, column[events.cell] * events.counts, len(of_unit))
+            - of_unit * (sums_by_code(cells.group, column * fit.fitted) / expected)[pattern]
+            for column in fit.residual_design.T
+        ]
+    )
+
+
+def codes_of_units(codes: NDArray[np.intp], first: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """Give the units' codes, from those of the rows; None where one unit has several."""
+    changes = run_starts(codes)
+    begins = np.zeros(len(codes), dtype=bool)
+    begins[first] = True
+    return codes[first] if begins[changes].all() else None
 
 
 def relative_exposure(exposure: NDArray[np.float64], first: NDArray[np.intp]) -> NDArray[np.float64]:
     """Divide by the exposure of the unit's first row."""
-    if np.all(exposure == exposure[0]):
+    if exposure.min() == exposure.max():
         return np.broadcast_to(1.0, len(exposure))
     return exposure / np.repeat(exposure[first], np.diff(first, append=len(exposure)))
 
 
-def differing(dose: NDArray[np.float64], term: NDArray[np.intp]) -> list[NDArray[np.float64]]:
+def differing(dose: NDArray[np.float64], term: NDArray[np.integer]) -> list[NDArray[np.float64]]:
     """Give the doses where they tell more than the terms do."""
-    treated = term >= 0
-    return [] if np.array_equal(dose == dose[int(treated.argmax())], treated) else [dose]
+    one_dose = np.count_nonzero(dose == dose.max()) == np.count_nonzero(term >= 0)
+    return [] if one_dose else [dose]
 
 
 def treatment_design(
-    term: NDArray[np.intp], dose: NDArray[np.float64], n_terms: int, covariates: NDArray[np.float64]
+    term: NDArray[np.integer], dose: NDArray[np.float64], n_terms: int, covariates: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Columns (rows, terms and covariates) of the dose in the row's own term."""
     design = np.zeros((len(term), n_terms))
@@ -152,7 +229,7 @@ def treatment_design(
 
 
 def alike_units(
-    first: NDArray[np.intp], codes: list[NDArray[np.intp]], facts: list[NDArray[np.float64]]
+    first: NDArray[np.intp], codes: list[NDArray[np.integer]], facts: list[NDArray[np.float64]]
 ) -> AlikeUnits:
     """Find the units whose codes and facts agree row by row.
 
@@ -164,7 +241,7 @@ def alike_units(
     """
     import pandas as pd
 
-    varying = [fact for fact in facts if np.any(fact != fact[0])]
+    varying = [fact for fact in facts if fact.min() < fact.max()]
     code = _joint_code([*codes, *(pd.factorize(fact)[0] for fact in varying)])
     pattern, examples = _equal_rows(_paths(first, code))
     length = np.diff(first, append=len(codes[0]))[examples]
@@ -174,7 +251,7 @@ def alike_units(
     return AlikeUnits(first, pattern, start, example, group)
 
 
-def _joint_code(codes: list[NDArray[np.intp]]) -> NDArray[np.integer]:
+def _joint_code(codes: list[NDArray[np.integer]]) -> NDArray[np.integer]:
     """Number the combinations of codes (rows,), none of them 0, in the smallest type that holds them."""
     import pandas as pd
 
@@ -187,8 +264,8 @@ def _joint_code(codes: list[NDArray[np.intp]]) -> NDArray[np.integer]:
             code = pd.factorize(code)[0].astype(np.int64) + 1
             reached = int(code.max()) + 1
         code *= more
-        np.add(code, own, out=code, casting="unsafe")
-        code += 1  # for codes begin at −1
+        code += own.astype(code.dtype)  # −1 wraps around, and so does what follows
+        code += code.dtype.type(1)  # for codes begin at −1
         reached *= more
     return code
 

@@ -16,6 +16,7 @@ import numpy as np
 from rct.errors import ConvergenceError, EstimationError
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
+from rct.frequentist.treated_clusters import require_treated_clusters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +85,10 @@ def gee(
         level=level,
     )
     clusters = pooled.sample.clusters("cluster")
-    n_clusters = _require_clusters(pooled, clusters)
+    require_treated_clusters(
+        [term.name for term in pooled.sample.terms], pooled.sample.sample.rows.term, clusters, "cluster"
+    )
+    n_clusters = int(clusters.max()) + 1
     few = n_clusters < FEW_CLUSTERS
     chosen = ("kauermann-carroll" if few else None) if correction == "auto" else correction
     model, found = _solve(pooled, clusters, correlation)
@@ -105,24 +109,6 @@ def gee(
     working = model.cov_struct.dep_params
     notes = {"correlation": correlation, "alpha": float("nan") if working is None else float(working)}
     return rate_estimates(pooled, np.asarray(found.params), inference, notes)
-
-
-def _require_clusters(pooled: PooledRates, clusters: NDArray[np.intp]) -> int:
-    n_clusters = int(clusters.max()) + 1
-    rows = pooled.sample.sample.rows
-    if n_clusters < 2:
-        raise EstimationError(
-            "all rows lie in one cluster, so the variance between clusters does not exist; name a finer"
-            " cluster"
-        )
-    for number, term in enumerate(pooled.sample.terms):
-        own = np.unique(clusters[rows.term == number])
-        if len(own) < 2:
-            raise EstimationError(
-                f"one cluster alone is treated ({term.name}), so the variance between treated clusters does"
-                " not exist; use a randomization test"
-            )
-    return n_clusters
 
 
 def _solve(pooled: PooledRates, clusters: NDArray[np.intp], correlation: Correlation) -> tuple[Any, Any]:

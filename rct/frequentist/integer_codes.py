@@ -16,13 +16,15 @@ def dense_codes(codes: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.asarray((np.cumsum(present) - 1)[codes])
 
 
-def sums_by_code(codes: NDArray[np.intp], values: NDArray, size: int = 0) -> NDArray[np.float64]:
+def sums_by_code(codes: NDArray[np.integer], values: NDArray, size: int = 0) -> NDArray[np.float64]:
     """Sum values (rows,) by code: (at least `size`,)."""
     return np.bincount(codes, values, size).astype(np.float64, copy=False)
 
 
 def nested(codes: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:
     """Whether every level lies in one cluster."""
+    if codes.max() < clusters.max():
+        return False  # there are more clusters than levels
     cluster_of_level = np.zeros(int(codes.max()) + 1, dtype=np.intp)
     cluster_of_level[codes] = clusters
     return bool(np.all(cluster_of_level[codes] == clusters))

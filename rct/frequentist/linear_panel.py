@@ -26,6 +26,7 @@ from rct.frequentist.panel_least_squares import (
     LinearRows,
     fit_least_squares,
 )
+from rct.frequentist.treated_clusters import require_treated_clusters
 from rct.frequentist.treatment_terms import TreatmentTerms, treatment_terms
 
 if TYPE_CHECKING:
@@ -138,28 +139,14 @@ def linear_sample(
     for name, column in zip(covariates, values.T, strict=True):
         if np.ptp(column) == 0:
             raise EstimationError(f"covariate {name} is the same in every row, so it explains nothing")
-    clusterings = tuple(column_codes(rows, name) for name in cluster_columns(cluster))
-    _require_treated_clusters(treatment, clusterings)
+    by = cluster_columns(cluster)
+    clusterings = tuple(column_codes(rows, name) for name in by)
+    for name, clusters in zip(by, clusterings, strict=True):
+        require_treated_clusters([t.name for t in treatment.terms], treatment.term, clusters, name)
     indicators = treatment.term[:, None] == np.arange(len(treatment.terms))
     design = np.column_stack([indicators * treatment.dose[:, None], values])
     names = [*(term.name for term in treatment.terms), *covariates]
     return LinearSample(rows, treatment, design, names, clusterings)
-
-
-def _require_treated_clusters(treatment: TreatmentTerms, clusterings: tuple[NDArray[np.intp], ...]) -> None:
-    """Refuse a single cluster, and a treatment that one cluster alone has."""
-    for clusters in clusterings:
-        if clusters.max() == clusters.min():
-            raise EstimationError(
-                "all rows lie in one cluster, so the variance between clusters does not exist; name a finer"
-                " cluster"
-            )
-        for number, term in enumerate(treatment.terms):
-            if len(np.unique(clusters[treatment.term == number])) < 2:
-                raise EstimationError(
-                    f"one cluster alone is treated ({term.name}), so the variance between treated clusters"
-                    " does not exist; name a finer cluster, or use a randomization test"
-                )
 
 
 @dataclass(frozen=True)

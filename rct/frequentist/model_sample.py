@@ -14,6 +14,7 @@ from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
 from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
+from rct.frequentist.treated_clusters import require_treated_clusters
 from rct.frequentist.treatment_terms import (
     Effect,
     Term,
@@ -68,13 +69,8 @@ class ModelSample:
         number = np.array([names.index(arm) for arm in arms] + [-1], dtype=np.intp)
         arm_of_row = number[self.sample.rows.term]  # the last one stands for rows without a term, −1
         for name, clusters in zip(cluster_columns(cluster), self.clusterings(cluster), strict=True):
-            for code, arm in enumerate(names):
-                own = clusters[arm_of_row == code]
-                if clusters.max() > 0 and own.min() == own.max():
-                    raise EstimationError(
-                        f"one cluster alone is treated ({arm}; clusters: {name}), so the variance between"
-                        " treated clusters does not exist; name a finer cluster, or use a randomization test"
-                    )
+            if clusters.max() > 0:  # a single cluster is told by the variance that was asked for
+                require_treated_clusters(names, arm_of_row, clusters, name)
 
     def contrasts(self) -> list[tuple[Term, NDArray[np.float64]]]:
         """Give what is estimated: each term, or for each arm the mean over exposure times."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rct.errors import DataError
 from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
+from rct.row_runs import run_starts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +42,9 @@ def _codes(column: pd.Series) -> NDArray[np.intp]:
 
     if column.dtype.kind in "iu" and isinstance(column.dtype, np.dtype) and len(column):
         values = column.to_numpy()
-        lowest = int(values.min())
-        if int(values.max()) - lowest < len(values):
-            return _without_gaps((values - lowest).astype(np.intp, copy=False))
+        lowest, highest = int(values.min()), int(values.max())
+        if highest - lowest < len(values):
+            return _without_gaps((values - lowest).astype(np.intp, copy=False), highest - lowest + 1)
     if column.dtype == "str":
         # Rows are sorted, so texts stand in runs: one look at each run is enough.
         heads = run_starts(column.array)
@@ -52,17 +53,12 @@ def _codes(column: pd.Series) -> NDArray[np.intp]:
     return pd.factorize(column)[0]
 
 
-def _without_gaps(codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    return codes if np.bincount(codes).all() else dense_codes(codes)
-
-
-def run_starts(*columns: Any) -> NDArray[np.intp]:
-    """Give the rows at which any of the arrays (rows,) has another value than in the row before."""
-    changes = np.ones(len(columns[0]), dtype=bool)
-    changes[1:] = np.asarray(columns[0][1:] != columns[0][:-1], dtype=bool)
-    for values in columns[1:]:
-        changes[1:] |= np.asarray(values[1:] != values[:-1], dtype=bool)
-    return np.flatnonzero(changes)
+def _without_gaps(codes: NDArray[np.intp], levels: int) -> NDArray[np.intp]:
+    # Mostly every level stands near the top already: each unit has most periods.
+    for rows in (codes[: 4 * levels], codes):
+        if np.bincount(rows, minlength=levels).all():
+            return codes
+    return dense_codes(codes)
 
 
 def cluster_names(rows: pd.DataFrame, cluster: Cluster) -> str:

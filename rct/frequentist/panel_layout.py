@@ -15,24 +15,29 @@ import numpy as np
 from rct.frequentist.clustered_fit import ClusteredFit
 from rct.frequentist.collapsed_cells import (
     AlikeUnits,
+    Events,
     UnitRows,
     alike_units,
+    codes_of_units,
     differing,
     relative_exposure,
+    scores_of_units,
     treatment_design,
 )
 from rct.frequentist.estimation_sample import Sample, SampleSize
-from rct.frequentist.fixed_effects_likelihood import Cells, FixedEffectsFit, fit_fixed_effects
+from rct.frequentist.fixed_effects_likelihood import Cells, fit_fixed_effects
 from rct.frequentist.inference.cluster_robust import (
     Correction,
     chosen_correction,
     model_variance,
+    parameters_outside_clusters,
     sandwich,
     small_sample_factor,
 )
 from rct.frequentist.integer_codes import dense_codes, sums_by_code
 from rct.frequentist.model_sample import ModelSample
-from rct.frequentist.panel_columns import column_codes, run_starts
+from rct.frequentist.panel_columns import column_codes
+from rct.frequentist.treated_clusters import lone_arm
 from rct.frequentist.treatment_terms import Effect, TreatmentTerms, treatment_terms
 
 if TYPE_CHECKING:
@@ -78,11 +83,12 @@ def _layout(
 ) -> Layout | None:
     rows, own = panel.frame, f"exposure:{outcome}"
     exposure = rows[own if own in rows else "exposure"].to_numpy(dtype=float)
-    usable = outcome in panel.outcomes and (exposure > 0).all() and not rows["treated"].isna().any()
-    if not usable or "unit" not in fixed_effects:
+    # A missing value makes the minimum missing.
+    complete = exposure.min() > 0 and rows["treated"].to_numpy().min() >= 0
+    if outcome not in panel.outcomes or not complete or "unit" not in fixed_effects:
         return None
     spells = panel.spells
-    first = spells[run_starts(rows["unit"].array[spells])]
+    first = spells.units
     clusters = _of_units(rows, cluster, first)
     if clusters is None:
         return None
@@ -116,10 +122,7 @@ def _of_units(rows: pd.DataFrame, cluster: str, first: NDArray[np.intp]) -> NDAr
     """Number the clusters of the units; None where one unit has several."""
     if cluster == "unit" or (cluster in rows and rows[cluster].equals(rows["unit"])):
         return np.arange(len(first))
-    codes = column_codes(rows, cluster)
-    moves = np.diff(codes, prepend=codes[0]) != 0
-    moves[first] = False
-    return None if moves.any() else codes[first]
+    return codes_of_units(column_codes(rows, cluster), first)
 
 
 def _cells(rows: UnitRows) -> Cells:
@@ -128,17 +131,15 @@ def _cells(rows: UnitRows) -> Cells:
 
 
 def fit_layout(
-    layout: Layout, counts: NDArray[np.float64], correction: Correction
+    layout: Layout, counts: NDArray, correction: Correction
 ) -> tuple[ClusteredFit, SampleSize] | None:
     """Fit, with the variance asked for; None where the general path has to see to it.
 
     That is so with terms or no treatment without an event, units seen once, one (treated) cluster, CR2, CR3.
     """
-    at = np.flatnonzero(counts != 0)
-    events, unit = counts[at], layout.alike.unit(at)
-    cell = layout.alike.cell(at, unit)
-    of_unit = sums_by_code(unit, events, len(layout.alike.pattern))
-    of_cell = sums_by_code(cell, events, len(layout.cells.counts))
+    events = layout.alike.events(counts)
+    of_unit = sums_by_code(events.unit, events.counts, len(layout.alike.pattern))
+    of_cell = sums_by_code(events.cell, events.counts, len(layout.cells.counts))
     seen, kept = of_unit > 0, _with_events(layout.cells, of_cell)
     pattern, clusters = layout.alike.pattern[seen], _dense(layout.cluster[seen])
     n_rows = np.bincount(layout.cells.group, kept)[pattern]
@@ -157,14 +158,14 @@ def fit_layout(
         tuple(dense_codes(codes[kept]) for codes in layout.cells.effects),
         layout.cells.design[kept],
     )
-    fit = fit_fixed_effects(cells)
+    fit, pattern = fit_fixed_effects(cells), dense_codes(pattern)
     lost = [
         _levels(own) - _levels(left) for own, left in zip(layout.cells.effects, cells.effects, strict=True)
     ]
     size = SampleSize(
         units=len(pattern),
         rows=int(n_rows.sum()),
-        events=float(events.sum()),
+        events=float(events.counts.sum()),
         dropped_units=len(seen) - len(pattern),
         dropped_single=0,
         dropped_levels=sum(lost),
@@ -174,45 +175,23 @@ def fit_layout(
         variance = None if fit.collinear else model_variance(fit, n_clusters)
         return ClusteredFit(fit, variance, chosen, path), size
     n_parameters = (
-        fit.swept.width + size.units
-        if chosen == "CR1S"
-        else _not_nested(cells, dense_codes(pattern), clusters)
+        fit.swept.width + size.units if chosen == "CR1S" else _outside_clusters(cells, pattern, clusters)
     )
     factor = small_sample_factor(chosen, n_clusters=n_clusters, n_rows=size.rows, n_parameters=n_parameters)
-    scores = _scores(layout, (events, unit, cell), of_unit, kept, cells, fit)
-    by_cluster = np.column_stack([sums_by_code(clusters, own) for own in scores])
+    left = Events(events.counts, (np.cumsum(seen) - 1)[events.unit], (np.cumsum(kept) - 1)[events.cell])
+    scores = scores_of_units(left, of_unit[seen], pattern, cells, fit)
+    by_cluster = np.column_stack([sums_by_code(clusters, own) for own in scores.T])
     return ClusteredFit(fit, sandwich(fit.bread, by_cluster, factor, n_clusters - 1), chosen, path), size
-
-
-def _scores(
-    layout: Layout,
-    rows: tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]],
-    of_unit: NDArray[np.float64],
-    kept: NDArray[np.bool_],
-    cells: Cells,
-    fit: FixedEffectsFit,
-) -> list[NDArray[np.float64]]:
-    """Give each term's score of every unit with an event, by the rows that have one: counts, units, cells."""
-    events, unit, cell = rows
-    design = np.zeros(layout.cells.design.shape)
-    design[kept] = fit.residual_design
-    seen = of_unit > 0
-    pattern = dense_codes(layout.alike.pattern[seen])
-    return [
-        sums_by_code(unit, column[cell] * events, len(seen))[seen] - of_unit[seen] * mean[pattern]
-        for column, mean in zip(design.T, _means(cells, fit), strict=True)
-    ]
 
 
 def _one_treated_cluster(layout: Layout, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:
     """Whether some arm is that of one cluster alone."""
     arms = np.array([term.arm for term in layout.model.terms])
-    for arm in dict.fromkeys(arms.tolist()):
-        treated = (layout.cells.design[:, arms == arm] != 0).any(axis=1)
-        own = clusters[(sums_by_code(layout.cells.group, treated.astype(float)) > 0)[pattern]]
-        if own.min() == own.max():
-            return True
-    return False
+    has_arm = {
+        arm: np.bincount(layout.cells.group, (layout.cells.design[:, arms == arm] != 0).any(axis=1)) > 0
+        for arm in arms.tolist()
+    }
+    return lone_arm((arm, clusters[own[pattern]]) for arm, own in has_arm.items()) is not None
 
 
 def _with_events(cells: Cells, counts: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -222,25 +201,18 @@ def _with_events(cells: Cells, counts: NDArray[np.float64]) -> NDArray[np.bool_]
     return kept
 
 
-def _means(cells: Cells, fit: FixedEffectsFit) -> NDArray[np.float64]:
-    """Mean of the residual design in each group, by fitted counts: (terms, groups)."""
-    totals = sums_by_code(cells.group, fit.fitted)
-    return np.array([sums_by_code(cells.group, x * fit.fitted) / totals for x in fit.residual_design.T])
+def _outside_clusters(cells: Cells, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> int:
+    """Count coefficients without the effects nested in clusters; units always are.
 
-
-def _not_nested(cells: Cells, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> int:
-    """Count coefficients without the effects nested in clusters, as fixest does; units always are."""
+    A level lies in one cluster if the first and the last cluster of all its patterns are that one.
+    """
     lowest = np.full(_levels(cells.group), len(clusters))
     highest = np.full(len(lowest), -1)
     np.minimum.at(lowest, pattern, clusters)
     np.maximum.at(highest, pattern, clusters)
-    counted = cells.design.shape[1] + 1
-    for codes in cells.effects:
-        low, high = np.full(_levels(codes), len(clusters)), np.full(_levels(codes), -1)
-        np.minimum.at(low, codes, lowest[cells.group])
-        np.maximum.at(high, codes, highest[cells.group])
-        counted += 0 if np.all(low == high) else _levels(codes) - 1
-    return counted
+    ends = np.concatenate([lowest[cells.group], highest[cells.group]])
+    twice = (np.concatenate([codes, codes]) for codes in cells.effects)
+    return parameters_outside_clusters(cells.design.shape[1], twice, (ends,))
 
 
 def _levels(codes: NDArray[np.intp]) -> int:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import EstimationError
-from rct.frequentist.inference.cluster_robust import small_sample_factor
+from rct.frequentist.inference.cluster_robust import parameters_outside_clusters, small_sample_factor
 from rct.frequentist.inference.two_way_clusters import without_negative
-from rct.frequentist.integer_codes import nested
 
 if TYPE_CHECKING:
     from linearmodels.panel.results import PanelEffectsResults
@@ -79,7 +78,7 @@ def fit_least_squares(
             "CR1N",
             n_clusters=n_clusters,
             n_rows=len(rows.response),
-            n_parameters=_parameters(rows, clusterings),
+            n_parameters=parameters_outside_clusters(len(rows.names), rows.effects.values(), clusterings),
         )
     covariance, mended = found.cov.to_numpy(), False
     if len(clusterings) > 1:
@@ -151,11 +150,3 @@ def _require_independent(rows: LinearRows) -> None:
         f"{', '.join(lost)}: explained by treatment and the other covariates, or the same in every row, so"
         " not identified; leave it out"
     )
-
-
-def _parameters(rows: LinearRows, clusterings: tuple[NDArray[np.intp], ...]) -> int:
-    """Count coefficients as fixest does: an effect nested in the clusters is not counted."""
-    counted = len(rows.names) + 1
-    for codes in rows.effects.values():
-        counted += 0 if any(nested(codes, clusters) for clusters in clusterings) else int(codes.max())
-    return counted

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
@@ -27,7 +29,6 @@ from rct.frequentist.ratio_estimates import Contrast, Description, method_name, 
 from rct.frequentist.treatment_terms import Effect, Term
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from rct.panel import Panel
@@ -158,12 +159,13 @@ def _by_layout(
     effect: Effect,
 ) -> _Fitted | None:
     """Fit by what the panel keeps of its rows, where that is possible."""
-    if panel.frame[outcome].isna().any():
+    counts = panel.frame[outcome].to_numpy()
+    if counts.dtype.kind not in "iuf" or (counts.dtype.kind == "f" and np.isnan(counts.min())):
         return None
     layout = panel_layout(panel, outcome, fixed_effects, effect, cluster or "cluster")
     if layout is None:
         return None
-    found = fit_layout(layout, panel.frame[outcome].to_numpy(dtype=float), correction)
+    found = fit_layout(layout, counts, correction)
     return None if found is None else (layout.model, *found, layout.cluster_name)
 
 

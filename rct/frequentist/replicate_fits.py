@@ -87,17 +87,14 @@ def fit_batch(
         another one is left out with its rows; a replicate without an event under treatment, or in which
         fewer than two clusters have events, is NaN.
     """
-    design, wanted_terms = _pooled(np.asarray(counts, dtype=float), design, contrast)
-    weight, terms, active = _estimable(np.asarray(counts, dtype=float), design, exposure)
+    counts = np.asarray(counts, dtype=float)
+    design, wanted_terms = _pooled(counts, design, contrast)
+    weight, terms, active = _estimable(counts, design, exposure)
     counts = np.where(weight > 0, counts, 0.0)
-    periods = counts.shape[2]
-    columns = np.concatenate(
-        [np.broadcast_to(np.eye(periods), (*counts.shape, periods)), terms], axis=3
-    )  # replicates, clusters, periods, columns
-    coefficients, fitted, converged = _newton(counts, weight, columns, active)
-    full = np.concatenate([np.zeros((len(counts), periods)), wanted_terms], axis=1)
+    coefficients, fitted, converged = _newton(counts, weight, terms, active)
+    full = np.concatenate([np.zeros((len(counts), counts.shape[2])), wanted_terms], axis=1)
     estimate = (coefficients * full).sum(axis=1)
-    std_error, df, identified = _bell_mccaffrey(counts, fitted, columns, active, full)
+    std_error, df, identified = _bell_mccaffrey(counts, fitted, terms, active, full)
     wanted = (active | (full == 0)).all(axis=1) & converged & identified
     wanted &= np.count_nonzero(counts.sum(axis=2), axis=1) >= 2
     return ReplicateFits(*(np.where(wanted, x, np.nan) for x in (estimate, std_error, df)))
@@ -137,26 +134,43 @@ def _estimable(
 def _newton(
     counts: NDArray[np.float64],
     weight: NDArray[np.float64],
-    columns: NDArray[np.float64],
+    terms: NDArray[np.float64],
     active: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Coefficients of periods and terms, fitted counts, and whether the steps came to an end.
+
+    It starts where there is no treatment and the weights are equal, and goes on with the replicates that
+    still move.
+    """
     totals = counts.sum(axis=2, keepdims=True)
-    coefficients = np.zeros(active.shape)
-    fitted = _expected(weight, columns, coefficients, totals)
-    converged = np.zeros(len(counts), dtype=bool)
+    coefficients = _without_treatment(counts, active)
+    fitted = _expected(weight, terms, coefficients, totals)
+    moving = np.arange(len(counts))
     for _ in range(MAX_ITERATIONS):
-        information, _sums = _information(fitted, columns, active)
+        own, x, on = fitted[moving], terms[moving], active[moving]
+        information, _sums = _information(own, x, on)
         _diagonal(information)[...] *= 1 + RIDGE
-        score = np.einsum("rct,rctq->rq", counts - fitted, columns) * active
+        apart = counts[moving] - own
+        score = np.concatenate([apart.sum(axis=1), np.einsum("rct,rctk->rk", apart, x)], axis=1) * on
         step = _solved(information, score)
         longest = np.abs(step).max(axis=1)
         step *= np.minimum(1.0, LONGEST_STEP / np.maximum(longest, LONGEST_STEP))[:, None]
-        coefficients = coefficients + step
-        fitted = _expected(weight, columns, coefficients, totals)
-        converged = longest < STEP_TOLERANCE
-        if converged.all():
+        coefficients[moving] += step
+        fitted[moving] = _expected(weight[moving], x, coefficients[moving], totals[moving])
+        moving = moving[~(longest < STEP_TOLERANCE)]
+        if not len(moving):
             break
-    return coefficients, fitted, converged
+    return coefficients, fitted, ~np.isin(np.arange(len(counts)), moving)
+
+
+def _without_treatment(counts: NDArray[np.float64], active: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Logs of the periods' totals relative to the first one that has any; no effect of any term."""
+    by_period = counts.sum(axis=1)
+    level = np.log(np.where(by_period > 0, by_period, 1.0))
+    reference = np.take_along_axis(level, (by_period > 0).argmax(axis=1)[:, None], axis=1)
+    start = np.zeros(active.shape)
+    start[:, : counts.shape[2]] = level - reference
+    return np.asarray(start * active)
 
 
 def _solved(information: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,33 +189,42 @@ def _sound(information: NDArray[np.float64]) -> NDArray[np.bool_]:
     finite = np.asarray(np.isfinite(information).all(axis=(1, 2)) & (scale > 0).all(axis=1))
     own = np.where(finite[:, None, None], information, np.eye(information.shape[1]))
     scale = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
-    condition: NDArray[np.float64] = np.asarray(np.linalg.cond(own / scale[:, :, None] / scale[:, None, :]))
-    return np.asarray(np.logical_and(finite, condition < INFLATION))
+    values = np.linalg.eigvalsh(own / scale[:, :, None] / scale[:, None, :])
+    return np.asarray(finite & (values[:, 0] * INFLATION > values[:, -1]))
 
 
 def _expected(
     weight: NDArray[np.float64],
-    columns: NDArray[np.float64],
+    terms: NDArray[np.float64],
     coefficients: NDArray[np.float64],
     totals: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    linear = np.einsum("rctq,rq->rct", columns, np.clip(coefficients, -50, 50))
+    bounded, periods = np.clip(coefficients, -50, 50), weight.shape[2]
+    linear = (terms @ bounded[:, None, periods:, None])[..., 0] + bounded[:, None, :periods]
     rate = weight * np.exp(linear - linear.max(axis=2, keepdims=True))
     sums = rate.sum(axis=2, keepdims=True)
     return np.asarray(rate * (totals / np.where(sums > 0, sums, 1.0)))
 
 
 def _information(
-    fitted: NDArray[np.float64], columns: NDArray[np.float64], active: NDArray[np.bool_]
+    fitted: NDArray[np.float64], terms: NDArray[np.float64], active: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Information (replicates, columns, columns), inactive columns set to one; sums of mu × columns."""
-    replicates, clusters, periods, width = columns.shape
-    weighted = columns * fitted[..., None]
-    sums = weighted.sum(axis=2)
+    """Information of periods and terms (replicates, columns, columns), one for each inactive column.
+
+    The columns of periods are zeros and ones, so that their part needs no products. Also the sums of
+    mu × column in each cluster (replicates, clusters, columns).
+    """
+    replicates, clusters, periods, width = terms.shape
+    weighted = terms * fitted[..., None]
+    sums = np.concatenate([fitted, weighted.sum(axis=2)], axis=2)
     totals = fitted.sum(axis=2)[..., None]
+    information = -sums.transpose(0, 2, 1) @ (sums / np.where(totals > 0, totals, 1.0))
+    _diagonal(information[:, :periods, :periods])[...] += fitted.sum(axis=1)
+    shared = weighted.sum(axis=1)
+    information[:, :periods, periods:] += shared
+    information[:, periods:, :periods] += shared.transpose(0, 2, 1)
     flat = (replicates, clusters * periods, width)
-    information = columns.reshape(flat).transpose(0, 2, 1) @ weighted.reshape(flat)
-    information = information - sums.transpose(0, 2, 1) @ (sums / np.where(totals > 0, totals, 1.0))
+    information[:, periods:, periods:] += terms.reshape(flat).transpose(0, 2, 1) @ weighted.reshape(flat)
     both = active[:, :, None] & active[:, None, :]
     information = np.where(both, information, 0.0)
     _diagonal(information)[...] += ~active
@@ -211,30 +234,46 @@ def _information(
 def _bell_mccaffrey(
     counts: NDArray[np.float64],
     fitted: NDArray[np.float64],
-    columns: NDArray[np.float64],
+    terms: NDArray[np.float64],
     active: NDArray[np.bool_],
     contrast: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """CR2 standard error and Satterthwaite df of each contrast; formulas as in `cluster_robust`."""
-    information, sums = _information(fitted, columns, active)
+    """CR2 standard error and Satterthwaite df of each contrast; formulas as in `cluster_robust`.
+
+    With the cluster effects swept out the columns of a cluster are [I − 1 m', z]: m its shares of events by
+    period, z its terms less their means, so that products with them need no table of all columns.
+    """
+    periods = fitted.shape[2]
+    information, sums = _information(fitted, terms, active)
     sound = _sound(information)
     information[~sound] = np.eye(active.shape[1])
     inverse = np.linalg.inv(information) * (active[:, :, None] & active[:, None, :])
     totals = fitted.sum(axis=2)
     safe = np.where(totals > 0, totals, 1.0)[..., None]
-    swept = columns - (sums / safe)[:, :, None, :]
-    influence = np.einsum("rctq,rq->rct", swept, np.einsum("rpq,rq->rp", inverse, contrast))
-    core = np.einsum("rctq,rqp,rcsp->rcts", swept, inverse, swept, optimize=True) + 1 / safe[..., None]
+    mean = sums / safe
+    share, z = mean[..., :periods], terms - mean[:, :, None, periods:]
+
+    def swept(wide: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Columns of each cluster × a matrix of as many rows: (replicates, clusters, periods, its columns)."""
+        own = wide[:, :periods]
+        return np.asarray(own[:, None] - (share @ own)[:, :, None] + z @ wide[:, None, periods:])
+
+    influence = swept((inverse @ contrast[..., None]))[..., 0]
+    through = swept(inverse)
+    core = through[..., :periods] + through[..., periods:] @ z.transpose(0, 1, 3, 2)
+    core += 1 / safe[..., None] - through[..., :periods] @ share[..., None]
     influence = _response_scale_root(fitted, core, influence)
     variance = ((influence * (counts - fitted)).sum(axis=2) ** 2).sum(axis=1)
     weighted = influence * fitted
-    loading = np.einsum("rct,rctq->rcq", weighted, swept)
+    whole = weighted.sum(axis=2)
+    loading = np.concatenate(
+        [weighted - whole[..., None] * share, (weighted[..., None, :] @ z)[..., 0, :]], axis=2
+    )
     covariance = -loading @ inverse @ loading.transpose(0, 2, 1)
-    own = (influence * weighted).sum(axis=2) - weighted.sum(axis=2) ** 2 / safe[..., 0]
-    _diagonal(covariance)[...] += own
-    mean = np.trace(covariance, axis1=1, axis2=2)
+    _diagonal(covariance)[...] += (influence * weighted).sum(axis=2) - whole**2 / safe[..., 0]
+    trace = np.trace(covariance, axis1=1, axis2=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = mean**2 / (covariance**2).sum(axis=(1, 2))
+        df = trace**2 / (covariance**2).sum(axis=(1, 2))
     return np.sqrt(variance), df, sound & (variance > 0)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import EstimationError
-from rct.frequentist.panel_columns import run_starts
+from rct.row_runs import Spells, find_spells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,20 +41,18 @@ class TreatmentTerms:
     """Terms, and for each row the term it belongs to (−1: none) and its dose."""
 
     terms: tuple[Term, ...]
-    term: NDArray[np.intp]
+    term: NDArray[np.integer]
     dose: NDArray[np.float64]
 
 
-def treatment_terms(
-    rows: pd.DataFrame, effect: Effect, spells: NDArray[np.intp] | None = None
-) -> TreatmentTerms:
+def treatment_terms(rows: pd.DataFrame, effect: Effect, spells: Spells | None = None) -> TreatmentTerms:
     """Read the treatment of every row.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         `panel.rows(outcome)`.
-    spells : (spells,), optional
+    spells : Spells, optional
         `panel.spells`, where these are all rows of the panel.
     effect : {"constant", "exposure-time"}
         One effect for each arm, or one for each period since its training began (1 = first treated period).
@@ -64,38 +62,29 @@ def treatment_terms(
     EstimationError
         No row is treated; or exposure time does not exist because treatment switches off again.
     """
-    dose = rows["treated"].to_numpy(dtype=float)
-    treated = dose > 0
-    if not treated.any():
+    dose, spells = rows["treated"].to_numpy(dtype=float), spells or find_spells(rows)
+    if not spells.treated.any():
         raise EstimationError(
             "no row of the panel is treated, so there is no effect to estimate;"
             " check `starts` or `treated` and the last period of the data"
         )
-    if treated.all():
+    if spells.treated.all():
         raise EstimationError("every row of the panel is treated, so there is nothing to compare with")
-    arm_names, arm = _arms(rows, treated, spells)
+    arm_names, arm = _arms(spells, len(rows))
     if effect == "constant":
         return TreatmentTerms(tuple(Term(name) for name in arm_names), arm, dose)
-    return _by_exposure_time(arm_names, arm, dose, exposure_time(rows, treated))
+    return _by_exposure_time(arm_names, arm, dose, exposure_time(rows, dose > 0))
 
 
-def _arms(
-    rows: pd.DataFrame, treated: NDArray[np.bool_], spells: NDArray[np.intp] | None
-) -> tuple[list[str], NDArray[np.intp]]:
+def _arms(spells: Spells, n_rows: int) -> tuple[list[str], NDArray[np.integer]]:
     """Name the treatment arms in the order of the sequences, and give the arm of each row (−1: none)."""
-    import pandas as pd
-
-    heads = spells
-    if heads is None:
-        heads = run_starts(rows["arm"].array, rows["sequence"].array, treated)
-    own = treated[heads]
-    codes, names = pd.factorize(rows["arm"].array[heads[own]])
-    earliest = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(earliest, codes, rows["sequence"].to_numpy(dtype=np.int64)[heads[own]])
+    own = spells.treated
+    earliest = np.full(len(spells.names), np.iinfo(np.int64).max)
+    np.minimum.at(earliest, spells.arm[own], spells.sequence[own])
     order = np.argsort(earliest, kind="stable")
-    arm = np.full(len(heads), -1, dtype=np.intp)
-    arm[own] = np.argsort(order)[codes]
-    return [str(names[i]) for i in order], np.repeat(arm, np.diff(heads, append=len(rows)))
+    arm = np.where(own, np.argsort(order)[spells.arm], -1).astype(np.int32)
+    names = [spells.names[i] for i in order if earliest[i] < np.iinfo(np.int64).max]
+    return names, np.repeat(arm, np.diff(spells.rows, append=n_rows))
 
 
 def exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -119,7 +108,7 @@ def exposure_time(rows: pd.DataFrame, treated: NDArray[np.bool_]) -> NDArray[np.
 
 def _by_exposure_time(
     arm_names: list[str],
-    arm: NDArray[np.intp],
+    arm: NDArray[np.integer],
     dose: NDArray[np.float64],
     exposure_time: NDArray[np.int64],
 ) -> TreatmentTerms:

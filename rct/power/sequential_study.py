@@ -65,7 +65,7 @@ def monitor(
     looks : sequence of int
         Periods after which the data are looked at, rising; the last ends the trial.
     bounds : sequence of float
-        Critical value of |Z| at each look.
+        Critical value of the absolute z-statistic at each look.
     roster : pandas.DataFrame, optional
     sims, draws, seed, executor
         As in `rct.power.simulate`.

@@ -1,8 +1,9 @@
 """One power study: what every replicate shares, and the computation of a block of replicates."""
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from rct import analysis
@@ -176,6 +177,18 @@ def run_block(study: Study, first: int, last: int) -> "pd.DataFrame":
             return rows
         null = _without_effect(study, first, last) if study.has_effect else rows
     return rows.assign(null_p_value=_matched(rows, null))
+
+
+def run_packed(packed: bytes, first: int, last: int) -> "pd.DataFrame":
+    """Compute a block of a pickled study, unpacked once a process: what its blocks share is made once."""
+    return run_block(_unpacked(packed), first, last)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Study:
+    study = pickle.loads(packed)
+    assert isinstance(study, Study)
+    return study
 
 
 def _without_effect(study: Study, first: int, last: int) -> "pd.DataFrame":

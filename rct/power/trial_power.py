@@ -1,6 +1,7 @@
 """Power of a declared trial, by simulating that very trial: randomize → simulate → estimate."""
 
 import json
+import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from rct.power.diagnosands import diagnose
 from rct.power.families import family_power
 from rct.power.learned_assumptions import learned_trial
 from rct.power.resampled_history import history_of, roster_of
-from rct.power.study import BLOCK, Study, declared_study, run_block
+from rct.power.study import BLOCK, Study, declared_study, run_block, run_packed
 from rct.power.verdict import Size, impossible, verdict
 from rct.randomization import randomize
 from rct.simulation import Effects, synthetic_roster
@@ -273,8 +274,9 @@ def all_blocks(
         for number in missing:
             keep(number, run_block(study, *spans[number]))
     else:
+        packed = pickle.dumps(study)
         waiting: dict[Future[pd.DataFrame], int] = {
-            executor.submit(run_block, study, *spans[number]): number for number in missing
+            executor.submit(run_packed, packed, *spans[number]): number for number in missing
         }
         for future in as_completed(waiting):
             keep(waiting[future], future.result())

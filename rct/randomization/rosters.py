@@ -19,13 +19,15 @@ import numpy as np
 import pandas as pd
 
 from rct.errors import AllocationError, DataError
-from rct.identifiers import are_plain, canonical_column, field, fields, join, listed
+from rct.identifiers import canonical_column, field, fields, join, listed
 from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.keyed_order import Block, Numbers
 from rct.trial_tables import Units
 
 DECIMAL = re.compile(r"\d+\.0+")
 NUMBER = re.compile(r"\d+(\.0+)?")
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How an Excel workbook begins: .xlsx, and .xls of before 2007."""
 CHUNK = 4096
 """Rows hashed at a time: what a processor keeps at hand."""
 
@@ -82,12 +84,7 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{file}: there is no such file")
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: byte {error.start + 1} is not UTF-8; save the roster as CSV in UTF-8"
-        ) from None
+    text = _utf8_text(file, file.read_bytes())
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         rows = [(reader.line_num, row) for row in reader if row]
@@ -96,6 +93,7 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     if not rows:
         raise DataError(f"{file}: the file is empty; give a header line and one row per unit")
     header = rows[0][1]
+    refuse_other_separator(file, header)
     doubtful = [name for name in header if not name.strip() or header.count(name) > 1]
     if doubtful:
         raise DataError(f"{file}: the header has blank or repeated columns: {listed(sorted(set(doubtful)))}")
@@ -105,6 +103,48 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     frame = pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype="str")
     frame.attrs["file"] = str(file)
     return frame
+
+
+def _utf8_text(file: Path, content: bytes) -> str:
+    refuse_workbook(file, content)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{file}, line {line}: a character is not UTF-8. "
+            'Save the roster as "CSV UTF-8", so that every name and id stays what it is.'
+        ) from None
+
+
+def refuse_workbook(file: Path, content: bytes) -> None:
+    """Refuse an Excel workbook, whatever its name ends in.
+
+    Raises
+    ------
+    DataError
+        Saying how to export the table.
+    """
+    if content.startswith(WORKBOOKS):
+        raise DataError(
+            f'{file} is an Excel workbook; save its sheet as "CSV UTF-8", ids formatted as text, '
+            "so that zeros in front stay."
+        )
+
+
+def refuse_other_separator(file: Path, header: Sequence[str]) -> None:
+    """Refuse a table whose header is one cell that holds semicolons or tabs.
+
+    Raises
+    ------
+    DataError
+        Naming the separator.
+    """
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise DataError(
+                f"{file}: the columns are separated by {name}; save the file with commas between them."
+            )
 
 
 def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> Roster:
@@ -124,8 +164,7 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
     if roster.empty:
         raise AllocationError(f"{file}: there is no unit to randomize")
     _require_blocks(roster, units, file)
-    canonical = {units.id: canonical_column(roster[units.id], what=units.id, file=file)}
-    canonical |= {column: _canonical(roster[column], what=column, file=file) for column in read[1:]}
+    canonical = {column: canonical_column(roster[column], what=column, file=file) for column in read}
     frame = pd.DataFrame(
         {
             column: canonical[column] if column in canonical else _as_text(roster[column])
@@ -181,13 +220,6 @@ def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] 
     return _hash_of(units.id, ordered[units.id].tolist(), columns)
 
 
-def _canonical(column: pd.Series, *, what: str, file: str) -> pd.Series:
-    """Give a column whose texts repeat as canonical text: where the distinct ones are plain, so are all."""
-    if isinstance(column.dtype, pd.StringDtype) and are_plain(column.unique().tolist()):
-        return column.astype("str")
-    return canonical_column(column, what=what, file=file)
-
-
 def _coded(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Coded]:
     """Number the texts of columns, so that a million rows that share a few are read by number."""
     found = {}
@@ -231,9 +263,9 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
     for column in wanted:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
-            advice = f'did you mean "{near[0]}"? ' if near else ""
+            advice = f' Did you mean "{near[0]}"?' if near else ""
             raise DataError(
-                f'{file}: there is no column "{column}", which the trial names; {advice}'
+                f'{file}: there is no column "{column}", which the trial names.{advice} '
                 f"The columns are: {', '.join(present)}."
             )
 

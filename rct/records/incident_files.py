@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rct.errors import DataError
 from rct.identifiers import listed
+from rct.randomization.rosters import refuse_other_separator, refuse_workbook
 from rct.records.problem_list import ProblemList
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def read_incidents(
         if not paths:
             raise DataError("no file of incidents was given.")
         files = [str(path) for path in paths]
+        _refuse_twice(paths)
         tables = [
             _placed(read_table(Path(path), problems, what="incidents"), str(path), columns) for path in paths
         ]
@@ -58,6 +60,13 @@ def read_incidents(
             problems.add("no record in the file", done="nothing is counted from it", file=file)
     records = pd.concat(tables, ignore_index=True)
     return records.assign(**{"rct:repeats": records.pop("rct:content").duplicated()})
+
+
+def _refuse_twice(paths: Sequence[str | Path]) -> None:
+    places = [Path(path).resolve() for path in paths]
+    twice = [str(path) for path, place in zip(paths, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise DataError(f"{twice[0]} is given twice; give every file of incidents once.")
 
 
 def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame":
@@ -77,6 +86,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
             f"{path}: {what} can be read from .csv and .parquet files; export the table as one of them."
         )
     content = path.read_bytes()
+    refuse_workbook(path, content)
     try:
         return _table(path, content.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -95,6 +105,7 @@ def _table(path: Path, text: str) -> "pd.DataFrame":
     if not rows:
         raise DataError(f"{path} is empty; a header line with the names of the columns is needed.")
     header, body = rows[0], rows[1:]
+    refuse_other_separator(path, header)
     ragged = [number for number, row in enumerate(body, start=2) if row and len(row) != len(header)]
     if ragged:
         raise DataError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rct.errors import DataError
+from rct.identifiers import listed
 from rct.records.incident_dates import parse_dates
 from rct.records.problem_list import ProblemList
 from rct.schedule import period_of
@@ -97,6 +98,7 @@ def _periods(
     problems: ProblemList,
 ) -> "pd.Series":
     dates = parse_dates(records["date"], formats)
+    _require_some_dates(records, dates, formats)
     number = period_of(dates.to_numpy(), schedule.start, schedule.period)  # type: ignore[arg-type]
     unread = dates.isna()
     outside = ~unread & ((number < 1) | (number > schedule.periods))
@@ -117,6 +119,25 @@ def _periods(
     of_incident = dict(zip(records.loc[in_schedule, "key"], number[in_schedule.to_numpy()], strict=True))
     note_disagreement(records, first, dates, problems)
     return records["key"].map(of_incident).fillna(0).astype("int64")
+
+
+def _require_some_dates(records: "pd.DataFrame", dates: "pd.Series", formats: Sequence[str]) -> None:
+    """Refuse a file in which no date can be read: its dates are written in a form that was not declared.
+
+    Raises
+    ------
+    DataError
+        With the first dates of the file, and where the form is declared.
+    """
+    written = records["date"].notna()
+    for file, own in records[written].groupby("file", sort=False):
+        if dates[own.index].isna().all():
+            expected = listed(list(formats)) or "2024-01-31"
+            shown = listed(own["date"].drop_duplicates().head(EXAMPLES).tolist())
+            raise DataError(
+                f"{file}: none of its dates can be read as {expected}: {shown}. Name their form in [records] "
+                'of the trial, such as date_format = "%m/%d/%Y" (or "%d/%m/%Y": day first).'
+            )
 
 
 def note_disagreement(

@@ -93,7 +93,7 @@ def _context(
     primary = primary_rows(rows)
     return {
         "trial": trial,
-        "simulated": bool((results.meta if panel is None else panel.meta).get("simulated", False)),
+        "simulated": any(made.meta.get("simulated", False) for made in (results, panel) if made is not None),
         "truth": sections.simulated_truth(panel, words),
         "headline": sections.headline_section(primary, words, alpha=trial.analysis.alpha),
         "design": sections.design_section(

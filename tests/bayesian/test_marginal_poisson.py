@@ -1,14 +1,12 @@
-"""The likelihood with integrated officer effects against quadrature, and a posterior against a grid."""
+"""The likelihood with integrated officer effects against quadrature."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import integrate, stats
 
-import rct
 from rct.bayesian.compilerless import import_pymc
 from rct.bayesian.compiling import pymc_model
 from rct.bayesian.count_rows import CountRows
@@ -160,46 +158,3 @@ def test_each_arm_has_its_own_effect():
     model = pymc_model(MARGINAL, model_inputs(MARGINAL, counted, priors()))
     assert model.named_vars_to_dims["effect"] == ("arm",)
     assert "cluster_sd" not in model.named_vars
-
-
-@pytest.fixture(scope="module")
-def plain():
-    """Six officers, four periods; a Poisson model with two parameters, and its posterior on a grid."""
-    counts = [[3, 2, 1, 0], [2, 4, 1, 1], [1, 3, 0, 2], [4, 2, 3, 1], [2, 3, 2, 2], [3, 1, 4, 0]]
-    starts = [3, 3, 3, 4, 4, 4]
-    frame = pd.DataFrame(
-        [(f"o{i}", t, counts[i][t - 1], starts[i]) for i in range(6) for t in range(1, 5)],
-        columns=["officer", "month", "force", "start"],
-    )
-    panel = rct.Panel.from_frame(frame, unit="officer", period="month", outcomes=["force"], starts="start")
-    priors = {"effect": {"normal": [0, 0.5]}, "intercept": {"normal": [0, 1]}, "period": False,
-              "heterogeneity": False}  # fmt: skip
-    intercept, effect = np.linspace(-2, 3, 801)[:, None], np.linspace(-3, 3, 1201)[None, :]
-    treated = frame["month"] >= frame["start"]
-    events = frame["force"].groupby(treated).sum()
-    cells = frame["force"].groupby(treated).size()
-    log_density = (
-        events.sum() * intercept + events[True] * effect
-        - cells[False] * np.exp(intercept) - cells[True] * np.exp(intercept + effect)
-        + stats.norm.logpdf(effect, 0, 0.5) + stats.norm.logpdf(intercept, 0, 1)
-    )  # fmt: skip
-    weight = np.exp(log_density - log_density.max()).sum(axis=0)
-    weight /= weight.sum()
-    return panel, priors, effect[0], weight
-
-
-def test_the_posterior_of_a_two_parameter_model_equals_its_grid(plain):
-    panel, priors, effect, weight = plain
-    posterior = rct.bayesian.fit(panel, "force", priors=priors, seed=3)
-    row = posterior.frame.iloc[0]
-    mean = float((weight * effect).sum())
-    sd = float(np.sqrt((weight * (effect - mean) ** 2).sum()))
-    assert row["estimate"] == pytest.approx(mean, abs=0.1 * sd)
-    assert row["std_error"] == pytest.approx(sd, rel=0.08)
-    assert row["probability_reduced"] == pytest.approx(weight[effect < 0].sum(), abs=0.02)
-    assert posterior.probability("force", below=0.8) == pytest.approx(
-        weight[effect < np.log(0.8)].sum(), abs=0.02
-    )
-    again = rct.bayesian.fit(panel, "force", priors=priors, seed=3)
-    assert again == posterior, "equal seeds give equal draws"
-    assert replace(posterior, level=0.5).frame["conf_low"].iloc[0] > row["conf_low"]

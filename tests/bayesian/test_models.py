@@ -1,5 +1,7 @@
 """The likelihood of each model against scipy's, or against the marginal model where they must coincide."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,12 +45,15 @@ def built(name, panel, outcomes, priors=None):
     return pymc_model(model, model_inputs(model, rows, model_priors(model, rows, priors)))
 
 
+@cache
+def start_and_log_density(model):
+    return model.initial_point(), model.compile_logp(mode="FAST_COMPILE")
+
+
 def density(model, **values):
     """Log-density at the model's start with some values instead."""
-    point = model.initial_point()
-    return float(
-        model.compile_logp(mode="FAST_COMPILE")(point | {n: np.asarray(v) for n, v in values.items()})
-    )
+    start, log_density = start_and_log_density(model)
+    return float(log_density(start | {name: np.asarray(value) for name, value in values.items()}))
 
 
 def constants(*values):

@@ -67,6 +67,12 @@ def committed(rct_command, here):
     return said
 
 
+def test_a_commitment_to_a_draw_that_is_over_says_that_it_proves_nothing(rct_command, here):
+    words = ("--roster", here / "roster.csv", "--source", "state lottery", "--out", here / "late.json")
+    said = rct_command("commit", here / "trial.toml", *words, "--round", "draw of 2020-01-01")
+    assert "draw of 2020-01-01 is over" in said.err
+
+
 def from_the_draw(here, *more):
     given = ("--roster", here / "roster.csv", "--commitment", here / "commitment.json")
     return ("randomize", here / "trial.toml", *given, "--out", here / "allocation", *more)

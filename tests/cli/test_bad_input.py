@@ -68,7 +68,7 @@ def test_a_misspelt_estimator_with_the_nearest_known_one(refused, here):
 
 def test_a_unit_column_that_the_roster_does_not_have(refused, here):
     roster = roster_of(here, officer_id=["1", "2"], squads=["a", "b"])
-    assert 'there is no column "squad", which the trial names; did you mean "squads"?' in refused(
+    assert 'there is no column "squad", which the trial names. Did you mean "squads"?' in refused(
         roster=roster
     )
 
@@ -157,6 +157,14 @@ def test_a_missing_panel(not_estimated, simulated):
 def test_an_allocation_of_another_design_names_the_table(not_estimated, simulated):
     edited(simulated / "trial.toml", "baseline = 2", "baseline = 1")
     assert "[schedule] of the trial file differ" in not_estimated()
+
+
+def test_estimates_are_not_begun_where_they_cannot_be_written(rct_command, simulated):
+    words = ("--panel", simulated / "panel.parquet", "--allocation", simulated / "allocation")
+    for place, problem in (("trial.toml", "is a file"), ("allocation", "holds other files than estimates")):
+        said = rct_command("estimate", simulated / "trial.toml", *words, "--out", simulated / place)
+        assert said.code == 2
+        assert said.err == f"error: {simulated / place} {problem}; " + said.err.partition("; ")[2]
 
 
 def test_an_unknown_option_of_a_verb(rct_command):

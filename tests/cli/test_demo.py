@@ -3,6 +3,15 @@ import json
 import pytest
 
 import rct
+from rct.cli import demo as module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_simulated_trials():
+    """Shorten the power of a quick demo, which takes most of the time; from the wheel it runs in full."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(module.SIMS, "quick", 16)
+        yield
 
 
 @pytest.fixture(scope="module")

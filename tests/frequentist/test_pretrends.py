@@ -1,5 +1,7 @@
 """The joint test of pre-trends and balance, against loops over cohorts and against randomization itself."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,22 +15,30 @@ UNITS, PERIODS = 24, 9
 STARTS = np.array([4, 6, 8, 0])
 
 
-def panel_of(seed=1, drift=0.0, shift=0.0, arms=False):
-    """Units in four cohorts of six; drift: growth of the first cohort before training; shift: its age."""
-    rng = np.random.default_rng(seed)
+@cache
+def layout(arms):
+    """Units in four cohorts of six; counts and ages are put in later."""
     unit, period = np.indices((UNITS, PERIODS))
-    cohort = unit % 4
-    mean = np.exp(rng.normal(1, 0.4, (UNITS, 1)) + drift * (cohort == 0) * period)
-    age = 30 + rng.normal(0, 4, UNITS) + shift * (np.arange(UNITS) % 4 == 0)
     frame = pd.DataFrame(
         {"unit": [f"{u:02d}" for u in unit.ravel()], "period": period.ravel() + 1,
-         "start": STARTS[cohort.ravel()], "force": rng.poisson(mean).ravel(), "age": age[unit.ravel()],
+         "start": STARTS[unit.ravel() % 4], "force": 0, "age": 30.0,
          "arm": np.where(unit.ravel() < 12, "A", "B"), "half": unit.ravel() % 2, "site": "one"}
     )  # fmt: skip
     return Panel.from_frame(
         frame, unit="unit", period="period", outcomes=["force"], starts="start",
         covariates=["age", "site"], arm="arm" if arms else None,
     )  # fmt: skip
+
+
+def panel_of(seed=1, drift=0.0, shift=0.0, arms=False):
+    """drift: growth of the first cohort before training; shift: its age."""
+    rng = np.random.default_rng(seed)
+    unit, period = np.indices((UNITS, PERIODS))
+    mean = np.exp(rng.normal(1, 0.4, (UNITS, 1)) + drift * (unit % 4 == 0) * period)
+    age = 30 + rng.normal(0, 4, UNITS) + shift * (np.arange(UNITS) % 4 == 0)
+    empty = layout(arms)
+    frame = empty.frame.assign(force=rng.poisson(mean).ravel(), age=age[unit.ravel()])
+    return Panel(frame, empty.outcomes, covariates=empty.covariates, meta=empty.meta)
 
 
 def by_hand(panel, times):

@@ -77,6 +77,63 @@ def test_influence_functions_give_the_standard_error_of_another_program(chicago)
     assert ours.std_error == pytest.approx(0.00495266, abs=5e-9)
 
 
+def weighted_callaway_santanna(outcomes, starts, weight, aggregate, event_time):
+    """The estimate from weighted units, by loops over cohorts and periods as it is defined."""
+    periods = outcomes.shape[1]
+
+    def mean(values, members):
+        return (weight * members * values).sum() / (weight * members).sum()
+
+    effects, shares, of_cohort = [], [], {}
+    for g in sorted({int(start) for start in starts if start > 0}):
+        for t in range(1, periods + 1):
+            waiting = (starts == 0) | (starts > t)
+            wanted = t == g + event_time if aggregate == "event" else t >= g
+            if not wanted or not waiting.any():
+                continue
+            change = outcomes[:, t - 1] - outcomes[:, g - 2]
+            effect = mean(change, starts == g) - mean(change, waiting)
+            effects.append(effect)
+            shares.append(weight[starts == g].sum())
+            of_cohort.setdefault(g, []).append(effect)
+    if aggregate == "cohort":
+        effects = [np.mean(own) for own in of_cohort.values()]
+        shares = [weight[starts == g].sum() for g in of_cohort]
+    return np.dot(effects, shares) / np.sum(shares)
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "event_time"), [("simple", 0), ("cohort", 0), ("event", 0), ("event", 1), ("event", 2)]
+)
+@pytest.mark.parametrize("never", [True, False])
+def test_influence_is_what_an_estimate_gains_by_the_weight_of_a_unit(aggregate, event_time, never):
+    rng = np.random.default_rng(11)
+    starts = np.repeat([0 if never else 5, 3, 4, 6], [9, 5, 12, 7])  # or the last cohort only compares
+    outcomes = rng.poisson(rng.gamma(2, 1, (33, 1)) * (1 + 0.2 * np.arange(6))).astype(float)
+    frame = pd.DataFrame(
+        {"unit": np.repeat([f"{u:02d}" for u in range(33)], 6), "period": np.tile(np.arange(1, 7), 33),
+         "force": outcomes.ravel(), "start": np.repeat(starts, 6)}
+    )  # fmt: skip
+    arguments = aggregate, event_time
+    step, ones = 1e-4, np.ones(33)
+    gains = [
+        (
+            weighted_callaway_santanna(outcomes, starts, ones + step * unit, *arguments)
+            - weighted_callaway_santanna(outcomes, starts, ones - step * unit, *arguments)
+        )
+        / (2 * step)
+        for unit in np.eye(33)
+    ]
+    options = {"event_times": [event_time]} if aggregate == "event" else {}
+    found = staggered(
+        panel_of(frame), "force", estimator="callaway-santanna", variance="influence", aggregate=aggregate,
+        **options,
+    )  # fmt: skip
+    (ours,) = [found] if aggregate != "event" else found
+    assert ours.estimate == pytest.approx(weighted_callaway_santanna(outcomes, starts, ones, *arguments))
+    assert ours.std_error == pytest.approx(np.sqrt(np.sum(np.square(gains))), rel=1e-6)
+
+
 def test_event_times_without_variance_are_left_out_unless_asked_for():
     frame = two_period_frame(60)
     later = frame.assign(period=frame["period"] + 2, start=np.where(frame["start"] > 0, 3, 0), force=0)

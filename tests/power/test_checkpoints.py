@@ -74,20 +74,20 @@ def test_a_killed_study_goes_on_and_ends_with_the_same_bits(tmp_path):
     seen = []
     trial = rct.Trial.parse(TRIAL)
     resumed = power.simulate(
-        trial, sims=200, checkpoints=tmp_path / "out", progress=lambda done, _total, _frame: seen.append(done)
+        trial, sims=130, checkpoints=tmp_path / "out", progress=lambda done, _total, _frame: seen.append(done)
     )
     assert {file: file.stat().st_mtime_ns for file in left} == left
     assert seen[:2] == [64, 128]
-    assert seen[-1] == 200
-    straight = power.simulate(trial, sims=200)
+    assert seen[-1] == 130
+    straight = power.simulate(trial, sims=130)
     pd.testing.assert_frame_equal(resumed.replicates, straight.replicates, check_exact=True)
 
 
 def test_any_executor_gives_the_same_bits():
     trial = rct.Trial.parse(TRIAL)
-    alone = power.simulate(trial, sims=200, draws=99)
+    alone = power.simulate(trial, sims=130, draws=99)
     with ThreadPoolExecutor(3) as threads:
-        shared = power.simulate(trial, sims=200, draws=99, executor=threads)
+        shared = power.simulate(trial, sims=130, draws=99, executor=threads)
     pd.testing.assert_frame_equal(alone.replicates, shared.replicates, check_exact=True)
 
 

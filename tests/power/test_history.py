@@ -66,9 +66,9 @@ def test_effects_are_thinned_into_real_months():
 
 def test_placebo_trials_on_real_months_keep_the_level_and_find_a_strong_effect():
     trial, panel = rct.Trial.parse(TEXT), past()
-    placebo = power.simulate(trial, history=panel, resample=True, effects=NONE, sims=320, draws=199)
+    placebo = power.simulate(trial, history=panel, resample=True, effects=NONE, sims=192, draws=199)
     false = placebo.frame[placebo.frame["outcome"] == "force"]["power"]
-    assert (false < 0.05 + 3.5 * (0.05 * 0.95 / 320) ** 0.5).all()
+    assert (false < 0.05 + 3.5 * (0.05 * 0.95 / 192) ** 0.5).all()
     strong = {"force": 0.3, "citizen_injury": 0.3, "officer_injury": 0.3}
     found = power.simulate(trial, history=panel, resample=True, effects=strong, sims=64, draws=199)
     assert found.primary["power"].iloc[0] > 0.6

@@ -89,7 +89,7 @@ def test_where_the_trial_re_randomizes_the_p_value_is_the_permutation_test_s(rep
 
 
 def test_both_promises_find_a_strong_effect():
-    frame = power.simulate(TRIAL, effects={"force": 0.2}, sims=32, draws=99, seed=1).frame
+    frame = power.simulate(TRIAL, effects={"force": 0.2}, sims=16, draws=99, seed=1).frame
     assert set(frame["analysis"]) == {"staggered simple", "poisson (cluster-robust)"}
     assert (frame["power"] > 0.8).all()
 

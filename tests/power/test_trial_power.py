@@ -22,7 +22,7 @@ from rct.power.study import batch_rows, declared_study
 from rct.power.trial_draws import draw_trial
 
 TRIAL = rct.load("louisville_icat")
-SIMS = 640
+SIMS = 320
 FORCE_ONLY = {"force": 0.75, "citizen_injury": 0.75, "officer_injury": 0.75}
 
 
@@ -68,7 +68,7 @@ def test_cluster_robust_inference_has_the_power_that_simulator_found():
 def test_transition_periods_are_left_out_of_every_replicate_s_test():
     text = constant_only().to_toml().replace("step = 1", "step = 1\ntransition = 1", 1)
     strong = {**dict.fromkeys(FORCE_ONLY, 0.4), "force": 0.4}
-    row = force_row(power.simulate(rct.Trial.parse(text), effects=strong, sims=6, draws=39, seed=4))
+    row = force_row(power.simulate(rct.Trial.parse(text), effects=strong, sims=4, draws=39, seed=4))
     assert row["power"] > 0.5
     assert row["coverage"] > 0.5
     assert row["failed"] == 0
@@ -98,9 +98,9 @@ def test_a_wedge_gets_power_for_both_its_answers():
 
 
 def test_workers_and_the_number_of_replicates_do_not_change_a_replicate():
-    alone = power.simulate(TRIAL, sims=130, draws=99, seed=5)
+    alone = power.simulate(TRIAL, sims=70, draws=99, seed=5)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        shared = power.simulate(TRIAL, sims=130, draws=99, seed=5, executor=pool)
+        shared = power.simulate(TRIAL, sims=70, draws=99, seed=5, executor=pool)
     pd.testing.assert_frame_equal(alone.replicates, shared.replicates, check_exact=True)
     fewer = power.simulate(TRIAL, sims=64, draws=99, seed=5).replicates
     first = alone.replicates[alone.replicates["replicate"] < 64].reset_index(drop=True)
@@ -108,11 +108,36 @@ def test_workers_and_the_number_of_replicates_do_not_change_a_replicate():
 
 
 def test_any_analysis_can_be_powered_through_its_own_estimator():
+    """Each replicate is what the estimator says of the same drawn officers, and the test of the same redraws."""
     text = constant_only().to_toml()
-    text = text.replace('effect = "constant"', 'fixed_effects = ["unit", "period"]')
-    by_panel = power.simulate(rct.Trial.parse(text), effects=FORCE_ONLY, sims=4, draws=199, seed=3).replicates
-    assert len(by_panel) == 12
-    assert by_panel["p_value"].between(0, 1).all()
+    effects = ("unit", "period")
+    trial = rct.Trial.parse(text.replace('effect = "constant"', 'fixed_effects = ["unit", "period"]'))
+    replicates = power.simulate(trial, effects=FORCE_ONLY, sims=2, draws=199, seed=3).replicates
+    study = declared_study(trial, None, effects=FORCE_ONLY, draws=199, seed=3)
+    mechanism, roster = study.allocation, study.allocation.roster
+    for replicate in range(2):
+        drawn = draw_trial(study, replicate, measured=True)
+        starts = dict(zip(mechanism.frame["unit"], mechanism.starts(drawn.sequence), strict=True))
+        cells = pd.DataFrame(
+            {
+                "officer": np.repeat(roster["officer_id"], 24), "division": np.repeat(roster["division"], 24),
+                "month": np.tile(np.arange(1, 25), len(roster)), "force": drawn.counts[0].ravel(),
+            }
+        )  # fmt: skip
+        panel = rct.Panel.from_frame(
+            cells.assign(first=cells["division"].map(starts)), unit="officer", period="month",
+            outcomes=["force"], starts="first", randomized="division",
+        )  # fmt: skip
+        fit = rct.frequentist.poisson(panel, "force", fixed_effects=effects)
+        test = rct.frequentist.randomization_test(
+            panel, "force", fixed_effects=effects,
+            allocation=mechanism.starts(mechanism.draws(199, seed=study.seed)),
+        )  # fmt: skip
+        row = replicates[replicates["replicate"] == replicate].set_index("outcome").loc["force"]
+        assert row["truth"] == pytest.approx(np.log(0.75))
+        assert row["estimate"] == pytest.approx(fit.estimate, rel=1e-9)
+        assert row["std_error"] == pytest.approx(fit.std_error, rel=1e-9)
+        assert row["p_value"] == pytest.approx(test.p_value, rel=1e-12)
 
 
 def test_the_panel_path_and_the_batch_path_agree_on_the_same_counts():

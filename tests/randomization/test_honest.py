@@ -40,7 +40,7 @@ primary = "poisson"
 """
 PARALLEL = 'kind = "parallel", periods = 4'
 CROSSOVER = 'kind = "crossover", periods = 4, sequences = [["usual", "ICAT"], ["ICAT", "usual"]]'
-WEDGE = 'kind = "stepped-wedge", periods = 40, baseline = 2, per_step = 1'
+WEDGE = 'kind = "stepped-wedge", periods = 12, baseline = 2, per_step = 1'
 DESIGNS = [
     {"schedule": PARALLEL},
     {"schedule": PARALLEL, "block": '["district"]'},

@@ -54,8 +54,21 @@ def test_a_malformed_file_is_refused_with_its_rows(tmp_path, content, message):
 def test_a_missing_file_and_a_foreign_encoding_are_said(tmp_path):
     with pytest.raises(DataError, match=r"nobody\.csv: there is no such file"):
         read_roster(tmp_path / "nobody.csv")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match="line 2: a character is not UTF-8"):
         read_roster(written(tmp_path, "officer_id\nJosé\n", "latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("officer_id;squad\n1;A\n", "separated by semicolons"),
+        ("officer_id\tsquad\n1\tA\n", "separated by tabs"),
+        ("PK\x03\x04 and more", "is an Excel workbook"),
+    ],
+)
+def test_what_excel_writes_is_refused_with_how_to_save_it(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read_roster(written(tmp_path, content))
 
 
 def test_the_roster_hash_is_that_of_the_vector():
@@ -94,7 +107,7 @@ def test_a_column_that_appears_twice_is_refused():
 def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
     roster = read_roster(written(tmp_path, "officerid,squad\n1,A\n"))
     with pytest.raises(
-        DataError, match=r'roster\.csv: there is no column "officer_id".*did you mean "officerid"'
+        DataError, match=r'roster\.csv: there is no column "officer_id".*Did you mean "officerid"'
     ):
         checked_roster(roster, OFFICERS)
 

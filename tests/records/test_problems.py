@@ -144,6 +144,13 @@ def test_files_are_read_one_after_the_other_with_their_rows(declared, built, cou
     ]
 
 
+def test_a_file_that_is_given_twice_is_refused(declared, built, tmp_path):
+    path = tmp_path / "force.csv"
+    path.write_text("case,badge,day\nI1,01,2024-01-05\n")
+    with pytest.raises(rct.DataError, match="is given twice"):
+        built(declared(), [path, tmp_path / "." / "force.csv"])
+
+
 def test_parquet_is_read_too(declared, built, counted, tmp_path):
     path = tmp_path / "force.parquet"
     records(("I1", "01", "2024-01-05", "1")).to_parquet(path)
@@ -156,6 +163,11 @@ def test_parquet_is_read_too(declared, built, counted, tmp_path):
         ("case,bagde,day\nI1,01,2024-01-05\n", r"force.csv lacks the column badge .nearest: bagde"),
         ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
         ("", "force.csv is empty"),
+        ("case;badge;day\nI1;01;2024-01-05\n", "separated by semicolons"),
+        (
+            "case,badge,day\nI1,01,01/05/2024\nI2,01,\n",
+            "none of its dates can be read as 2024-01-31: 01/05/2024.*date_format",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(declared, built, tmp_path, content, message):

@@ -9,10 +9,13 @@ cluster makes the adjusted residual covariance singular.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from rct.frequentist.integer_codes import nested
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,6 +85,24 @@ def small_sample_factor(correction: Correction, *, n_clusters: int, n_rows: int,
     if correction in ("CR1S", "CR1N"):
         factor *= (n_rows - 1) / (n_rows - n_parameters)
     return factor
+
+
+def parameters_outside_clusters(
+    n_columns: int, effects: Iterable[NDArray[np.intp]], clusterings: Sequence[NDArray[np.intp]]
+) -> int:
+    """Count coefficients as fixest does for CR1N: effects nested in the clusters are left out.
+
+    fixest takes one redundant level for each further set of effects, however many there are.
+
+    Parameters
+    ----------
+    n_columns : terms and covariates
+    effects, clusterings : codes 0…, all over the same rows
+    """
+    counted = n_columns + 1
+    for codes in effects:
+        counted += 0 if any(nested(codes, clusters) for clusters in clusterings) else int(codes.max())
+    return counted
 
 
 def model_variance(fit: FixedEffectsFit, n_clusters: int) -> Variance:

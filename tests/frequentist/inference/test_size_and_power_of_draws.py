@@ -1,5 +1,7 @@
 """Size and power of the randomization test where designs are not plain: each over two dozen small trials."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,7 @@ def shuffled(starts, block, n, rng):
     return draws
 
 
+@cache
 def blocked_trial(seed, ratio):
     """Two blocks with 5 and 15 of 20 units treated in the second period, and trends that differ."""
     rng = np.random.default_rng(seed)
