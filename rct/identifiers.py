@@ -86,11 +86,7 @@ def field(content: bytes) -> bytes:
 
 def fields(texts: Sequence[str]) -> list[bytes]:
     """Give the field of each of many texts."""
-    return byte_fields(list(map(str.encode, texts)))
-
-
-def byte_fields(contents: Sequence[bytes]) -> list[bytes]:
-    """Give the field of each of many contents."""
+    contents = list(map(str.encode, texts))
     prefixes = {length: length.to_bytes(4, "big") for length in set(map(len, contents))}
     if len(prefixes) == 1:
         (prefix,) = prefixes.values()
@@ -105,9 +101,10 @@ def join(*parts: str | bytes) -> bytes:
 
 def _are_plain(values: Sequence[object]) -> bool:
     """Say whether all values are at once seen to be canonical: texts of printable ASCII without spaces."""
-    if set(map(type, values)) != {str}:
+    try:
+        together = "".join(cast("Sequence[str]", values))
+    except TypeError:  # some value is no text
         return False
-    together = "".join(cast("Sequence[str]", values))
     return together.isascii() and together.isprintable() and " " not in together and "" not in values
 
 

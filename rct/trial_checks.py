@@ -113,8 +113,6 @@ def _restriction(trial: "Trial") -> Iterator[tuple[Place, str]]:
             yield ("randomization", key), f'{key} belongs to scheme = "{schemes[0]}", not "{rule.scheme}"'
     if not rule.restricted:
         return
-    if trial.arms.factors:
-        yield ("randomization", "scheme"), f"factors cannot be randomized by scheme = {rule.scheme} yet"
     if not rule.covariates:
         yield (
             ("randomization", "covariates"),

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import pandas as pd
 
 from rct.errors import AllocationError
 from rct.randomization.accepted_set import assignment_shares, number_of_distinct
-from rct.randomization.blocked_units import BlockedUnits, Numbers
+from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     Certificate,
@@ -28,7 +29,7 @@ from rct.randomization.certificate import (
 from rct.randomization.commitment import Commitment
 from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text, kept_text, refuse_occupied
-from rct.randomization.keyed_order import seed_text
+from rct.randomization.keyed_order import Numbers, seed_text
 from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
 from rct.randomization.mechanisms import drawn, mechanism
 from rct.randomization.parallel_order import parallel_plan
@@ -352,8 +353,7 @@ def assign(key: str, design_hash: str, blocked: BlockedUnits, plan: Plan) -> Num
     assigned = np.zeros(len(blocked.units), dtype=np.intp)
     draw = mechanism(plan).assignment
     for block, places, units in blocked.each_block():
-        given = draw(key, design_hash, block, units=units, shares=plan.shares[block])
-        assigned[places] = [given[unit] for unit in units]
+        assigned[places] = draw(key, design_hash, block, units=units, shares=plan.shares[block])
     return assigned
 
 
@@ -369,11 +369,12 @@ def assembled(
         accepted = restrict(key, trial, design_hash, roster=roster, plan=plan).accepted
     if accepted is not None:
         probability = assignment_shares(accepted, len(plan.sequences))
-    sequence = np.array([unit["sequence"] for unit in units], dtype=np.int64)
+    sequence = np.fromiter(map(itemgetter("sequence"), units), dtype=np.int64, count=len(units))
+    measured = trial.units.randomize == trial.units.id
     names, arms = map(block_name, blocked.blocks), (each.arm for each in plan.sequences)
     frame = pd.DataFrame(
         {
-            "unit": pd.Series(blocked.units, dtype="str"),
+            "unit": roster.frame[trial.units.id] if measured else pd.Series(blocked.units, dtype="str"),
             "block": pd.Series([*names], dtype="str").take(blocked.numbers).reset_index(drop=True),
             "sequence": sequence,
             "arm": pd.Series([*arms], dtype="str").take(sequence).reset_index(drop=True),

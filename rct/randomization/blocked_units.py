@@ -4,11 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from rct.randomization.keyed_order import Block
-
-Numbers = npt.NDArray[np.intp]
+from rct.randomization.keyed_order import Block, Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,15 +19,10 @@ class BlockedUnits:
     @classmethod
     def of(cls, blocks: Mapping[str, Block]) -> "BlockedUnits":
         """Number the blocks of units that are in byte order."""
-        return cls.numbered(list(blocks), list(blocks.values()))
-
-    @classmethod
-    def numbered(cls, units: list[str], blocks: list[Block]) -> "BlockedUnits":
-        """Number the blocks of units that are in byte order, block by block beside them."""
-        distinct = sorted(set(blocks))
+        distinct = sorted(set(blocks.values()))
         number = {block: place for place, block in enumerate(distinct)}
-        found = map(number.__getitem__, blocks)
-        return cls(units, distinct, np.fromiter(found, dtype=np.intp, count=len(blocks)))
+        found = map(number.__getitem__, blocks.values())
+        return cls(list(blocks), distinct, np.fromiter(found, dtype=np.intp, count=len(blocks)))
 
     @property
     def by_unit(self) -> dict[str, Block]:

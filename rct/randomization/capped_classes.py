@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rct.errors import AllocationError, DataError
-from rct.randomization.keyed_order import Block, Shares, keyed, score
+from rct.randomization.keyed_order import Block, Numbers, Shares, keyed, scores
 from rct.randomization.plan import Plan
 from rct.randomization.random_draws import (
     CHUNK,
@@ -82,23 +82,20 @@ def circle_assignment(
     units: Sequence[str],
     shares: Shares,
     groups: Mapping[str, str],
-) -> dict[str, int]:
+) -> Numbers:
     """Lay squads, and the units in each, in keyed order around the circle, turned by a keyed number."""
     lots = {
         squad: keyed(seed, design_hash, "groups", block, squad) for squad in {groups[unit] for unit in units}
     }
-    ordered = sorted(
-        units,
-        key=lambda unit: (
-            lots[groups[unit]],
-            groups[unit].encode(),
-            score(seed, design_hash, block, unit),
-            unit.encode(),
-        ),
+    found = scores(seed, design_hash, block, units)
+    squads = [groups[unit] for unit in units]
+    around = sorted(
+        range(len(units)), key=lambda i: (lots[squads[i]], squads[i].encode(), found[i], units[i].encode())
     )
     turn = int.from_bytes(keyed(seed, design_hash, "places", block, "")[:8], "big") * len(units) >> 64
-    circle = np.roll(even_circle(len(units), shares), -turn).tolist()
-    return dict(zip(ordered, circle, strict=True))
+    assigned = np.empty(len(units), dtype=np.intp)
+    assigned[around] = np.roll(even_circle(len(units), shares), -turn)
+    return assigned
 
 
 def circle_draws(

@@ -20,9 +20,9 @@ from typing_extensions import TypedDict
 from rct import __version__
 from rct.errors import AllocationError
 from rct.identifiers import listed
-from rct.randomization.blocked_units import BlockedUnits, Numbers
+from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.commitment import Commitment, CommitmentRecord, beacon_value
-from rct.randomization.keyed_order import Block
+from rct.randomization.keyed_order import Block, Numbers
 from rct.randomization.plan import Plan, block_name
 from rct.randomization.restricted_order import RestrictionRecord
 from rct.randomization.rosters import Roster

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import combinations
 
-from rct.randomization.keyed_order import Block, Shares, in_keyed_order, keyed
+from rct.randomization.keyed_order import Block, Numbers, Shares, in_keyed_order, keyed
 from rct.randomization.random_draws import Counts
 
 
 def factorial_assignment(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], shares: Shares
-) -> dict[str, int]:
+) -> Numbers:
     """Assign a block to cells: whole parts first, then a place to each of the first cells in keyed order."""
     cells = range(len(shares))
     whole, left = divmod(len(units), len(shares))

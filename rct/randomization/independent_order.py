@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from rct.randomization.keyed_order import Block, Shares, score
+from rct.randomization.keyed_order import Block, Numbers, Shares, scores
 from rct.randomization.random_draws import (
     LARGEST_SPACE,
     BlockOfUnits,
@@ -25,11 +25,11 @@ from rct.randomization.random_draws import (
 
 def independent_assignment(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], shares: Shares
-) -> dict[str, int]:
+) -> Numbers:
     """Give each unit the sequence in whose stretch of [0, 1) its own keyed number falls."""
     edges = [edge * 2**64 for edge in accumulate(shares)]
-    numbers = {unit: int.from_bytes(score(seed, design_hash, block, unit)[:8], "big") for unit in units}
-    return {unit: sum(edge <= number for edge in edges) for unit, number in numbers.items()}
+    numbers = [int.from_bytes(found[:8], "big") for found in scores(seed, design_hash, block, units)]
+    return np.array([sum(edge <= number for edge in edges) for number in numbers], dtype=np.intp)
 
 
 def independent_draws(blocks: Sequence[BlockOfUnits], *, n: int, seed: int | np.random.SeedSequence) -> Draws:

@@ -12,6 +12,9 @@ from fractions import Fraction
 from hashlib import sha256
 from math import lcm
 
+import numpy as np
+import numpy.typing as npt
+
 from rct.errors import AllocationError
 from rct.identifiers import fields, join
 
@@ -23,6 +26,7 @@ OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 Block = tuple[str, ...]
 Shares = tuple[Fraction, ...]
+Numbers = npt.NDArray[np.intp]
 
 
 def seed_text(seed: str | int | bytes) -> str:
@@ -45,13 +49,11 @@ def seed_text(seed: str | int | bytes) -> str:
     return text
 
 
-def score(seed: str, design_hash: str, block: Block, unit: str) -> bytes:
-    """Give the keyed hash by which a unit is ordered within its block."""
-    return keyed(seed, design_hash, DRAW, block, unit)
-
-
 def scores(seed: str, design_hash: str, block: Block, units: Sequence[str]) -> list[bytes]:
-    """Give the scores of many units of one block; what they share is hashed once (RFC 2104, section 4)."""
+    """Give the keyed hashes by which units are ordered in their block.
+
+    What they share is hashed once (RFC 2104, section 4).
+    """
     key = seed.encode()
     key = (sha256(key).digest() if len(key) > BLOCK_SIZE else key).ljust(BLOCK_SIZE, b"\0")
     inner = sha256(key.translate(INNER) + join(FORMAT, design_hash, DRAW, join(*block)))
@@ -97,21 +99,21 @@ def systematic_counts(expected: Sequence[Fraction], u: Fraction) -> tuple[int, .
 
 def keyed_assignment(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], shares: Shares
-) -> dict[str, int]:
-    """Assign each unit of one block its sequence: the block in keyed order, cut at the counts."""
+) -> Numbers:
+    """Give the units of one block, in byte order, their sequences: the keyed order, cut at the counts."""
     counts = keyed_counts(seed, design_hash, block, units=len(units), shares=shares)
     return in_keyed_order(seed, design_hash, block, units=units, counts=counts)
 
 
 def in_keyed_order(
     seed: str, design_hash: str, block: Block, *, units: Sequence[str], counts: Sequence[int]
-) -> dict[str, int]:
-    """Sort a block's units by score, then id, and give the first n₀ sequence 0, the next n₁ sequence 1, …."""
-    by_id = sorted(units)
-    found = scores(seed, design_hash, block, by_id)
-    ordered = sorted(range(len(by_id)), key=found.__getitem__)  # stable: equal scores stay in order of id
-    places = [sequence for sequence, count in enumerate(counts) for _ in range(count)]
-    return dict(zip(map(by_id.__getitem__, ordered), places, strict=True))
+) -> Numbers:
+    """Give the first n₀ units by score sequence 0, the next n₁ sequence 1, …; units stand in byte order."""
+    found = b"".join(scores(seed, design_hash, block, units))
+    ordered = np.argsort(np.frombuffer(found, dtype="S32"), kind="stable")  # equal scores: in order of id
+    assigned = np.empty(len(units), dtype=np.intp)
+    assigned[ordered] = np.repeat(np.arange(len(counts)), counts)
+    return assigned
 
 
 def keyed(seed: str, design_hash: str, draw: str, block: Block, unit: str) -> bytes:

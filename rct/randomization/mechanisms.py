@@ -19,7 +19,7 @@ from rct.randomization.independent_order import (
     independent_space,
     least_independent,
 )
-from rct.randomization.keyed_order import keyed_assignment
+from rct.randomization.keyed_order import Numbers, keyed_assignment
 from rct.randomization.plan import Drawn, Plan
 from rct.randomization.random_draws import (
     Draws,
@@ -35,7 +35,7 @@ from rct.trial_tables import Design
 class Mechanism:
     """How every block is drawn, apart from the others; the shares are the plan's."""
 
-    assignment: Callable[..., dict[str, int]]
+    assignment: Callable[..., Numbers]
     random: Callable[..., Draws]
     every: Callable[..., Draws]
     space: Callable[..., int]

@@ -13,16 +13,17 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from rct.errors import AllocationError
-from rct.randomization.blocked_units import Numbers
 from rct.randomization.candidates import candidate_draws, numbered
 from rct.randomization.covariates import Covariates, whole_covariates
-from rct.randomization.plan import Plan
+from rct.randomization.keyed_order import Numbers
+from rct.randomization.plan import Plan, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
 from rct.randomization.restriction_scores import (
     Scoring,
     compared_groups,
     imbalance_scores,
     mahalanobis_scores,
+    side_by_side,
 )
 from rct.randomization.rosters import Roster
 from rct.trial_tables import Design
@@ -76,13 +77,7 @@ def restrict(key: str, design: Design, design_hash: str, *, roster: Roster, plan
     DataError
         When a covariate cannot be read.
     """
-    if plan.drawn != "by order":
-        raise AllocationError(
-            f"scheme = {design.randomization.scheme} cannot be joined with capped classes or factors: their "
-            "places are drawn otherwise than those of candidates, which would not have the stated "
-            "probabilities. Name the factors' combinations as treatments, or block by squad instead of "
-            "capping"
-        )
+    _refuse_other_places(design, roster, plan)
     covariates = whole_covariates(roster, design)
     blocks = block_columns(roster.blocks, plan.shares)
     draws, whole = candidate_draws(key, design_hash, blocks, declared=design.randomization.candidates)
@@ -125,14 +120,37 @@ def _scored(
     if design.randomization.scheme == "constrained":
         squared = design.randomization.metric == "l2"
         return imbalance_scores(draws, blocks, groups, covariates, squared=squared)
-    if len(groups) > 1:
+    if len(groups) > 1 and not side_by_side(groups, len(plan.sequences)):
         raise AllocationError(
-            "rerandomization accepts by the Mahalanobis distance between two groups, but this design has "
-            f"{len(groups)}. Taken together their distance is the same for every allocation where each step "
+            "rerandomization accepts by the Mahalanobis distance between two groups, or several that stand "
+            f"side by side as the arms of a parallel trial; this design has {len(groups)} that overlap in "
+            "time. Taken together their distance is the same for every allocation where each step "
             "has one unit, and the largest of several has no threshold of a known share. Use scheme = "
             "constrained, which adds the imbalances of every group"
         )
-    return mahalanobis_scores(draws, blocks, groups[0], covariates)
+    return mahalanobis_scores(draws, blocks, groups[:-1] or groups, covariates)
+
+
+def _refuse_other_places(design: Design, roster: Roster, plan: Plan) -> None:
+    """Refuse designs whose places are drawn otherwise than those of candidates."""
+    cells = len(plan.sequences)
+    uneven = [block for block, units in roster.block_sizes.items() if units % cells]
+    if plan.drawn == "by order" or (plan.drawn == "by cell" and not uneven):
+        return
+    scheme = design.randomization.scheme
+    if plan.drawn == "by cell":
+        where = f"block {block_name(uneven[0])}" if uneven[0] else "the roster"
+        raise AllocationError(
+            f"scheme = {scheme} divides the units of a factorial trial evenly among its cells, but {where} "
+            f"has {roster.block_sizes[uneven[0]]} units for {cells} cells: left-over places are drawn "
+            "otherwise than those of candidates, which would not have the stated probabilities. Make the "
+            "numbers even, or name the factors' combinations as treatments"
+        )
+    raise AllocationError(
+        f"scheme = {scheme} cannot be joined with capped classes: their places are drawn otherwise than "
+        "those of candidates, which would not have the stated probabilities. Block by squad instead of "
+        "capping"
+    )
 
 
 def _limit(scoring: Scoring, design: Design) -> Fraction:

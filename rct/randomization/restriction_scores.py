@@ -100,32 +100,42 @@ def imbalance_scores(
 
 
 def mahalanobis_scores(
-    draws: Draws, blocks: Sequence[BlockOfUnits], group: Group, covariates: Covariates
+    draws: Draws, blocks: Sequence[BlockOfUnits], groups: Sequence[Group], covariates: Covariates
 ) -> Scoring:
-    """Score draws by M = T′V⁻¹T, V the exact covariance of T without the restriction.
+    """Score draws by M = T′V⁻¹T: T stacks the imbalances of disjoint groups, V is its exact covariance.
 
-    With one block and a fixed number of treated units it is the M of Morgan & Rubin (2012, eq. 1).
+    V is that without the restriction. With one block, two arms and a fixed number of treated units M is that
+    of Morgan & Rubin (2012, eq. 1). Of several arms all but one are given, and which is left out does not
+    matter: its T is minus the sum of the others. With one block and fixed numbers M is then N − 1 times
+    Pillai's trace, and nearly chi-square with (arms − 1)·(covariates) degrees of freedom, as it is over the
+    cells of Branson, Dasgupta & Rubin (2016).
 
     Raises
     ------
     AllocationError
         When a covariate is explained by the others, so that V has no inverse.
     """
-    scale = _common_denominator(blocks, [group])
-    inverse = _inverse(_covariance(blocks, group, covariates, scale), covariates.names)
+    scale = _common_denominator(blocks, groups)
+    names = [name for _ in groups for name in covariates.names]
+    inverse = _inverse(_covariance(blocks, groups, covariates, scale), names)
     unit = lcm(*(entry.denominator for row in inverse for entry in row))
     whole = [[int(entry * unit) for entry in row] for row in inverse]
     largest = max(abs(entry) for row in whole for entry in row)
-    terms = len(covariates.names) ** 2
-    exact = _whole_numbers(terms * largest * _largest_sum(covariates, scale) ** 2)
+    exact = _whole_numbers(len(names) ** 2 * largest * _largest_sum(covariates, scale) ** 2)
     weights = np.array(whole, dtype=exact)
 
     def score(rows: Draws) -> Scores:
-        imbalance = _imbalance(rows, blocks, group, covariates, scale, exact)
+        each = [_imbalance(rows, blocks, group, covariates, scale, exact) for group in groups]
+        imbalance = np.concatenate(each, axis=1)
         found: Scores = ((imbalance @ weights) * imbalance).sum(axis=1)
         return found
 
     return Scoring(_in_chunks(draws, score), unit)
+
+
+def side_by_side(groups: Sequence[Group], sequences: int) -> bool:
+    """Say whether groups are disjoint and hold every sequence, as the arms of a parallel trial do."""
+    return sorted(number for group in groups for number in group) == [*range(sequences)]
 
 
 def _under(path: Path, period: int, arm: str, *, control: str) -> bool:
@@ -177,31 +187,44 @@ def _in_chunks(draws: Draws, score: Callable[[Draws], Scores]) -> Scores:
     return np.concatenate(parts)
 
 
-def _covariance(blocks: Sequence[BlockOfUnits], group: Group, covariates: Covariates, scale: int) -> Matrix:
-    """Give V: the sum over blocks of (p − p²)·Σ aᵢk·aᵢl + (q − p²)·(Ak·Al − Σ aᵢk·aᵢl), times L².
+def _covariance(
+    blocks: Sequence[BlockOfUnits], groups: Sequence[Group], covariates: Covariates, scale: int
+) -> Matrix:
+    """Give V: the sum over blocks of (r − p·p′)·Σ aᵢk·aᵢl + (q − p·p′)·(Ak·Al − Σ aᵢk·aᵢl), times L².
 
-    With z the indicators of a block's units, p is E zᵢ, q is E zᵢzⱼ, and A the sum of a over the block.
+    For groups g and g′ of a block with indicators z: p is E zᵢg and p′ is E zᵢg′, r is p where g = g′ and
+    else 0, q is E zᵢg·zⱼg′ of two units, and A is the sum of a over the block.
     """
     size = len(covariates.names)
-    total = [[Fraction(0)] * size for _ in range(size)]
+    cells = range(len(groups) * size)
+    total = [[Fraction(0) for _ in cells] for _ in cells]
     for columns, shares in blocks:
-        p, q = _moments(len(columns), shares, group)
+        p, q = _moments(len(columns), shares, groups)
         values = [covariates.values[unit] for unit in columns]
         sums = [sum(column) for column in zip(*values, strict=True)]
-        for k in range(size):
-            for other in range(size):
-                own = sum(row[k] * row[other] for row in values)
-                total[k][other] += (p - p * p) * own + (q - p * p) * (sums[k] * sums[other] - own)
+        own = [[sum(row[k] * row[m] for row in values) for m in range(size)] for k in range(size)]
+        for row in cells:
+            for cell in cells:
+                (g, k), (h, m) = divmod(row, size), divmod(cell, size)
+                apart = p[g] * p[h]
+                total[row][cell] += ((p[g] if g == h else 0) - apart) * own[k][m]
+                total[row][cell] += (q[g][h] - apart) * (sums[k] * sums[m] - own[k][m])
     return [[scale**2 * entry for entry in row] for row in total]
 
 
-def _moments(units: int, shares: Sequence[Fraction], group: Group) -> tuple[Fraction, Fraction]:
-    """Give the probabilities that a unit, and that two units of a block, belong to a group."""
-    one, two = Fraction(0), Fraction(0)
+def _moments(
+    units: int, shares: Sequence[Fraction], groups: Sequence[Group]
+) -> tuple[list[Fraction], Matrix]:
+    """Give the probabilities that a unit belongs to each group, and that two units belong to each two."""
+    one = [Fraction(0) for _ in groups]
+    two = [[Fraction(0) for _ in groups] for _ in groups]
     for counts, weight in count_law(units, tuple(shares)):
-        members = sum(counts[sequence] for sequence in group)
-        one += weight * Fraction(members, units)
-        two += weight * Fraction(members * (members - 1), max(1, units * (units - 1)))
+        members = [sum(counts[sequence] for sequence in group) for group in groups]
+        for g, mine in enumerate(members):
+            one[g] += weight * Fraction(mine, units)
+            for h, others in enumerate(members):
+                pairs = mine * (others - (g == h))
+                two[g][h] += weight * Fraction(pairs, max(1, units * (units - 1)))
     return one, two
 
 

@@ -10,21 +10,33 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from rct.errors import AllocationError, DataError
-from rct.identifiers import byte_fields, canonical_column, field, fields, join, listed
+from rct.identifiers import canonical_column, field, fields, join, listed
 from rct.randomization.blocked_units import BlockedUnits
-from rct.randomization.keyed_order import Block
+from rct.randomization.keyed_order import Block, Numbers
 from rct.trial_tables import Units
 
 DECIMAL = re.compile(r"\d+\.0+")
 NUMBER = re.compile(r"\d+(\.0+)?")
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How an Excel workbook begins: .xlsx, and .xls of before 2007."""
+CHUNK = 4096
+"""Rows hashed at a time: what a processor keeps at hand."""
+
+
+class Coded(NamedTuple):
+    """A column of texts: the distinct ones, and the number of each row's among them."""
+
+    codes: Numbers
+    distinct: list[str]
 
 
 @dataclass(frozen=True)
@@ -159,12 +171,15 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
             for column in roster.columns
         }
     ).reset_index(drop=True)
-    texts = _texts(frame, read)
-    ids = texts[units.id]
-    _require_unique(ids, units.id, file)
-    if not _rising(ids):
-        frame = frame.iloc[sorted(range(len(ids)), key=ids.__getitem__)].reset_index(drop=True)
-    return Roster(frame=frame, in_blocks=_in_blocks(texts, units, file), hash=_hash_of(texts, ids))
+    ids = frame[units.id].tolist()
+    rows: Sequence[int] = range(len(ids))
+    if not all(map(operator.lt, ids, islice(ids, 1, None))):
+        _require_unique(ids, units.id, file)
+        rows = sorted(rows, key=ids.__getitem__)
+        frame, ids = frame.iloc[rows].reset_index(drop=True), [ids[row] for row in rows]
+    columns = _coded(frame, read[1:])
+    in_blocks = _in_blocks(ids, columns, units, rows=rows, file=file)
+    return Roster(frame=frame, in_blocks=in_blocks, hash=_hash_of(units.id, ids, columns))
 
 
 def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
@@ -200,29 +215,44 @@ def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...
 
 def roster_hash(frame: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> str:
     """Hash what the mechanism reads of a canonical roster (``docs/allocation-bytes.md``, section 9)."""
-    texts = _texts(frame, columns_read(units, covariates))
-    return _hash_of(texts, texts[units.id])
+    ordered = frame.iloc[np.argsort(frame[units.id].to_numpy(dtype=object), kind="stable")]
+    columns = _coded(ordered, columns_read(units, covariates)[1:])
+    return _hash_of(units.id, ordered[units.id].tolist(), columns)
 
 
-def _texts(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Give the ids, then each other column with one text for all rows in which it reads the same."""
-    texts = {columns[0]: frame[columns[0]].tolist()}
-    for column in columns[1:]:
+def _coded(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Coded]:
+    """Number the texts of columns, so that a million rows that share a few are read by number."""
+    found = {}
+    for column in columns:
         codes, distinct = pd.factorize(frame[column])
-        texts[column] = list(map(distinct.tolist().__getitem__, codes.tolist()))
-    return texts
+        found[column] = Coded(codes, distinct.tolist())
+    return found
 
 
-def _hash_of(texts: Mapping[str, list[str]], ids: list[str]) -> str:
-    """Hash columns of text; the first is that of the ids, by which rows are sorted."""
-    first, *others = texts.values()
-    rows = fields(first)
-    for values in others:
-        made = {value: field(value.encode()) for value in set(values)}
-        rows = list(map(bytes.__add__, rows, map(made.__getitem__, values)))
-    if not _rising(ids):
-        rows = [row for _, row in sorted(zip(ids, rows, strict=True))]
-    return hashlib.sha256(field(join(*texts)) + b"".join(byte_fields(rows))).hexdigest()
+def _hash_of(name: str, ids: list[str], columns: Mapping[str, Coded]) -> str:
+    """Hash the ids, which are in byte order, and the columns beside them."""
+    found = hashlib.sha256(field(join(name, *columns)))
+    beside = [(column.codes, fields(column.distinct)) for column in columns.values()]
+    for first in range(0, len(ids), CHUNK):
+        found.update(_rows_text(ids, beside, slice(first, first + CHUNK)))
+    return found.hexdigest()
+
+
+def _rows_text(ids: list[str], beside: Sequence[tuple[Numbers, list[bytes]]], some: slice) -> bytes:
+    """Write some rows as fields: each row's length, then its id, then the written texts beside it."""
+    encoded = list(map(str.encode, ids[some]))
+    width = 2 + len(beside)
+    pieces = [b""] * (width * len(encoded))
+    lengths = np.empty((len(encoded), 2), dtype=">u4")
+    lengths[:, 1] = np.fromiter(map(len, encoded), dtype=np.uint32, count=len(encoded))
+    lengths[:, 0] = 4 + lengths[:, 1]
+    for place, (codes, written) in enumerate(beside, start=2):
+        own = list(map(written.__getitem__, codes[some].tolist()))
+        lengths[:, 0] += np.fromiter(map(len, own), dtype=np.uint32, count=len(own))
+        pieces[place::width] = own
+    pieces[0::width] = lengths.view("V8").ravel().tolist()
+    pieces[1::width] = encoded
+    return b"".join(pieces)
 
 
 def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -> None:
@@ -256,7 +286,7 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
 
 
 def _require_unique(ids: list[str], column: str, file: str) -> None:
-    if all(map(operator.lt, ids, ids[1:])) or len(set(ids)) == len(ids):
+    if len(set(ids)) == len(ids):
         return
     rows = defaultdict(list)
     for row, unit in enumerate(ids, start=2):
@@ -268,41 +298,41 @@ def _require_unique(ids: list[str], column: str, file: str) -> None:
     )
 
 
-def _in_blocks(texts: Mapping[str, list[str]], units: Units, file: str) -> BlockedUnits:
-    ids = texts[units.id]
-    blocks = _block_of_rows([texts[column] for column in units.block], len(ids))
+def _in_blocks(
+    ids: list[str], columns: Mapping[str, Coded], units: Units, *, rows: Sequence[int], file: str
+) -> BlockedUnits:
+    """Give the randomized units with their blocks; ``rows`` are the places of the ids in the file."""
+    blocks, numbers = _blocks_of_rows([columns[column] for column in units.block], len(ids))
     if units.randomize == units.id:
-        if _rising(ids):
-            return BlockedUnits.numbered(ids, blocks)
-        return BlockedUnits.of(dict(sorted(zip(ids, blocks, strict=True))))
-    found: dict[str, dict[Block, int]] = defaultdict(dict)
-    for row, (unit, block) in enumerate(zip(texts[units.randomize], blocks, strict=True), start=2):
-        found[unit].setdefault(block, row)
+        return BlockedUnits(ids, blocks, numbers)
+    named = columns[units.randomize]
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    for row, code, block in sorted(zip(rows, named.codes.tolist(), numbers.tolist(), strict=True)):
+        found[named.distinct[code]].setdefault(block, row + 2)
     varying = [
-        f"{unit}: " + ", ".join(f"{'/'.join(block)} (row {row})" for block, row in rows.items())
-        for unit, rows in sorted(found.items())
-        if len(rows) > 1
+        f"{unit}: " + ", ".join(f"{'/'.join(blocks[block])} (row {row})" for block, row in where.items())
+        for unit, where in sorted(found.items())
+        if len(where) > 1
     ]
     if varying:
         raise DataError(
             f"{file}: the block ({', '.join(units.block)}) varies within a {units.randomize}: "
             f"{listed(varying)}. Blocks must be the same in all rows of a {units.randomize}."
         )
-    return BlockedUnits.of({unit: next(iter(rows)) for unit, rows in sorted(found.items())})
+    return BlockedUnits.of({unit: blocks[next(iter(where))] for unit, where in sorted(found.items())})
 
 
-def _block_of_rows(columns: Sequence[list[str]], rows: int) -> list[Block]:
-    """Give each row its block; a million rows share a thousand blocks, not a million equal ones."""
-    if len(columns) == 1:
-        alone: dict[str, Block] = {value: (value,) for value in set(columns[0])}
-        return list(map(alone.__getitem__, columns[0]))
-    one: dict[Block, Block] = {}
-    values = zip(*columns, strict=True)
-    return [one.setdefault(block, block) for block in values] if columns else [()] * rows
-
-
-def _rising(ids: Sequence[str]) -> bool:
-    return all(map(operator.le, ids, ids[1:]))
+def _blocks_of_rows(columns: Sequence[Coded], rows: int) -> tuple[list[Block], Numbers]:
+    """Give the distinct blocks, in byte order, and each row's number among them."""
+    blocks: list[Block] = [()]
+    numbers = np.zeros(rows, dtype=np.intp)
+    for column in columns:
+        order = sorted(range(len(column.distinct)), key=column.distinct.__getitem__)
+        joined = numbers * len(order) + np.argsort(order)[column.codes]
+        numbers, found = pd.factorize(joined, sort=True)
+        pairs = (divmod(one, len(order)) for one in found.tolist())
+        blocks = [(*blocks[before], column.distinct[order[own]]) for before, own in pairs]
+    return blocks, numbers
 
 
 def _as_text(column: pd.Series) -> pd.Series:

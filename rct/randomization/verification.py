@@ -13,7 +13,6 @@ from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
 from rct.randomization.accepted_set import assignment_shares
 from rct.randomization.allocation import assign, planned
-from rct.randomization.blocked_units import Numbers
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
@@ -28,6 +27,7 @@ from rct.randomization.certificate import (
 from rct.randomization.commitment import Commitment
 from rct.randomization.commitment_check import commitment_problems, held_copy, what_is_open
 from rct.randomization.kept_folder import Probabilities, amended_tables, kept_problems
+from rct.randomization.keyed_order import Numbers
 from rct.randomization.matched_groups import group_problems, in_certified_groups
 from rct.randomization.plan import Plan
 from rct.randomization.restricted_order import Restriction, restrict

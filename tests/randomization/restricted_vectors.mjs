@@ -129,17 +129,19 @@ function derive(given) {
     };
   } else {
     // By Cramer's rule on V, which is made from the enumerated orders of each block rather than from a formula.
-    const V = a.map(() => a.map(() => [0n, 1n]));
+    const stacked = given.groups.slice(0, Math.max(1, given.groups.length - 1));
+    const cells = stacked.flatMap((_, g) => a.map((__, k) => [g, k]));
+    const V = cells.map(() => cells.map(() => [0n, 1n]));
     blocks.forEach((b, i) => {
       const size = BigInt(perBlock[i].length);
-      const own = perBlock[i].map((row) => a.map((column) => b.places.reduce((t, p, j) =>
-        add(t, mul([L * column[p], 1n], add([given.groups[0].includes(row[j]) ? 1n : 0n, 1n], neg(chance[i][0])))), [0n, 1n])));
-      for (const t of own) a.forEach((_, k) => a.forEach((__, l) => (V[k][l] = add(V[k][l], mul(mul(t[k], t[l]), [1n, size])))));
+      const own = perBlock[i].map((row) => cells.map(([g, k]) => b.places.reduce((t, p, j) =>
+        add(t, mul([L * a[k][p], 1n], add([stacked[g].includes(row[j]) ? 1n : 0n, 1n], neg(chance[i][g])))), [0n, 1n])));
+      for (const t of own) cells.forEach((_, k) => cells.forEach((__, l) => (V[k][l] = add(V[k][l], mul(mul(t[k], t[l]), [1n, size])))));
     });
     const det = (m) => m.length === 0 ? [1n, 1n] : sum(m[0].map((x, j) => mul(j % 2 ? neg(x) : x, det(m.slice(1).map((r) => r.filter((_, c) => c !== j))))));
     const d = inv(det(V));
     const inverse = V.map((_, k) => V.map((__, l) => mul(d, mul([(k + l) % 2 ? -1n : 1n, 1n], det(V.filter((_, r) => r !== l).map((r) => r.filter((_, c) => c !== k)))))));
-    score = (row) => { const t = imbalance(row, 0); return sum(t.flatMap((x, k) => t.map((y, l) => mul([x * y, 1n], inverse[k][l])))); };
+    score = (row) => { const t = stacked.flatMap((_, g) => imbalance(row, g)); return sum(t.flatMap((x, k) => t.map((y, l) => mul([x * y, 1n], inverse[k][l])))); };
   }
   const scores = rows.map(score);
   let limit;
@@ -172,5 +174,7 @@ const cases = [
   { ...base, name: "two blocks, keyed candidates", units: named(9, (i) => (i < 5 ? "north" : "south")), shares: { north: half, south: ["1/4", "3/4"] }, candidates: 40, keep: "0.25" },
   { ...base, name: "Mahalanobis, all allocations", scheme: "rerandomized", units: named(8), shares: { "": half }, threshold: "0.4463" },
   { ...base, name: "Mahalanobis, keyed candidates", scheme: "rerandomized", units: named(12), shares: { "": ["2/3", "1/3"] }, candidates: 300, threshold: "0.5" },
+  { ...base, name: "Mahalanobis of three arms, blocks and left-over places", scheme: "rerandomized", units: named(7, (i) => (i < 3 ? "north" : "south")), shares: { north: Array(3).fill("1/3"), south: Array(3).fill("1/3") }, groups: [[1], [2], [0]], threshold: "2.5" },
+  { ...base, name: "Mahalanobis of three arms, keyed candidates", scheme: "rerandomized", units: named(10), shares: { "": ["1/2", "1/4", "1/4"] }, groups: [[1], [2], [0]], candidates: 200, threshold: "2" },
 ].map((c) => ({ ...c, design: JSON.stringify({ case: c.name }) }));
 console.log(JSON.stringify({ tool: "restricted_vectors.mjs, Node.js (BigInt)", cases: cases.map((c) => ({ ...c, found: derive(c) })) }, null, 1));

@@ -37,6 +37,11 @@ RERANDOMIZED = ["8x2-p0.2", "10x3-p0.1"]
 WEDGE = 'kind = "stepped-wedge"\nperiods = 8\nbaseline = 1'
 PARALLEL = 'kind = "parallel"\nperiods = 6'
 PAIR = (untreated("usual", 6), treated_from("ICAT", 1, dose=1, periods=6, transition=0))
+THREE = (
+    PAIR[0],
+    *(treated_from(arm, 1, dose=1, periods=6, transition=0) for arm in ("A", "B")),
+)
+SIDE_BY_SIDE = [[1], [2], [0]]
 
 
 def rule_text(columns, scheme, **keys):
@@ -57,13 +62,14 @@ def test_the_allocation_is_the_one_that_another_program_derives_from_the_page(de
         keys |= {"threshold": case["threshold"]}
     trial = declared(
         PARALLEL + rule_text(["officers", "rate"], case["scheme"], **keys),
+        treatments='["A", "B"]' if case["groups"] == SIDE_BY_SIDE else '["ICAT"]',
         block='["side"]' if case["units"][0]["block"] else "[]",
     )
     rows = [(unit["id"], unit["block"], *unit["values"]) for unit in case["units"]]
     roster = pd.DataFrame(rows, columns=["officer_id", "side", "officers", "rate"], dtype="str")
     checked = checked_roster(roster.iloc[::-1], trial.units, covariates=trial.further_columns)
-    sequences = PAIR
-    if len(case["groups"]) > 1:
+    sequences = THREE if case["groups"] == SIDE_BY_SIDE else PAIR
+    if case["scheme"] == "constrained" and len(case["groups"]) > 1:
         sequences = [treated_from("ICAT", k, dose=1, periods=6, transition=0) for k in range(2, 7)]
     shares = {(block,) if block else (): tuple(map(Fraction, p)) for block, p in case["shares"].items()}
     plan = Plan(tuple(sequences), shares)
@@ -122,7 +128,7 @@ def l_scores(trial, inputs, rows):
 
 def distances(trial, inputs, rows):
     draws, blocks, covariates = scoring_parts(trial, inputs, rows)
-    scoring = mahalanobis_scores(draws, blocks, frozenset({1}), covariates)
+    scoring = mahalanobis_scores(draws, blocks, [frozenset({1})], covariates)
     return [float(scoring.exact(score)) for score in scoring.scores]
 
 
@@ -230,7 +236,7 @@ def test_without_the_restriction_mahalanobis_allows_for_blocks_and_left_over_pla
         (np.array([1, 3, 5, 6]), (Fraction(3, 4), Fraction(1, 4))),
     ]
     draws, covariates = all_draws(blocks), whole_covariates(checked, trial)
-    scoring = mahalanobis_scores(draws, blocks, frozenset({1}), covariates)
+    scoring = mahalanobis_scores(draws, blocks, [frozenset({1})], covariates)
     # T'V⁻¹T has the number of covariates as its mean exactly when V is the covariance of T.
     assert sum(scoring.exact(score) for score in scoring.scores) / len(draws) == 1
 
@@ -388,7 +394,7 @@ def test_what_cannot_be_balanced_is_refused_in_a_sentence(declared, values, opti
 
 def test_rerandomization_of_a_wedge_or_with_collinear_covariates_is_refused(declared, eight):
     wedge = declared(WEDGE + rule_text(["officers"], "rerandomized", threshold=1))
-    with pytest.raises(AllocationError, match="two groups.*constrained"):
+    with pytest.raises(AllocationError, match="two groups.*3 that overlap in time.*constrained"):
         randomize(wedge, eight.head(4), seed=1)
     double = eight.assign(twice=[str(2 * int(v)) for v in eight["officers"]])
     trial = declared(PARALLEL + rule_text(["officers", "twice"], "rerandomized", threshold=1))
