@@ -113,7 +113,7 @@ def fit(
     used = model_priors(chosen, rows, priors)
     inputs = model_inputs(chosen, rows, used)
     compiled, kept = compiled_model(model, chosen, inputs)
-    settings = Settings(draws, tune, chains, seed, progress, _learns_correlations(model, used))
+    settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
     groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),
@@ -128,7 +128,7 @@ def fit(
     )
 
 
-def _learns_correlations(model: str, priors: Priors) -> bool:
+def learns_correlations(model: str, priors: Priors) -> bool:
     """Choose low-rank adaptation where it was measured to pay, the marginal model without cluster effects.
 
     The effect goes with the later periods, and scales alone leave it a fifth of the effective draws. Cluster
