@@ -30,6 +30,11 @@ def check(trial: "Trial") -> None:
     labels: list[str] = []
     for place, spec in _promised(trial):
         _check_spec(place, spec)
+        if spec.options.get("model") == "agencies" and len(trial.outcomes) > 1:
+            raise TrialError(
+                f'{place}: model = "agencies" takes one outcome, and the trial has {len(trial.outcomes)}; '
+                "use rct.bayesian.agencies(panel, outcome) for each"
+            )
         if label(spec) in labels:
             raise TrialError(f"{place}: {label(spec)} is promised twice; leave one of them out")
         labels.append(label(spec))

@@ -29,6 +29,7 @@ MODEL_WORDS = {
     "dose": "marginal Poisson, monotone in dose",
     "negative-binomial": "negative binomial",
     "zero-inflated": "zero-inflated negative binomial",
+    "agencies": "agencies with changes of their own, drawn towards their mean",
 }
 CONSTANT_EFFECT = "ITT incidence rate ratio, constant effect"
 NAN = math.nan

@@ -22,7 +22,7 @@ from scipy import stats
 from rct import Panel
 from rct.bayesian.compiling import compiled_model
 from rct.bayesian.count_rows import count_rows
-from rct.bayesian.fitting import MODELS, model_inputs, model_priors
+from rct.bayesian.fitting import MODELS, learns_correlations, model_inputs, model_priors
 from rct.bayesian.sampling import Settings, diagnose, draw
 
 HERE = Path(__file__).parent
@@ -206,9 +206,11 @@ def one_fit(model: str, number: int) -> list[dict[str, Any]]:
     truth, counts = DRAW[model](rng)
     chosen, names = MODELS[model], OUTCOMES[model]
     rows = chosen.prepare(count_rows(panel_of(counts, names), names))
-    inputs = model_inputs(chosen, rows, model_priors(chosen, rows, PRIORS[model]))
-    compiled, kept = compiled_model(model, chosen, inputs)
-    settings = Settings(draws=500, tune=500, chains=2, seed=number + 1, progress=False)
+    priors = model_priors(chosen, rows, PRIORS[model])
+    compiled, kept = compiled_model(model, chosen, model_inputs(chosen, rows, priors))
+    settings = Settings(
+        500, 500, 2, number + 1, progress=False, correlated=learns_correlations(model, priors)
+    )
     groups = draw(compiled, kept, settings, 0.95)
     judged = [name for name in chosen.judged if name in kept]
     verdict = diagnose(groups["posterior"], groups["sample_stats"], judged)

@@ -70,7 +70,8 @@ def agencies(
     Raises
     ------
     EstimationError
-        For several arms, doses between 0 and 1, and whatever :func:`rct.bayesian.fit` refuses.
+        For several arms, doses between 0 and 1, units randomized together, blocks that differ in the share
+        treated, and whatever :func:`rct.bayesian.fit` refuses.
     ConvergenceError
         When the chains fail twice.
     """
@@ -81,6 +82,7 @@ def agencies(
     rows = count_rows(panel, [outcome])
     if len(rows.periods) < 2:
         raise EstimationError("agencies: the panel has one period; a change needs a before and an after.")
+    _check_units(rows)
     counts = count_agencies(rows.rows[outcome], np.array(rows.periods))
     impossible = {} if counts.controlled else {"effect": NO_CONTROL}
     used = complete_priors(priors, terms=AGENCIES.terms, impossible=impossible)
@@ -92,7 +94,7 @@ def agencies(
     posterior = groups["posterior"].assign_coords(period_number=rows.periods)
     groups["posterior"] = _with_changes(posterior, counts, seed)
     facts = fit_facts(
-        outcome, rows, used | {"cluster_sd": True, "block": True}, AGENCIES, groups["posterior"]
+        outcome, rows, used | {"cluster_sd": False, "cluster_period_sd": False}, AGENCIES, groups["posterior"]
     )
     facts["estimand"] = MEAN_OF_CHANGES if counts.controlled else COMMON_CHANGE
     facts["warning"] = "; ".join(
@@ -124,6 +126,22 @@ def _check_request(panel: "Panel", chains: int, level: float) -> None:
         raise EstimationError(f"chains = {chains}: at least two are needed to see whether they agree.")
     if not 0 < level < 1:
         raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
+
+
+def _check_units(rows: CountRows) -> None:
+    """Refuse units whose changes the model would take as independent, or compare over time, wrongly."""
+    ((outcome, one),) = rows.rows.items()
+    units, randomized = one["unit"].nunique(), one["randomized"].nunique()
+    if randomized < units:
+        raise EstimationError(
+            f"agencies: {units} units were randomized together in {randomized} "
+            f'clusters; the model takes agencies that began on their own. Use fit(panel, "{outcome}").'
+        )
+    if rows.blocked_periods:
+        raise EstimationError(
+            "agencies: the share of treated units differs between blocks, each of which then needs a time "
+            f'trend of its own; the model has one. Use fit(panel, "{outcome}").'
+        )
 
 
 def build_agencies(inputs: Inputs) -> None:

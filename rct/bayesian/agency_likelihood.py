@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rct.bayesian.log_gamma import log_gamma
 from rct.errors import EstimationError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def log_likelihood(tables: Mapping[str, Any], eta: Any, effect: Any, sd: Any, ph
     )
     relative = (weight * np.exp(node**2) * pt.exp(at_nodes - at_centre)).sum(axis=1)
     integral = at_centre[:, 0] + pt.log(relative) + pt.log(spread) - pt.log(sd) - np.log(np.pi) / 2
-    each = integral + pt.gammaln(phi + events) - pt.gammaln(phi) + phi * pt.log(phi)
+    each = integral + log_gamma(phi + events, pt) - log_gamma(phi, pt) + phi * pt.log(phi)
     return (tables["agencies"] * each).sum() + (tables["by_period"] * eta).sum()
 
 

@@ -1,7 +1,9 @@
 """One compilation for every fit of the same structure: arrays and priors are data of the compiled model."""
 
+import contextlib
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -68,9 +70,60 @@ def _cut(shared: Mapping[str, Any], tables: Mapping[str, NDArray]) -> dict[str, 
 
 def _compile(built: Any, wanted: tuple[str, ...]) -> tuple[Any, list[str]]:
     import nutpie
+    import pytensor
 
     kept = [name for name in wanted if name in built.named_vars]
-    with warnings.catch_warnings():
+    # Arithmetic as written, without the rearranged sums of PyTensor's fast mathematics: only so do equal
+    # seeds give equal draws whether the machine code is new or an earlier process left it on the disk.
+    # PyTensor keeps what is compiled with and without it apart.
+    with (
+        warnings.catch_warnings(),
+        pytensor.config.change_flags(numba__fastmath=False),
+        _wrappers_not_optimized(),
+    ):
         # Advice on linking a faster BLAS into C code, which nutpie does not use.
         warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
         return nutpie.compile_pymc_model(built, var_names=kept), kept
+
+
+@contextlib.contextmanager
+def _wrappers_not_optimized() -> Iterator[None]:
+    """Compile what nutpie puts around PyTensor's functions without optimisation, the rest as usual.
+
+    Numba links the model's density, optimised already, into nutpie's C callback and optimises all of it
+    again: a quarter of a compilation whose density is on the disk. All at level 0 is no gain: without
+    inlining there is more code to write, and sampling takes several times longer. The level is a global of
+    Numba, read when a function is finished. The callback is finished last; what it calls is compiled in
+    between as functions of their own, which Numba's events mark, at the usual level, and only that goes to
+    the disk. A NUMBA_OPT that somebody set holds for all; afterwards the level is as before.
+    """
+    from numba.core import config, event
+    from numba.core.registry import cpu_target
+
+    if "NUMBA_OPT" in os.environ:
+        yield
+        return
+    # Made now, at the usual level: the code generator, which keeps its level, and the run-time library.
+    cpu_target.target_context.refresh()
+    config.reload_config()
+    usual = config.OPT
+    lowest = type(usual)(0)
+    within = 0
+
+    class Level(event.Listener):  # type: ignore[misc]
+        def on_start(self, _: Any) -> None:
+            nonlocal within
+            within += 1
+            config.OPT = usual
+
+        def on_end(self, _: Any) -> None:
+            nonlocal within
+            within -= 1
+            config.OPT = usual if within else lowest
+
+    try:
+        with event.install_listener("numba:compile", Level()):
+            config.OPT = lowest
+            yield
+    finally:
+        config.OPT = usual

@@ -40,7 +40,14 @@ def fit(
     outcomes: str | Sequence[str],
     *,
     model: Literal[
-        "marginal", "stepped-wedge", "joint", "fading", "dose", "negative-binomial", "zero-inflated"
+        "marginal",
+        "stepped-wedge",
+        "joint",
+        "fading",
+        "dose",
+        "negative-binomial",
+        "zero-inflated",
+        "agencies",
     ] = "marginal",
     priors: Mapping[str, object] | None = None,
     refresher: str | None = None,
@@ -65,7 +72,8 @@ def fit(
     any size (:mod:`rct.bayesian.monotone_dose`). ``joint``: force, and injuries as parts of its incidents
     (:mod:`rct.bayesian.injuries_within_force`); the first outcome contains the others.
     ``negative-binomial`` and ``zero-inflated`` leave lasting differences of units out, and serve sensitivity
-    analyses (:mod:`rct.bayesian.overdispersed_cells`).
+    analyses (:mod:`rct.bayesian.overdispersed_cells`). ``agencies``: units are agencies, each with its own
+    change (:func:`rct.bayesian.agencies`, which has the defaults of its priors); one outcome.
 
     Parameters
     ----------
@@ -108,12 +116,19 @@ def fit(
 
     _check_request(model, refresher, chains, level)
     names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+    if model == "agencies":
+        from rct.bayesian.agency_fit import agencies
+
+        return agencies(
+            panel, _only(names), priors=priors, draws=draws, tune=tune, chains=chains, seed=seed, level=level,
+            progress=progress,
+        )  # fmt: skip
     chosen = MODELS[model]
     rows = chosen.prepare(count_rows(panel, names, refresher))
     used = model_priors(chosen, rows, priors)
     inputs = model_inputs(chosen, rows, used)
     compiled, kept = compiled_model(model, chosen, inputs)
-    settings = Settings(draws, tune, chains, seed, progress, _learns_correlations(model, used))
+    settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
     groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),
@@ -128,7 +143,7 @@ def fit(
     )
 
 
-def _learns_correlations(model: str, priors: Priors) -> bool:
+def learns_correlations(model: str, priors: Priors) -> bool:
     """Choose low-rank adaptation where it was measured to pay, the marginal model without cluster effects.
 
     The effect goes with the later periods, and scales alone leave it a fifth of the effective draws. Cluster
@@ -151,7 +166,10 @@ def priors_of_model(model: str, priors: Mapping[str, object]) -> dict[str, objec
 
     Names that no model has stay in, so that a misspelt one is refused.
     """
-    foreign = set(DISTRIBUTIONS) - set(MODELS[model].terms) if model in MODELS else set()
+    from rct.bayesian.agency_fit import AGENCIES
+
+    known = MODELS | {"agencies": AGENCIES}
+    foreign = set(DISTRIBUTIONS) - set(known[model].terms) if model in known else set()
     return {term: prior for term, prior in priors.items() if term not in foreign}
 
 
@@ -169,9 +187,19 @@ def _labelled(posterior: "xr.Dataset", rows: CountRows) -> "xr.Dataset":
     )
 
 
+def _only(names: list[str]) -> str:
+    if len(names) != 1:
+        raise EstimationError(
+            f'the model "agencies" takes one outcome at a time, not {len(names)}: every agency has a change '
+            "of its own. Fit them one by one."
+        )
+    return names[0]
+
+
 def _check_request(model: str, refresher: str | None, chains: int, level: float) -> None:
-    if model not in MODELS:
+    if model not in MODELS and model != "agencies":
         known = "; ".join(f'"{name}": {one.words}' for name, one in MODELS.items())
+        known += '; "agencies": each with its own rate and change, one outcome'
         raise EstimationError(f"no Bayesian model is named {model!r}. There is {known}.")
     if refresher is not None and model != "fading":
         raise EstimationError(f'refresher belongs to the model "fading", not to {model!r}.')

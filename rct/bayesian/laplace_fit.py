@@ -205,8 +205,9 @@ def laplace(
     Raises
     ------
     EstimationError
-        As :func:`rct.bayesian.fit`; for a prior of block and cluster terms; and where blocks differ in the
-        share of treated units, each with its own time trend.
+        As :func:`rct.bayesian.fit`; for a prior of block and cluster terms; where clusters of units were
+        randomized, whose effects the model lacks; and where blocks differ in the share of treated units, each
+        with its own time trend.
     ConvergenceError
         When there is no mode. (A Pareto k of .7 or more is said in the warning.)
     DataError
@@ -232,6 +233,12 @@ def _sample(
     panel: "Panel", outcome: str, priors: Mapping[str, object] | None
 ) -> tuple[ProfileTotals, Priors, list[str], str]:
     rows = count_rows(panel, [outcome])
+    one = rows.rows[outcome]
+    if one["randomized"].nunique() < one["unit"].nunique():
+        raise EstimationError(
+            f"{one['randomized'].nunique()} clusters were randomized, and the Laplace fit has no cluster "
+            f'terms: its interval would be too narrow. Use fit(panel, "{outcome}"), which has them.'
+        )
     if rows.blocked_periods:
         raise EstimationError(
             "the share of treated units differs between blocks, each of which then needs a time trend of its "

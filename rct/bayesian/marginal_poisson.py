@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rct.bayesian.count_rows import CountRows
+from rct.bayesian.log_gamma import log_gamma
 from rct.bayesian.log_rate import TERMS, log_rate, outcome_totals
 from rct.bayesian.model_inputs import CountModel, Inputs, numbers
 from rct.bayesian.priors import Priors
@@ -66,8 +67,8 @@ def marginal_log_likelihood(tables: Mapping[str, Any], eta: Any, shape: Any | No
     phi = shape[:, None]
     return (
         in_cells
-        + (total_units * pt.gammaln(phi + tables["total"])).sum(axis=1)
-        + total_units.sum(axis=1) * (shape * pt.log(shape) - pt.gammaln(shape))
+        + (total_units * log_gamma(phi + tables["total"], pt)).sum(axis=1)
+        + total_units.sum(axis=1) * (shape * pt.log(shape) - log_gamma(shape, pt))
         - ((phi[..., None] * units + events) * pt.log(phi[..., None] + expected)).sum(axis=(1, 2))
     )
 

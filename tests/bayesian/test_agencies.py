@@ -116,7 +116,9 @@ def test_a_staggered_reform_shows_the_mean_effect_and_each_agencys():
     treated = (starts[:, None] > 0) & (np.arange(1, 13) >= starts[:, None])
     exposure = 1.0 + 0.5 * (np.arange(150) % 2)
     counts = rng.poisson((rate * exposure)[:, None] * np.exp(change[:, None] * treated))
-    posterior = rct.bayesian.agencies(panel_of(counts, starts), "force", chains=2, seed=4)
+    panel = panel_of(counts, starts)
+    posterior = rct.bayesian.fit(panel, ["force"], model="agencies", chains=2, seed=4)
+    assert list(rct.bayesian.check_fit(posterior, panel).checks["force"]) == ["priors"]
     row = posterior.frame.iloc[0]
     assert abs(row["estimate"] + 0.4) < 3 * row["std_error"]
     assert row["std_error"] < 0.08
@@ -146,6 +148,25 @@ def test_a_reform_everywhere_at_once_is_a_change_and_no_effect():
     assert count_agencies(rows_of(counts, np.repeat([3, 4], 15)), np.arange(1, 7)).controlled
     found = float(common_change(agency_tables(at_once), constant(ETA)).eval(mode="FAST_COMPILE"))
     assert found == pytest.approx(np.log(np.exp(ETA[3:]).mean() / np.exp(ETA[:3]).mean()))
+
+
+def test_what_the_model_cannot_hold_is_refused():
+    starts = np.repeat([0, 4, 5], 10)
+    rows = rows_of(np.full((30, 6), 2), starts).rename(columns={"count": "force"})
+    rows = rows.assign(start=np.repeat(starts, 6), early=np.repeat(np.where(starts == 4, "a", "b"), 6))
+
+    def fit(outcomes=("force",), **columns):
+        panel = rct.Panel.from_frame(
+            rows, unit="unit", period="period", outcomes=["force"], starts="start", **columns
+        )
+        rct.bayesian.fit(panel, outcomes, model="agencies", seed=1)
+
+    with pytest.raises(rct.EstimationError, match="one outcome at a time, not 2"):
+        fit(["force", "force"])
+    with pytest.raises(rct.EstimationError, match="30 units were randomized together in 3 clusters"):
+        fit(randomized="start", cluster="start")
+    with pytest.raises(rct.EstimationError, match="differs between blocks"):
+        fit(block="early")
 
 
 def test_the_table_is_of_agencies_alone():

@@ -154,9 +154,11 @@ def test_a_posterior_far_from_normal_is_called_so():
     assert "Pareto k" in found.frame["warning"].iloc[0]
 
 
-def test_cluster_terms_are_refused_and_their_absence_is_said():
+def test_cluster_terms_and_randomized_clusters_are_refused():
     frame = frame_of(4).assign(squad=lambda f: "s" + (f["start"]).astype(str))
     panel = panel_of(frame, randomized="squad", cluster="squad")
     with pytest.raises(rct.EstimationError, match="the Laplace fit has no such term"):
-        rct.bayesian.laplace(panel, "force", priors={"cluster_sd": {"half-normal": [0.3]}})
-    assert "the interval is too narrow" in rct.bayesian.laplace(panel, "force").warning
+        rct.bayesian.laplace(panel_of(frame), "force", priors={"cluster_sd": {"half-normal": [0.3]}})
+    with pytest.raises(rct.EstimationError, match="3 clusters were randomized, and the Laplace fit has no"):
+        rct.bayesian.laplace(panel, "force")
+    assert rct.bayesian.laplace(panel_of(frame, cluster="squad"), "force").warning == ""
