@@ -116,7 +116,7 @@ def test_any_analysis_can_be_powered_through_its_own_estimator():
     study = declared_study(trial, None, effects=FORCE_ONLY, draws=199, seed=3)
     mechanism, roster = study.allocation, study.allocation.roster
     for replicate in range(2):
-        drawn = draw_trial(study, replicate, measured=True)
+        drawn = draw_trial(study, replicate)
         starts = dict(zip(mechanism.frame["unit"], mechanism.starts(drawn.sequence), strict=True))
         cells = pd.DataFrame(
             {
