@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2
 
 from rct.errors import AllocationError, DataError, TrialError
 from rct.randomization import (
@@ -323,27 +324,35 @@ def test_keyed_candidates_are_uniform_and_keep_the_shares_of_left_over_places():
     assert ((counts - expected) ** 2 / expected).sum() < 98.3
 
 
-def test_every_accepted_allocation_is_taken_equally_often_over_seeds(declared, eight):
-    trial = declared(PARALLEL + rule_text(["officers", "force_rate"], "constrained", keep=0.1))
+RESTRICTIONS = [("constrained", {"keep": 0.1}), ("rerandomized", {"threshold": 0.4})]
+
+
+@pytest.mark.parametrize(("scheme", "keys"), RESTRICTIONS)
+def test_every_accepted_allocation_is_taken_equally_often_over_seeds(declared, eight, scheme, keys):
+    trial = declared(PARALLEL + rule_text(["officers", "force_rate"], scheme, **keys))
     checked = checked_roster(eight, trial.units, covariates=trial.further_columns)
     plan = Plan(PAIR, {(): (Fraction(1, 2), Fraction(1, 2))})
     records = [restrict(str(s), trial, "", roster=checked, plan=plan) for s in range(20)]
     numbers = np.flatnonzero(
         (all_draws(block_columns(checked.blocks, plan.shares))[:, None] == records[0].accepted).all(2).any(1)
     ).tolist()
-    assert len(numbers) == 8
+    assert 1 < len(numbers) < 70
     assert [one.record["chosen"] for one in records] == [taken(str(s), "", numbers) for s in range(20)]
     times = Counter(taken(f"lottery {s}", "", numbers) for s in range(20_000))
-    # Chi-square of 7 degrees of freedom: its .999 quantile is 24.3.
-    assert sum((times[number] - 2500) ** 2 / 2500 for number in numbers) < 24.3
+    each = 20_000 / len(numbers)
+    assert set(times) == set(numbers)
+    assert chi2.sf(sum((n - each) ** 2 / each for n in times.values()), len(numbers) - 1) > 0.001
 
 
-def test_draws_are_the_accepted_with_equal_probability(declared, eight):
-    trial = declared(PARALLEL + rule_text(["officers", "force_rate"], "constrained", keep=0.1))
+@pytest.mark.parametrize(("scheme", "keys"), RESTRICTIONS)
+def test_draws_are_the_accepted_with_equal_probability(declared, eight, scheme, keys):
+    trial = declared(PARALLEL + rule_text(["officers", "force_rate"], scheme, **keys))
     allocation = randomize(trial, eight, seed=1)
     rows, counts = np.unique(allocation.draws(20_000, seed=1), axis=0, return_counts=True)
     np.testing.assert_array_equal(rows, np.unique(allocation.accepted, axis=0))
-    assert ((counts - 2500) ** 2 / 2500).sum() < 24.3
+    each = 20_000 / len(rows)
+    assert 1 < len(rows) < 70
+    assert chi2.sf(((counts - each) ** 2 / each).sum(), len(rows) - 1) > 0.001
 
 
 def test_groups_are_compared_once_each():
