@@ -225,6 +225,7 @@ def test_a_panel_without_a_promised_outcome_is_refused():
         ('"exposure-time"', '"exposure-tme"', "did you mean 'exposure-time'"),
         ('effect = "constant"', 'correction = "CR9"', r"secondary\[0\]: correction = 'CR9' is not"),
         ('"randomization"', '"hc2"', "'hc2' is not available yet; use randomization, cluster-robust, wild"),
+        ('"poisson", effect = "constant"', '"bayesian", model = "agencies"', "takes one outcome, .* has 3"),
         ('"poisson", effect = "exp', '"poisson", seed = 3, effect = "exp', "has no option 'seed'"),
     ],
 )  # fmt: skip

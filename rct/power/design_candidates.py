@@ -30,14 +30,11 @@ class Candidate:
     roster : pandas.DataFrame
     note : str
         What is to be said of it.
-    mixing : float
-        Share of a shift's officers who belong to the other arm.
     """
 
     trial: "Trial"
     roster: "pd.DataFrame"
     note: str
-    mixing: float = 0.0
 
 
 def _wedge(trial: "Trial") -> Candidate:
@@ -129,12 +126,13 @@ def _shifts(trial: "Trial") -> Candidate:
 def _training_by_shift(trial: "Trial", mixing: float) -> Candidate:
     """Randomize shifts between trained and untrained crews that do not stay apart."""
     shifts = _shift_trial(trial)
+    shifts = shifts.model_copy(update={"power": shifts.power.model_copy(update={"mixing": mixing})})
     note = (
         f"half of the officers are trained and staff the treated shifts, but the same officers work both "
         f"kinds: with {100 * mixing:.0f} % of each crew from the other half (assumed) treated and untreated "
         "shifts differ by less than training does, and the estimate is too small; at 50 % nothing is left"
     )
-    return Candidate(shifts, synthetic_roster(shifts), note, mixing)
+    return Candidate(shifts, synthetic_roster(shifts), note)
 
 
 def _shift_trial(trial: "Trial") -> "Trial":

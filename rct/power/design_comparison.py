@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rct import analysis
 from rct.errors import RctError
-from rct.power.design_candidates import DESIGNS, Candidate, spread_wedge
+from rct.power.design_candidates import DESIGNS, spread_wedge
 from rct.power.diagnosands import diagnose
 from rct.power.study import Study, declared_study
 from rct.power.trial_power import all_blocks
@@ -76,7 +75,10 @@ def compare_designs(
         if name not in DESIGNS:
             raise RctError(f"there is no design {name!r}; there are {', '.join(DESIGNS)}")
         candidate = DESIGNS[name](_plain(trial), mixing)
-        study = _study_of(candidate, draws, analysis.trial_seed(trial, seed))
+        study = declared_study(
+            candidate.trial, candidate.roster, effects=None, draws=draws,
+            seed=analysis.trial_seed(trial, seed), rehearsed=False,
+        )  # fmt: skip
         rows = diagnose(all_blocks(study, sims, executor, None), trial.analysis.alpha)
         shares = study.allocation.probabilities.to_numpy() @ (np.nan_to_num(study.doses) > 0).mean(axis=1)
         facts: dict[str, Any] = {
@@ -89,14 +91,6 @@ def compare_designs(
         frames.append(rows.assign(design=name, **facts))
     columns = ["design", "outcome", "effect", "power", "mc_error", "coverage", "bias", "randomized", "units"]
     return pd.concat(frames, ignore_index=True)[[*columns, "treated", "smallest_p", "note"]]
-
-
-def _study_of(candidate: Candidate, draws: int, seed: int) -> "Study":
-    study = declared_study(
-        candidate.trial, candidate.roster, effects=None, draws=draws, seed=seed, rehearsed=False
-    )
-    departures = replace(study.truth.departures, mixing=candidate.mixing)
-    return replace(study, truth=replace(study.truth, departures=departures))
 
 
 def _unattainable(study: "Study") -> str:

@@ -60,6 +60,30 @@ def test_westfall_and_young_adjust_each_replicate_as_its_analysis_would():
             assert own["p_adjusted"][row.outcome] == pytest.approx(row.p_adjusted)
 
 
+def test_a_panels_replicate_is_adjusted_as_its_analysis_would():
+    text = rct.load("louisville_icat").to_toml()
+    before, after = text[: text.index("[analysis]")], text[text.index("[power]") :]
+    promise = (
+        '[analysis]\nprimary = { estimator = "poisson", fixed_effects = ["unit", "period"] }\nseed = 1\n'
+    )
+    trial = rct.Trial.parse(before + promise + 'multiplicity = "westfall-young"\n\n' + after)
+    changed = dict.fromkeys(("force", "citizen_injury", "officer_injury"), 0.5)
+    study = declared_study(trial, None, effects=changed, draws=99, seed=2)
+    own = run_block(study, 0, 1).set_index("outcome")
+    panel, allocation = replicate_panel(study, 0)
+    effects = ("unit", "period")
+    tests = [
+        rct.frequentist.randomization_test(
+            panel, name, fixed_effects=effects, allocation=allocation, draws=99, seed=study.seed
+        )
+        for name in changed
+    ]
+    for row in rct.frequentist.adjust(rct.Estimates(tuple(tests)), method="westfall-young").rows:
+        assert own["p_value"][row.outcome] == pytest.approx(row.p_value)
+        assert own["p_adjusted"][row.outcome] == pytest.approx(row.p_adjusted)
+    assert (own["p_adjusted"] > own["p_value"]).any()
+
+
 def test_adjusted_p_values_of_the_replicates_take_the_place_of_holm():
     p = [[0.04, 0.5, 0.5], [0.03, 0.04, 0.9]]
     frame = rows(p, p).assign(p_adjusted=[0.04, 0.5, 0.5, 0.06, 0.06, 0.9], null_p_adjusted=1.0)
