@@ -37,7 +37,10 @@ def pymc_model(model: CountModel, inputs: Inputs) -> Any:
     # Without checks of the parameters of distributions, whose messages take longer to compile than the model:
     # what priors may be is checked before.
     with pm.Model(coords=coords, check_bounds=False) as built:
-        shared = {name: pm.Data(name, values) for name, values in flat_data(inputs).items()}
+        # Of known lengths: what might have any length takes more code.
+        shared = {
+            name: pm.Data(name, values, shape=values.shape) for name, values in flat_data(inputs).items()
+        }
         model.build(replace(inputs, tables=_cut(shared, inputs.tables)))
     return built
 

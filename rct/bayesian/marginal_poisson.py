@@ -59,27 +59,36 @@ def marginal_log_likelihood(tables: Mapping[str, Any], eta: Any, shape: Any | No
     """
     import pytensor.tensor as pt
 
-    units, events, total_units = tables["units"], tables["events"], tables["total_units"]
+    units, events = tables["units"], tables["events"]
     in_cells = (tables["counts"] * eta).sum(axis=(1, 2)) + tables["constant"]
     expected = expected_events(tables, eta)
     if shape is None:
         return in_cells - (units * expected).sum(axis=(1, 2))
     phi = shape[:, None]
+    each = log_gamma(phi + tables["total"], pt) - log_gamma(phi, pt) + phi * pt.log(phi)
     return (
         in_cells
-        + (total_units * log_gamma(phi + tables["total"], pt)).sum(axis=1)
-        + total_units.sum(axis=1) * (shape * pt.log(shape) - log_gamma(shape, pt))
+        + (tables["total_units"] * each).sum(axis=1)
         - ((phi[..., None] * units + events) * pt.log(phi[..., None] + expected)).sum(axis=(1, 2))
     )
 
 
 def expected_events(tables: Mapping[str, Any], eta: Any) -> Any:
     """Give S, the expected events of one unit of each profile, (outcomes, strips, width)."""
+    return (tables["exposure"] * rates_of_strips(tables, eta)).sum(axis=-1)
+
+
+def rates_of_strips(tables: Mapping[str, Any], eta: Any) -> Any:
+    """Give the rates of each strip's path, (outcomes, strips, 1, periods)."""
     import pytensor.tensor as pt
 
-    outcomes = np.arange(tables["path"].type.shape[0])[:, None]
-    rate = pt.exp(eta)[outcomes, tables["path"]]
-    return pt.matmul(tables["exposure"], rate[..., None])[..., 0]
+    outcomes, paths, periods = tables["counts"].type.shape
+    path = tables["path"]
+    if outcomes > 1:
+        path = path + paths * np.arange(outcomes)[:, None]
+    # One index into the paths of all outcomes, which compiles faster than one along each axis.
+    rates = pt.exp(eta).reshape((outcomes * paths, periods))[path.ravel()]
+    return rates.reshape((outcomes, -1, 1, periods))
 
 
 MARGINAL = CountModel(

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rct.bayesian.count_rows import CountRows
 from rct.bayesian.log_gamma import log_gamma
 from rct.bayesian.log_rate import TERMS, log_rate, outcome_totals
-from rct.bayesian.marginal_poisson import MARGINAL
+from rct.bayesian.marginal_poisson import MARGINAL, rates_of_strips
 from rct.bayesian.model_inputs import Inputs, numbers
 from rct.bayesian.priors import Priors
 
@@ -57,8 +56,7 @@ def cell_log_likelihood(tables: Mapping[str, Any], eta: Any, size: Any, surplus:
     """
     import pytensor.tensor as pt
 
-    outcomes = np.arange(tables["path"].type.shape[0])[:, None]
-    mean = tables["exposure"] * pt.exp(eta)[outcomes, tables["path"]][:, :, None, :]
+    mean = tables["exposure"] * rates_of_strips(tables, eta)
     phi = size[:, None, None, None]
     log_ratio = pt.log(phi) - pt.log(phi + mean)
     times = tables["cell_times"] * (1.0 if surplus is None else pt.gt(tables["cell_total"], 0))
