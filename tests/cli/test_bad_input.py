@@ -63,7 +63,15 @@ def test_an_unknown_key_with_the_nearest_known_one(refused, here):
 
 def test_a_misspelt_estimator_with_the_nearest_known_one(refused, here):
     edited(here / "trial.toml", 'primary = { estimator = "poisson"', 'primary = { estimator = "poison"')
-    assert "there is no estimator 'poison'; did you mean 'poisson'?" in refused()
+    assert (
+        "trial.toml, line 26: analysis.primary: there is no estimator 'poison'; did you mean 'poisson'?"
+        in refused()
+    )
+
+
+def test_an_analysis_that_the_design_cannot_carry_with_its_line(refused, here):
+    edited(here / "trial.toml", "average = [1, 2]", "average = [1, 7]")
+    assert "trial.toml, line 27: analysis.secondary[0]: poisson exposure-time mean of 1–7" in refused()
 
 
 def test_a_unit_column_that_the_roster_does_not_have(refused, here):
