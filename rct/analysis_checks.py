@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rct.trial_tables import AnalysisSpec
 
 FEW_CLUSTERS = 40
+NAMING_COLUMNS = ("fixed_effects", "cluster", "covariates")
 BUILT_INFERENCE = ("randomization", "cluster-robust", "wild-bootstrap")
 # What a wild bootstrap knows of the options of poisson.
 BOOTSTRAP_OPTIONS = frozenset({"fixed_effects", "covariates", "cluster", "correction", "effect", "average"})
@@ -29,6 +30,9 @@ def check(trial: "Trial") -> None:
         Naming the analysis, the unknown estimator, option or value, and the nearest known one.
     """
     analysis = trial.analysis
+    if trial.units.id in analysis.covariates:
+        message = f"analysis.covariates: {trial.units.id} names the measured units; it is no covariate"
+        raise trial.error(("analysis", "covariates"), message)
     labels: list[str] = []
     for place, spec in _promised(trial):
         _check_spec(trial, place, spec)
@@ -153,8 +157,18 @@ def _check_spec(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
     for name, value in spec.options.items():
         if name not in known:
             raise _error(trial, place, f"{spec.estimator} has no option {name!r}{_nearest(name, known)}")
+        if name in NAMING_COLUMNS and not _names_columns(value):
+            raise _error(trial, place, f"{name} names columns of the panel in text, so it is not {value!r}")
+        if name == "quadrature" and type(value) is not int:
+            raise _error(trial, place, f"quadrature is a whole number of points, not {value!r}")
         if isinstance(value, str) and known[name] and value not in known[name]:
             raise _error(trial, place, f"{name} = {value!r} is not known{_nearest(value, known[name])}")
+
+
+def _names_columns(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+    )
 
 
 def _check_bootstrap(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:

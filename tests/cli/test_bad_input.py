@@ -74,6 +74,27 @@ def test_an_analysis_that_the_design_cannot_carry_with_its_line(refused, here):
     assert "trial.toml, line 27: analysis.secondary[0]: poisson exposure-time mean of 1–7" in refused()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'effect = "constant"',
+            "fixed_effects = [3]",
+            "line 26: analysis.primary: fixed_effects names columns",
+        ),
+        ('effect = "constant"', "cluster = 7", "line 26: analysis.primary: cluster names columns"),
+        ('effect = "constant"', 'random_effects = "gamma", quadrature = "x"', "whole number of points"),
+        ("draws = 99", 'covariates = ["officer_id"]', "line 28: analysis.covariates: officer_id names"),
+        ("draws = 99", "draws = 0", "line 28: analysis.draws: should be greater than or equal to 1, not 0"),
+        ('treatments = ["training"]', "treatments = 3", "arms.treatments: should be a list in brackets"),
+        ("periods = 8", "periods = 100000000000", "periods: should be less than or equal to 100000"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_with_its_line(refused, here, old, new, message):
+    edited(here / "trial.toml", old, new)
+    assert message in refused()
+
+
 def test_a_unit_column_that_the_roster_does_not_have(refused, here):
     roster = roster_of(here, officer_id=["1", "2"], squads=["a", "b"])
     assert 'there is no column "squad", which the trial names. Did you mean "squads"?' in refused(

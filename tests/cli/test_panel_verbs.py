@@ -153,3 +153,13 @@ def test_a_rare_kind_of_problem_is_shown_in_full_however_frequent_another_is():
     rare = {"problem": "blank officer", "row": 99}
     shown = examples([*common, rare])
     assert shown == [*common[:9], rare]
+
+
+def test_records_in_utf_16_are_refused_with_how_to_save_them(rct_command, allocated):
+    (allocated / "force.csv").write_text(RECORDS + "1,0001,2024-01-05\n", encoding="utf-16")
+    words = ("--allocation", allocated / "allocation", "--roster", allocated / "roster.csv")
+    words += ("--incidents", allocated / "force.csv", "--out", allocated / "panel.parquet")
+    said = rct_command("panel", allocated / "trial.toml", *words)
+    assert said.code == 2
+    assert 'force.csv is "Unicode text" (UTF-16); save it as "CSV UTF-8"' in said.err
+    assert not (allocated / "panel.parquet").exists()
