@@ -222,3 +222,19 @@ def test_an_error_leaves_stdout_empty_with_json_too(rct_command, here):
     assert (said.code, said.out) == (2, "")
     with pytest.raises(json.JSONDecodeError):
         json.loads(said.out)
+
+
+def test_an_effect_beyond_all_measure(rct_command, allocated):
+    words = ("--allocation", allocated / "allocation", "--seed", "1", "--out", allocated / "panel.parquet")
+    said = rct_command("simulate", allocated / "trial.toml", *words, "--effect", "force=1e300")
+    assert said.code == 2
+    assert "a rate ratio above 0 (0.75 = −25 %) and at most 1,000, not 1e+300" in said.err
+    assert not (allocated / "panel.parquet").exists()
+
+
+def test_a_seed_of_bytes_that_are_no_text(rct_command, here):
+    words = ("--roster", here / "roster.csv", "--seed", "a\udcff", "--out", here / "out")
+    said = rct_command("randomize", here / "trial.toml", *words)
+    assert said.code == 2
+    assert "the seed holds bytes that are not UTF-8" in said.err
+    assert not (here / "out").exists()
