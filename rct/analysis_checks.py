@@ -5,14 +5,17 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rct.analysis_runs import ESTIMATORS, Sample, label, timing_permutations
-from rct.errors import RctError, TrialError
+from rct.errors import RctError
+from rct.trial_problems import Place
 
 if TYPE_CHECKING:
+    from rct.errors import TrialError
     from rct.randomization import Allocation
     from rct.trial import Trial
     from rct.trial_tables import AnalysisSpec
 
 FEW_CLUSTERS = 40
+NAMING_COLUMNS = ("fixed_effects", "cluster", "covariates")
 BUILT_INFERENCE = ("randomization", "cluster-robust", "wild-bootstrap")
 # What a wild bootstrap knows of the options of poisson.
 BOOTSTRAP_OPTIONS = frozenset({"fixed_effects", "covariates", "cluster", "correction", "effect", "average"})
@@ -27,26 +30,34 @@ def check(trial: "Trial") -> None:
         Naming the analysis, the unknown estimator, option or value, and the nearest known one.
     """
     analysis = trial.analysis
+    if trial.units.id in analysis.covariates:
+        message = f"analysis.covariates: {trial.units.id} names the measured units; it is no covariate"
+        raise trial.error(("analysis", "covariates"), message)
     labels: list[str] = []
     for place, spec in _promised(trial):
-        _check_spec(place, spec)
+        _check_spec(trial, place, spec)
         if spec.options.get("model") == "agencies" and len(trial.outcomes) > 1:
-            raise TrialError(
-                f'{place}: model = "agencies" takes one outcome, and the trial has {len(trial.outcomes)}; '
-                "use rct.bayesian.agencies(panel, outcome) for each"
+            raise _error(
+                trial,
+                place,
+                f'model = "agencies" takes one outcome, and the trial has {len(trial.outcomes)}; '
+                "use rct.bayesian.agencies(panel, outcome) for each",
             )
         if label(spec) in labels:
-            raise TrialError(f"{place}: {label(spec)} is promised twice; leave one of them out")
+            raise _error(trial, place, f"{label(spec)} is promised twice; leave one of them out")
         labels.append(label(spec))
         inference = spec.inference or analysis.inference
         if (spec.estimator, inference) == ("difference_in_means", "hc2"):
             continue
         if inference not in BUILT_INFERENCE:
-            raise TrialError(
-                f"{place}: inference = {inference!r} is not available yet; use {', '.join(BUILT_INFERENCE)}"
+            raise _error(
+                trial,
+                place if spec.inference else ("analysis", "inference"),
+                f"inference = {inference!r} is not available yet for {spec.estimator}; "
+                f"use {', '.join(BUILT_INFERENCE)}",
             )
         if inference == "wild-bootstrap":
-            _check_bootstrap(place, spec)
+            _check_bootstrap(trial, place, spec)
     if analysis.multiplicity == "westfall-young":
         _require_draws(trial)
 
@@ -80,7 +91,8 @@ def rehearse(trial: "Trial", allocation: "Allocation") -> None:
             try:
                 ESTIMATORS[spec.estimator].run(Sample(short, panel, allocation, 1), spec)
             except RctError as error:
-                raise TrialError(f"{place}: {label(spec)} cannot be run in this design: {error}") from error
+                why = f"{label(spec)} cannot be run in this design: {error}"
+                raise _error(trial, place, why) from error
 
 
 def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
@@ -115,43 +127,62 @@ def notes(trial: "Trial", allocation: "Allocation") -> tuple[str, ...]:
     return tuple(found)
 
 
-def _promised(trial: "Trial") -> "list[tuple[str, AnalysisSpec]]":
+def _promised(trial: "Trial") -> "list[tuple[Place, AnalysisSpec]]":
     secondary = enumerate(trial.analysis.secondary)
     return [
-        ("analysis.primary", trial.analysis.primary),
-        *((f"analysis.secondary[{number}]", spec) for number, spec in secondary),
+        (("analysis", "primary"), trial.analysis.primary),
+        *((("analysis", "secondary", number), spec) for number, spec in secondary),
     ]
 
 
-def _check_spec(place: str, spec: "AnalysisSpec") -> None:
+def _error(trial: "Trial", place: Place, message: str) -> "TrialError":
+    """Make an error with the file and line of a promise, and which of several on that line it is."""
+    table, key, *number = place
+    return trial.error(place, f"{table}.{key}{number or ''}: {message}")
+
+
+def _check_spec(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
     if spec.estimator not in ESTIMATORS:
-        raise TrialError(
-            f"{place}: there is no estimator {spec.estimator!r}{_nearest(spec.estimator, ESTIMATORS)}"
-        )
+        near = _nearest(spec.estimator, ESTIMATORS)
+        raise _error(trial, place, f"there is no estimator {spec.estimator!r}{near}")
     own = ESTIMATORS[spec.estimator].own_inference or "random_effects" in spec.options
     if own and spec.inference not in (None, "hc2"):
-        raise TrialError(
-            f"{place}: {spec.estimator} has an inference of its own here, so inference ="
-            f" {spec.inference!r} would change nothing; leave it out"
+        raise _error(
+            trial,
+            place,
+            f"{spec.estimator} has an inference of its own here, so inference = {spec.inference!r} would "
+            "change nothing; leave it out",
         )
     known = ESTIMATORS[spec.estimator].options()
     for name, value in spec.options.items():
         if name not in known:
-            raise TrialError(f"{place}: {spec.estimator} has no option {name!r}{_nearest(name, known)}")
+            raise _error(trial, place, f"{spec.estimator} has no option {name!r}{_nearest(name, known)}")
+        if name in NAMING_COLUMNS and not _names_columns(value):
+            raise _error(trial, place, f"{name} names columns of the panel in text, so it is not {value!r}")
+        if name == "quadrature" and type(value) is not int:
+            raise _error(trial, place, f"quadrature is a whole number of points, not {value!r}")
         if isinstance(value, str) and known[name] and value not in known[name]:
-            raise TrialError(f"{place}: {name} = {value!r} is not known{_nearest(value, known[name])}")
+            raise _error(trial, place, f"{name} = {value!r} is not known{_nearest(value, known[name])}")
 
 
-def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:
+def _names_columns(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+    )
+
+
+def _check_bootstrap(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
     if spec.estimator != "poisson" or "random_effects" in spec.options:
         if spec.inference is not None:
-            raise TrialError(f'{place}: inference = "wild-bootstrap" is of poisson, not of {spec.estimator}')
+            raise _error(trial, place, f'inference = "wild-bootstrap" is of poisson, not of {spec.estimator}')
         return
     unknown = sorted(set(spec.options) - BOOTSTRAP_OPTIONS)
     if unknown:
-        raise TrialError(
-            f'{place}: {", ".join(unknown)} cannot be combined with inference = "wild-bootstrap";'
-            ' use "cluster-robust"'
+        raise _error(
+            trial,
+            place,
+            f'{", ".join(unknown)} cannot be combined with inference = "wild-bootstrap"; '
+            'use "cluster-robust"',
         )
 
 
@@ -165,9 +196,10 @@ def _require_draws(trial: "Trial") -> None:
         "staggered": timing_permutations(trial, spec) > 0,
     }
     if not keeps_draws.get(spec.estimator, False):
-        raise TrialError(
+        raise trial.error(
+            ("analysis", "multiplicity"),
             'analysis.multiplicity = "westfall-young" needs the null draws of the primary analysis, which'
-            f' {spec.estimator} with inference = "{inference}" does not make; use "holm"'
+            f' {spec.estimator} with inference = "{inference}" does not make; use "holm"',
         )
 
 

@@ -61,8 +61,12 @@ def label(spec: "AnalysisSpec") -> str:
     if "average" in options:
         details.append("mean of {}–{}".format(*options.pop("average")))
     options.pop("baseline", None)  # changes the percent, not the analysis
-    details += [f"{name}={value}" for name, value in options.items()]
+    details += [f"{name}={_plainly(value)}" for name, value in options.items()]
     return " ".join([spec.estimator, *details, *([f"({spec.inference})"] if spec.inference else [])])
+
+
+def _plainly(value: object) -> str:
+    return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _poisson(sample: Sample, spec: "AnalysisSpec") -> Answer:

@@ -16,7 +16,7 @@ from pydantic import PrivateAttr, ValidationError
 from rct.errors import TrialError
 from rct.trial_checks import contradictions
 from rct.trial_hash import canonical_json, design_json, sha256
-from rct.trial_problems import trial_error, validation_problems
+from rct.trial_problems import Place, trial_error, validation_problems
 from rct.trial_tables import Analysis, Design, Outcome, Power, Records
 from rct.trial_values import Name
 
@@ -37,6 +37,7 @@ class Trial(Design):
     analysis: Analysis
     power: Power = Power()
 
+    _file: str = PrivateAttr(default="trial.toml")
     _source: str = PrivateAttr(default="")
     _document: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -64,6 +65,7 @@ class Trial(Design):
         problems = contradictions(trial)
         if problems:
             raise trial_error(name, text, problems)
+        trial._file = name
         trial._source = text
         trial._document = document
         try:
@@ -71,6 +73,13 @@ class Trial(Design):
         except TrialError as error:
             raise TrialError(f"{name}: {error}") from None
         return trial
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what two files say, not what they are called."""
+        return isinstance(other, Trial) and self._source == other._source and dict(self) == dict(other)
+
+    def __hash__(self) -> int:
+        return hash(self._source)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -81,6 +90,17 @@ class Trial(Design):
     def source(self) -> str:
         """The file's text, comments included."""
         return self._source
+
+    def error(self, place: Place, message: str) -> TrialError:
+        """Make an error about a key of the file: with the file's name and the line of the key.
+
+        Parameters
+        ----------
+        place
+            Names of tables and key from the top of the file, and numbers in arrays:
+            ``("analysis", "secondary", 0)``.
+        """
+        return trial_error(self._file, self._source, [(place, message)])
 
     def to_toml(self) -> str:
         """Give the file's text, from which :meth:`parse` makes an equal trial."""

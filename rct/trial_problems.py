@@ -11,6 +11,10 @@ from rct.errors import TrialError
 
 Place = tuple[str | int, ...]
 SHOWN = 10
+BRANCH = r"constrained-\w+|literal\[.*\]|tuple\[.*\]"
+"""What pydantic adds to the place of a value that may be of several types: no key of any file."""
+KINDS = ((r"a valid (tuple|list)", "a list in brackets"), (r"a valid dictionary.*", "a table"))
+"""Types in the words of TOML."""
 
 
 def trial_error(name: str, text: str, problems: Iterable[tuple[Place, str]]) -> TrialError:
@@ -33,6 +37,7 @@ def validation_problems(model: type[BaseModel], error: ValidationError) -> list[
 def _problem(
     model: type[BaseModel], place: Place, kind: str, message: str, given: object, lacking: Sequence[Place]
 ) -> tuple[Place, str]:
+    place = tuple(part for part in place if not re.fullmatch(BRANCH, str(part)))
     shown = ".".join(str(part) for part in place if isinstance(part, str))
     if kind == "extra_forbidden":
         return place, _unknown_key(model, place, lacking)
@@ -43,6 +48,8 @@ def _problem(
     if kind == "union_tag_invalid":
         message = f"kind should be one of {message.rpartition('expected tags: ')[2]}"
     message = message.removeprefix("Value error, ").removeprefix("Input ")
+    for python, toml in KINDS:
+        message = re.sub(python, toml, message)
     said = "" if kind == "value_error" or isinstance(given, dict | list) else f", not {given!s:.60}"
     return place, f"{shown}: {message}{said}" if shown else message
 

@@ -114,7 +114,7 @@ class Schedule(Table):
     kind: Literal["parallel", "stepped-wedge", "staggered", "crossover", "shifts"]
     start: date | None = Field(default=None, description="First day of period 1")
     period: PeriodUnit = "month"
-    periods: Count
+    periods: Annotated[Count, Field(le=100_000)]
     baseline: Whole = Field(default=0, description="Periods before the first crossover")
     step: Count = Field(default=1, description="Periods between crossovers")
     per_step: Count | Annotated[tuple[Count, ...], Field(min_length=1)] = Field(

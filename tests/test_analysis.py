@@ -224,7 +224,7 @@ def test_a_panel_without_a_promised_outcome_is_refused():
         ("average = [1", "averge = [1", "poisson has no option 'averge'; did you mean 'average'"),
         ('"exposure-time"', '"exposure-tme"', "did you mean 'exposure-time'"),
         ('effect = "constant"', 'correction = "CR9"', r"secondary\[0\]: correction = 'CR9' is not"),
-        ('"randomization"', '"hc2"', "'hc2' is not available yet; use randomization, cluster-robust, wild"),
+        ('"randomization"', '"hc2"', "'hc2' is not available yet for poisson; use randomization, cluster"),
         ('"poisson", effect = "constant"', '"bayesian", model = "agencies"', "takes one outcome, .* has 3"),
         ('"poisson", effect = "exp', '"poisson", seed = 3, effect = "exp', "has no option 'seed'"),
     ],
@@ -276,6 +276,11 @@ def test_an_effect_that_is_not_identified_is_found_before_there_are_data():
     )
     with pytest.raises(rct.TrialError, match="explained by the fixed effects"):
         analysis.rehearse(trial, rct.randomize(trial, synthetic_roster(trial), seed=1))
+
+
+def test_an_analysis_with_a_list_among_its_options_is_named_in_words():
+    trial = trial_with(change=('effect = "constant"', 'fixed_effects = ["randomized", "period"]'))
+    assert analysis.label(trial.analysis.secondary[0]) == "poisson fixed_effects=randomized+period"
 
 
 def test_the_promises_of_the_shipped_designs_can_be_kept():

@@ -351,3 +351,13 @@ def test_a_number_too_large_for_exact_json_or_infinite_is_refused():
         canonical_json({"analysis": {"seed": 2**53}})
     with pytest.raises(TrialError, match=r"power\.trend: Infinity"):
         canonical_json({"power": {"trend": Decimal("inf")}})
+
+
+def test_trials_are_equal_by_what_their_files_say_not_by_the_files_names():
+    one, same = (
+        rct.load("louisville_icat"),
+        rct.Trial.parse(rct.load("louisville_icat").source, name="x.toml"),
+    )
+    assert one == same
+    assert len({one, same}) == 1
+    assert one != one.model_copy(update={"name": "another"})

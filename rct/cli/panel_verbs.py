@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +118,7 @@ def panel(
 
 
 def print_problems(printer: Printer, built: "Panel") -> None:
-    """Print the problems by kind, the most frequent first, and the first few of them in full."""
+    """Print the problems by kind, the most frequent first, and a few of them in full."""
     problems = records(built.problems)
     if not problems:
         return
@@ -128,12 +128,22 @@ def print_problems(printer: Printer, built: "Panel") -> None:
         [(kind, done, f"{rows:,}") for (kind, done), rows in kinds.most_common(PROBLEMS_SHOWN)],
         numeric=("rows",),
     )
-    for problem in problems[:PROBLEMS_SHOWN]:
+    for problem in examples(problems):
         place = f"{problem['file']}, row {problem['row']}" if problem["row"] else problem["file"]
         printer.say(f"  {place}: {problem['problem']}; {problem['done']}", style="yellow")
     rest = len(problems) - PROBLEMS_SHOWN
     if rest > 0:
         printer.say(f"  and {rest:,} more; --json lists them all", style="yellow")
+
+
+def examples(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Choose the few that are shown, in their order: the first of each kind before the second of any."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, problem in enumerate(problems):
+        turns.append((seen[kind_of(problem)], place))
+        seen[kind_of(problem)] += 1
+    return [problems[place] for place in sorted(place for _, place in sorted(turns)[:PROBLEMS_SHOWN])]
 
 
 def kind_of(problem: Mapping[str, Any]) -> str:

@@ -46,6 +46,10 @@ def seed_text(seed: str | int | bytes) -> str:
         raise AllocationError(
             "the seed is blank; give a text that others will find again, such as a lottery draw"
         )
+    if not text.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise AllocationError(
+            "the seed holds bytes that are not UTF-8; type it in a terminal that writes UTF-8"
+        )
     return text
 
 

@@ -1,5 +1,6 @@
 """Incident records as one table of text, with the file and row each came from."""
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -87,6 +88,8 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
         )
     content = path.read_bytes()
     refuse_workbook(path, content)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f'{path} is "Unicode text" (UTF-16); save it as "CSV UTF-8".')
     try:
         return _table(path, content.decode("utf-8-sig"))
     except UnicodeDecodeError:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Effects = Mapping[str, "float | Mapping[str, float]"]
 
+LARGEST_RATIO = 1_000
+"""No training has such an effect, and the counts of larger ones could outgrow the memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
@@ -238,9 +241,10 @@ def _ratios(
         by_arm = effect if isinstance(effect, Mapping) else dict.fromkeys(treatments, effect)
         for treatment, ratio in by_arm.items():
             _known(treatment, treatments, "treatment")
-            if not (ratio > 0 and math.isfinite(ratio)):
+            if not 0 < ratio <= LARGEST_RATIO:
                 raise TrialError(
-                    f"the effect on {outcome} is a rate ratio above 0 (0.75 = −25 %), not {ratio}"
+                    f"the effect on {outcome} is a rate ratio above 0 (0.75 = −25 %) and at most "
+                    f"{LARGEST_RATIO:,}, not {ratio}"
                 )
             ratios[outcome][treatment] = float(ratio)
     return ratios

@@ -63,7 +63,36 @@ def test_an_unknown_key_with_the_nearest_known_one(refused, here):
 
 def test_a_misspelt_estimator_with_the_nearest_known_one(refused, here):
     edited(here / "trial.toml", 'primary = { estimator = "poisson"', 'primary = { estimator = "poison"')
-    assert "there is no estimator 'poison'; did you mean 'poisson'?" in refused()
+    assert (
+        "trial.toml, line 26: analysis.primary: there is no estimator 'poison'; did you mean 'poisson'?"
+        in refused()
+    )
+
+
+def test_an_analysis_that_the_design_cannot_carry_with_its_line(refused, here):
+    edited(here / "trial.toml", "average = [1, 2]", "average = [1, 7]")
+    assert "trial.toml, line 27: analysis.secondary[0]: poisson exposure-time mean of 1–7" in refused()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'effect = "constant"',
+            "fixed_effects = [3]",
+            "line 26: analysis.primary: fixed_effects names columns",
+        ),
+        ('effect = "constant"', "cluster = 7", "line 26: analysis.primary: cluster names columns"),
+        ('effect = "constant"', 'random_effects = "gamma", quadrature = "x"', "whole number of points"),
+        ("draws = 99", 'covariates = ["officer_id"]', "line 28: analysis.covariates: officer_id names"),
+        ("draws = 99", "draws = 0", "line 28: analysis.draws: should be greater than or equal to 1, not 0"),
+        ('treatments = ["training"]', "treatments = 3", "arms.treatments: should be a list in brackets"),
+        ("periods = 8", "periods = 100000000000", "periods: should be less than or equal to 100000"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_with_its_line(refused, here, old, new, message):
+    edited(here / "trial.toml", old, new)
+    assert message in refused()
 
 
 def test_a_unit_column_that_the_roster_does_not_have(refused, here):
@@ -193,3 +222,19 @@ def test_an_error_leaves_stdout_empty_with_json_too(rct_command, here):
     assert (said.code, said.out) == (2, "")
     with pytest.raises(json.JSONDecodeError):
         json.loads(said.out)
+
+
+def test_an_effect_beyond_all_measure(rct_command, allocated):
+    words = ("--allocation", allocated / "allocation", "--seed", "1", "--out", allocated / "panel.parquet")
+    said = rct_command("simulate", allocated / "trial.toml", *words, "--effect", "force=1e300")
+    assert said.code == 2
+    assert "a rate ratio above 0 (0.75 = −25 %) and at most 1,000, not 1e+300" in said.err
+    assert not (allocated / "panel.parquet").exists()
+
+
+def test_a_seed_of_bytes_that_are_no_text(rct_command, here):
+    words = ("--roster", here / "roster.csv", "--seed", "a\udcff", "--out", here / "out")
+    said = rct_command("randomize", here / "trial.toml", *words)
+    assert said.code == 2
+    assert "the seed holds bytes that are not UTF-8" in said.err
+    assert not (here / "out").exists()

@@ -3,7 +3,7 @@ import json
 import pytest
 
 import rct
-from rct.cli.panel_verbs import kind_of
+from rct.cli.panel_verbs import examples, kind_of
 
 RECORDS = "incident,officer,date\n"
 
@@ -146,3 +146,20 @@ def test_simulate_as_json_says_that_it_is_simulated(rct_command, allocated):
     content = json.loads(rct_command("simulate", allocated / "trial.toml", *words, "--json").out)
     assert content["simulated"] is True
     assert content["effects"] == {"force": {"training": 0.5}}
+
+
+def test_a_rare_kind_of_problem_is_shown_in_full_however_frequent_another_is():
+    common = [{"problem": "blank date", "row": row} for row in range(2, 40)]
+    rare = {"problem": "blank officer", "row": 99}
+    shown = examples([*common, rare])
+    assert shown == [*common[:9], rare]
+
+
+def test_records_in_utf_16_are_refused_with_how_to_save_them(rct_command, allocated):
+    (allocated / "force.csv").write_text(RECORDS + "1,0001,2024-01-05\n", encoding="utf-16")
+    words = ("--allocation", allocated / "allocation", "--roster", allocated / "roster.csv")
+    words += ("--incidents", allocated / "force.csv", "--out", allocated / "panel.parquet")
+    said = rct_command("panel", allocated / "trial.toml", *words)
+    assert said.code == 2
+    assert 'force.csv is "Unicode text" (UTF-16); save it as "CSV UTF-8"' in said.err
+    assert not (allocated / "panel.parquet").exists()
