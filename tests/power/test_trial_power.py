@@ -17,7 +17,7 @@ import rct
 from rct import power
 from rct.power.batch_forms import batch_form
 from rct.power.design_candidates import DESIGNS
-from rct.power.panel_replicates import panel_rows
+from rct.power.panel_replicates import panel_rows, replicate_panel
 from rct.power.study import batch_rows, declared_study
 from rct.power.trial_draws import draw_totals_of_trials, draw_trial
 
@@ -309,3 +309,22 @@ def test_shares_of_incidents_are_not_cut_to_whole_numbers():
 
     batch_rows(study, [Seen()], 0, 3)
     assert seen[0] == pytest.approx(drawn)
+
+
+def test_officers_on_record_where_they_are_now_are_analysed_panel_by_panel():
+    """Totals by home division are not what such a trial records, so no batch may stand for them."""
+    trial = rct.load("louisville_icat")
+    power_ = trial.power.model_copy(update={"transfers": 0.02})
+    current = trial.units.model_copy(update={"movers": "current"})
+    at_home = trial.model_copy(update={"power": power_})
+    now = at_home.model_copy(update={"units": current})
+    studies = [declared_study(one, None, effects=None, draws=19, seed=3) for one in (at_home, now)]
+    forms = [batch_form(study, study.trial.analysis.primary) for study in studies]
+    assert forms[0] is not None
+    assert forms[1] is None
+    panels = [replicate_panel(study, 5)[0] for study in studies]
+    assert (panels[0].frame["force"] == panels[1].frame["force"]).all()
+    moved = panels[0].frame["randomized"] != panels[1].frame["randomized"]
+    assert 0 < moved.mean() < 0.5
+    with pytest.raises(rct.RctError, match="movers"):
+        power.monitor(now, [18, 24], bounds=[2.5, 2.0], sims=2, draws=19)
