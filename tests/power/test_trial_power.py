@@ -20,6 +20,7 @@ from rct.power.design_candidates import DESIGNS
 from rct.power.panel_replicates import panel_rows, replicate_panel
 from rct.power.study import batch_rows, declared_study
 from rct.power.trial_draws import draw_totals_of_trials, draw_trial
+from rct.simulation import synthetic_roster
 
 TRIAL = rct.load("louisville_icat")
 SIMS = 320
@@ -246,6 +247,22 @@ def test_the_study_is_written_for_others_to_read(tmp_path, monthly):
     monthly.write(tmp_path / "power")
     again = pd.read_csv(tmp_path / "power" / "power.csv")
     assert again["power"].tolist() == monthly.frame["power"].tolist()
+    kept = power.Power.read(tmp_path / "power")
+    assert (kept.sentence, kept.verdicts) == (monthly.sentence, monthly.verdicts)
+    pd.testing.assert_frame_equal(kept.frame, monthly.frame)
+    pd.testing.assert_frame_equal(kept.family, monthly.family)
+    assert kept.trial.power == monthly.trial.power
+    with pytest.raises(rct.DataError, match="no finished study"):
+        power.Power.read(tmp_path)
+
+
+def test_a_study_from_history_is_read_with_what_it_learned(tmp_path):
+    trial = rct.load("louisville_icat")
+    panel = rct.simulate(trial, rct.randomize(trial, synthetic_roster(trial), seed="h"), seed=2)
+    found = power.simulate(trial, history=panel, sims=4, draws=19)
+    kept = power.Power.read(found.write(tmp_path))
+    assert kept.trial.power == found.trial.power
+    assert kept.trial.power.rates != trial.power.rates
 
 
 def test_the_smallest_detectable_effect_is_detected_with_the_wanted_power():
