@@ -160,7 +160,7 @@ def test_the_schedule_alone_turns_a_third_into_a_half():
     found = power.simulate(only(), effects=effects, sims=512, draws=499, seed=2)
     said = spread_advice(found, draws=499)
     assert said.startswith(
-        "The schedule alone would change that: with crossings from month 5 to 21, every second"
+        "The schedule alone makes a difference: with crossings from month 5 to 21, every second"
     )
     spread = int(said.split("show it in ")[1].split(" %")[0])
     assert found.primary["power"].iloc[0] == pytest.approx(0.339, abs=0.08)
