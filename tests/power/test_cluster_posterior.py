@@ -11,7 +11,7 @@ from scipy.stats import norm
 import rct
 from rct import power
 from rct.bayesian.priors import DEFAULTS
-from rct.power.cluster_posterior import cluster_totals, probability_below_one
+from rct.power.cluster_posterior import _fixed_priors, _laplace, cluster_totals, probability_below_one
 from rct.power.panel_replicates import replicate_panel
 from rct.power.posterior_replicates import fast_posterior
 from rct.power.study import declared_study
@@ -116,3 +116,14 @@ def test_which_trials_have_a_fast_posterior(study):
     assert fast_posterior(study) == "clusters"
     analysis = study.trial.analysis.model_copy(update={"priors": {"cluster_sd": False}})
     assert fast_posterior(replace(study, trial=study.trial.model_copy(update={"analysis": analysis}))) is None
+
+
+def test_the_grid_is_the_integral_over_both_standard_deviations(study):
+    """Seven Gauss–Legendre nodes a side are as good as 24 midpoints of the priors' probability."""
+    totals = cluster_totals(replicate_panel(study, 1)[0].rows("force"))
+    middle = 0.3 * norm.ppf(0.5 + (np.arange(24) + 0.5) / 48)
+    grid = [side.ravel() for side in np.meshgrid(middle, middle)]
+    mean, sd, log_weight = _laplace(totals, _fixed_priors(DEFAULTS, 12), *grid)
+    weight = np.exp(log_weight - log_weight.max())
+    dense = (weight * norm.cdf(-mean / sd)).sum() / weight.sum()
+    assert probability_below_one(totals, DEFAULTS) == pytest.approx(dense, abs=5e-4)
