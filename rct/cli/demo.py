@@ -203,7 +203,7 @@ def foresee(
 ) -> "tuple[Power, pd.DataFrame]":
     """Simulate the whole trial many times, and its two answers under several courses of the effect."""
     from rct.cli.planning_tables import courses_of
-    from rct.cli.power_verb import print_power, progress_bar, worker_pool
+    from rct.cli.power_verb import print_assumptions, print_power, progress_bar, worker_pool
     from rct.power import simulate
 
     with worker_pool(workers) as executor:
@@ -211,6 +211,7 @@ def foresee(
             power = simulate(trial, allocation.roster, sims=sims, executor=executor, progress=progress)
         power.write(folder / "power")
         print_power(printer, power)
+        print_assumptions(printer, power)
         given = {"sims": SIMS["quick"], "seed": power.seed, "executor": executor}
         courses = courses_of(printer, trial, allocation.roster, out=folder / "power", **given)
     return power, courses

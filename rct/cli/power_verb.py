@@ -35,7 +35,7 @@ def power(
     ] = 1,
     history: Annotated[
         Path | None,
-        typer.Option("--history", metavar="FILE", help="Panel of earlier months, to learn rates from."),
+        typer.Option("--history", metavar="FILE", help="Earlier months, to learn from: a panel, or CSV."),
     ] = None,
     resample: Annotated[
         bool, typer.Option("--resample", help="Simulate on the months of --history themselves.")
@@ -63,6 +63,7 @@ def power(
     """
     import rct
     from rct.power import cannot_work, simulate
+    from rct.power.history_file import read_history
     from rct.power.resampled_history import roster_of
 
     if resample and (detectable or courses or designs):
@@ -71,7 +72,7 @@ def power(
             "from what the history teaches: leave --resample out for them"
         )
     declared = rct.load(trial)
-    past = None if history is None else rct.Panel.read(history)
+    past = None if history is None else read_history(history, declared)
     units = None if roster is None else rct.read_roster(roster)
     if units is None and past is not None:
         units = roster_of(past, declared)
@@ -83,7 +84,7 @@ def power(
         )
         raise typer.Exit(CHECK_FAILED)
     with worker_pool(workers) as executor:
-        with progress_bar(printer, sims) as progress:
+        with kept_when_stopped(printer, out), progress_bar(printer, sims) as progress:
             found = simulate(
                 declared, units, sims=sims, seed=seed_if_any(seed), executor=executor, history=past,
                 resample=resample, checkpoints=out, progress=progress,
@@ -93,6 +94,7 @@ def power(
         print_power(printer, found)
         given: dict[str, Any] = {"seed": found.seed, "executor": executor}
         more: dict[str, Any] = {"schedule": "" if units is not None else _advised(printer, found, executor)}
+        print_assumptions(printer, found)
         if detectable:
             more["detectable"] = print_detectable(printer, found.trial, units, **given)
         if courses:
@@ -133,8 +135,7 @@ def _power_result(found: "Power", folder: Path | None) -> dict[str, Any]:
 
 
 def print_power(printer: Printer, found: "Power") -> None:
-    """Print the power of each analysis of each outcome, the verdict in words, and what was assumed."""
-    from rct.cli.trial_in_words import assumptions_in_words
+    """Print the power of each analysis of each outcome, and the verdict in words."""
     from rct.reporting.number_format import decimal, percent, share
     from rct.reporting.report_units import report_units
 
@@ -172,8 +173,25 @@ def print_power(printer: Printer, found: "Power") -> None:
         f"For the primary outcome the primary analysis {verdict} the usual 80 %.",
         style="green" if enough else "yellow",
     )
+
+
+def print_assumptions(printer: Printer, found: "Power") -> None:
+    """Print what was assumed."""
+    from rct.cli.trial_in_words import assumptions_in_words
+
     for line in assumptions_in_words(found.trial):
         printer.say(line)
+
+
+@contextmanager
+def kept_when_stopped(printer: Printer, out: Path | None) -> Iterator[None]:
+    """Say after Ctrl-C that what was simulated so far is kept, where it is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is not None:
+            printer.note(f"{out} keeps each whole block of 64 simulated trials; the same command goes on.")
+        raise
 
 
 @contextmanager

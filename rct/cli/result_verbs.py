@@ -11,8 +11,11 @@ from rct.cli.arguments import AllocationIfAny, AsJson, PanelFile, Quiet, SeedIfA
 from rct.cli.printing import Printer, records
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.estimates import Estimate, Estimates
     from rct.panel import Panel
+    from rct.power import Power
     from rct.randomization import Allocation
     from rct.trial import Trial
 
@@ -61,6 +64,14 @@ def report(
             help="Folder that rct estimate wrote; absent: they are estimated first.",
         ),
     ] = None,
+    power: Annotated[
+        Path | None,
+        typer.Option(
+            "--power",
+            metavar="FOLDER",
+            help="Folder that rct power wrote before the trial: what the design could have seen.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")],
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -77,7 +88,10 @@ def report(
         results = _estimated(printer, declared, measured, given, seed=None)
     else:
         results = rct.Estimates.read(estimates)
-    written = rct.report(declared, results, panel=measured, allocation=given, path=out)
+    planned, courses = (None, None) if power is None else _planned(power, declared)
+    written = rct.report(
+        declared, results, panel=measured, allocation=given, path=out, power=planned, courses=courses
+    )
     for text in mismatches(declared, results, measured):
         printer.note(text)
     simulated = any(made.meta.get("simulated", False) for made in (measured, results))
@@ -85,6 +99,23 @@ def report(
         printer.say(SIMULATED, style="yellow")
     printer.say(f"Wrote {written}; open it in a browser.")
     printer.result({"path": str(written), "simulated": simulated, "estimates": len(results)})
+
+
+def _planned(folder: Path, trial: "Trial") -> "tuple[Power, pd.DataFrame | None]":
+    """Read the study of power made before the trial, and a wedge's two answers where it has them."""
+    import pandas as pd
+
+    import rct
+    from rct.power import Power
+
+    found = Power.read(folder)
+    if found.trial.design_hash != trial.design_hash:
+        raise rct.DataError(
+            f"{folder} holds the power of another design ({found.trial.name}): simulate that of this trial, "
+            "or leave --power out"
+        )
+    answers = folder / "two_answers.csv"
+    return found, pd.read_csv(answers) if answers.is_file() else None
 
 
 def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> None:

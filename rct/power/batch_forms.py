@@ -6,6 +6,7 @@ from rct import analysis
 from rct.power.poisson_replicates import PoissonPromise
 from rct.power.replicates import Promise
 from rct.power.timing_replicates import TimingPromise
+from rct.simulation.departures import moves_on_record
 
 if TYPE_CHECKING:
     from rct.power.study import Study
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 def batch_form(study: "Study", spec: "AnalysisSpec") -> Promise | None:
     """Give the batch form of an analysis, where it has one.
 
-    That is the Poisson analysis and the one of randomized timing, with one treatment arm, without covariates
-    and with equal exposure; any other analysis is run on a panel, replicate by replicate.
+    That is the Poisson analysis and the one of randomized timing, with one treatment arm, without covariates,
+    with equal exposure and units that count where they were randomized; any other analysis is run on a panel,
+    replicate by replicate.
     """
     unequal = study.truth.departures.leaves or (study.history is not None and study.history.unequal)
-    if len(study.truth.treatments) > 1 or study.trial.analysis.covariates or unequal:
+    several = len(study.truth.treatments) > 1
+    if several or study.trial.analysis.covariates or unequal or moves_on_record(study.trial):
         return None
     if spec.estimator == "staggered":
         return _timing_promise(study, spec)

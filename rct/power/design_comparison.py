@@ -127,7 +127,7 @@ def spread_advice(found: "Power", *, draws: int = 999, executor: Executor | None
         return ""
     last = schedule.baseline + 1 + schedule.step * (len(spread.trial.schedule.per_step) - 1)  # type: ignore[arg-type]
     return (
-        f"The schedule alone would change that: with crossings from {schedule.period} "
+        f"The schedule alone makes a difference: with crossings from {schedule.period} "
         f"{schedule.baseline + 1} to {last}, every {_ordinal(schedule.step)} {schedule.period}, the same "
         f"officers would show it in {100 * own['power']:.0f} % of studies instead of "
         f"{100 * row['power']:.0f} %."

@@ -94,14 +94,20 @@ def learn(trial: "Trial", history: "Panel") -> dict[str, Any]:
     return learned | ({"season": season} if season else {})
 
 
-def learned_trial(trial: "Trial", history: "Panel") -> "Trial":
-    """Give the trial with assumptions learned from its history; what cannot be learned stays declared."""
+def learned_trial(trial: "Trial", history: "Panel", *, resampled: bool = False) -> "Trial":
+    """Give the trial with assumptions learned from its history; what cannot be learned stays declared.
+
+    `resampled` says that months themselves are taken from the history, so that nothing is drawn from these.
+    """
     learned = learn(trial, history)
     if trial.schedule.start is None:
         learned.pop("season", None)
+    past = f"{history.periods} earlier periods of {history.frame['unit'].nunique():,} units"
     said = (
-        f"Rates, heterogeneity, variation and trend are learned from {history.periods} earlier periods of "
-        f"{history.frame['unit'].nunique():,} units, not from the file."
+        f"Each simulated trial is a random stretch of {past}, with the effect put in: nothing is assumed of "
+        "rates, heterogeneity, variation or trend."
+        if resampled
+        else f"Rates, heterogeneity, variation and trend are learned from {past}, not from the file."
     )
     learned["assumptions"] = (said,)
     return trial.model_copy(update={"power": trial.power.model_copy(update=learned)})

@@ -9,7 +9,8 @@ from rct.estimates import Estimates
 from rct.frequentist import adjust
 from rct.power.replicates import mean_share
 from rct.power.trial_draws import draw_trial
-from rct.randomization.assigned_rows import assigned_rows, with_covariates
+from rct.randomization.assigned_rows import assigned_rows, moved_rows, with_covariates
+from rct.simulation.departures import moves_on_record
 from rct.trial_tables import Course
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def replicate_panel(study: "Study", replicate: int) -> "tuple[Panel, Allocation]
     drawn = draw_trial(study, replicate)
     allocation = _assigned(study.allocation, drawn.sequence)
     rows = assigned_rows(allocation)
+    if drawn.conduct is not None and moves_on_record(study.trial):
+        rows = moved_rows(rows, allocation, drawn.conduct.place)
     for number, name in enumerate(study.truth.outcomes):
         rows[name] = drawn.counts[number].ravel()
     if drawn.conduct is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.bayesian.priors import complete_priors
 from rct.errors import RctError
-from rct.power.posterior_replicates import has_laplace, reduction_probabilities
+from rct.power.posterior_replicates import fast_posterior, reduction_probabilities
 from rct.power.solving import check_not_negative
 from rct.power.study import Study, declared_study
 from rct.power.trial_draws import replicate_truth
@@ -26,11 +26,17 @@ BY_LAPLACE = (
     "The posterior is that of the marginal Poisson model, its officer effects integrated out, by the Laplace "
     "fit with the declared priors."
 )
+BY_CLUSTERS = (
+    "The posterior is that of the marginal Poisson model with its cluster and cluster-by-period effects and "
+    "the declared priors, by Laplace's method over a grid of their standard deviations."
+)
 BY_NORMAL = (
     "The posterior is the normal approximation of the log rate ratio: the primary analysis's estimate and "
     "standard error in each simulated trial, joined with the declared normal prior of the effect. "
-    "With few clusters or events it is too hopeful."
+    "With few events it is too hopeful, with few clusters rough in either direction."
 )
+
+METHODS = {"officers": BY_LAPLACE, "clusters": BY_CLUSTERS, None: BY_NORMAL}
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,13 +85,14 @@ def assurance(
     `power.effects` (O'Hagan, Stevens & Campbell 2005); the posterior is made with the analysis prior of
     `[analysis.priors]`. A benefit is a change in the outcome's declared direction.
 
-    Where measured units are randomized one by one (one block, one constant effect, counts, no cluster term in
-    the priors) the posterior is `rct.bayesian.laplace`'s: the marginal model that the trial would be analysed
-    with. Elsewhere it is the normal approximation: with the primary analysis's estimate b, its standard error
-    s and prior N(m, t²) it has precision 1/s² + 1/t² and mean (b/s² + m/t²) over it. That is right with many
-    events and clusters and too hopeful with few: on officers randomized one by one 69 % of trials by either
-    with 600 officers and 360 events, but 56 % where Laplace has 35 % with 100 officers and 120 events. In
-    16 of these small trials Laplace's probability was at most .009 from that of full sampling.
+    The posterior is the marginal model's, with its constant effect, where the primary analysis or a promised
+    Bayesian one has that: by `rct.bayesian.laplace` where measured units are randomized one by one, by
+    `rct.power.cluster_posterior` where clusters are (one block, counts, one treatment). In 16 small trials of
+    officers Laplace's probability of a benefit was at most .009 from that of full sampling; for trials of few
+    clusters see `validation/assurance_posteriors.md`. Elsewhere it is the normal approximation: with the
+    primary analysis's estimate b, its standard error s and prior N(m, t²) it has precision 1/s² + 1/t² and
+    mean (b/s² + m/t²) over it. That is right with many events and clusters and too hopeful with few: 56 %
+    where Laplace has 35 % with 100 officers randomized one by one and 120 events.
 
     Parameters
     ----------
@@ -123,8 +130,12 @@ def assurance(
     study = declared_study(alone, roster, effects=None, draws=draws, seed=analysis.trial_seed(trial, seed))
     study = replace(study, effect_sd=spread or {"": 0.0})
     rows = all_blocks(study, sims, executor, None)
-    by_laplace = has_laplace(study)
-    reduced = reduction_probabilities(study, rows, executor) if by_laplace else np.full(len(rows), np.nan)
+    posterior = fast_posterior(study, trial.analysis.secondary)
+    reduced = (
+        np.full(len(rows), np.nan)
+        if posterior is None
+        else reduction_probabilities(study, rows, executor, posterior)
+    )
     mean, sd = analysis_prior(trial)
     better = {o.name: -1.0 if o.direction == "decrease" else 1.0 for o in trial.outcomes}
     found = []
@@ -132,7 +143,7 @@ def assurance(
         centre, width = float(np.log(own["effect"].iloc[0])), spread.get(str(outcome), 0.0)
         sign = better[str(outcome)]
         z = posterior_z(own["estimate"], own["std_error"], mean, sd)
-        if by_laplace:
+        if posterior:
             unknown = np.isnan(reduced[own.index])  # without any event the prior is left
             z = np.where(unknown, mean / sd, -ndtri(reduced[own.index]))
         shown = sign * z > ndtri(threshold)
@@ -148,7 +159,7 @@ def assurance(
                 "failed": int(own["estimate"].isna().sum()), "sims": len(own),
             }
         )  # fmt: skip
-    return Assurance(pd.DataFrame(found), threshold, BY_LAPLACE if by_laplace else BY_NORMAL)
+    return Assurance(pd.DataFrame(found), threshold, METHODS[posterior])
 
 
 def posterior_z(

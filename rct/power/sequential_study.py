@@ -12,6 +12,7 @@ from rct.frequentist.inference.score_randomization import score_p_values
 from rct.power.solving import check_count, check_positive
 from rct.power.study import BLOCK, Study, declared_study
 from rct.power.trial_draws import draw_totals_of_trials
+from rct.simulation.departures import moves_on_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,9 +114,10 @@ def _check(trial: "Trial", looks: Sequence[int], bounds: Sequence[float]) -> Non
         raise RctError(f"{len(looks)} looks need as many bounds, not {len(bounds)}")
     check_positive(**{f"bounds[{place}]": bound for place, bound in enumerate(bounds)})
     unsuitable = trial.schedule.transition or trial.analysis.covariates or len(trial.arms.treatments) > 1
-    if unsuitable or trial.power.attrition:
+    if unsuitable or trial.power.attrition or moves_on_record(trial):
         raise RctError(
-            "looks are simulated for one treatment arm without covariates, transition periods or attrition"
+            "looks are simulated for one treatment arm without covariates, transition periods, attrition or "
+            'movers = "current"'
         )
 
 

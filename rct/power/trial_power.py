@@ -4,13 +4,13 @@ import json
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rct import analysis
-from rct.errors import RctError
+from rct.errors import DataError, RctError
 from rct.power.checkpoints import Checkpoints, checkpoints_of
 from rct.power.diagnosands import diagnose
 from rct.power.families import family_power
@@ -125,11 +125,47 @@ class Power:
         self.family.to_csv(target / "family.csv", index=False)
         self.replicates.to_parquet(target / "replicates.parquet", index=False)
         content = {"trial": self.trial.name, "trial_hash": self.trial.hash, "seed": self.seed}
-        content |= {"sentence": self.sentence, "notes": list(self.notes)}
+        content |= {"sentence": self.sentence, "notes": list(self.notes), "impossible": self.impossible}
+        content |= {"size": asdict(self.size), "declaration": self.trial.to_toml()}
+        content |= {"assumed": self.trial.power.model_dump(mode="json")}
         (target / "power.json").write_text(
             json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8"
         )
         return target
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Power":
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        DataError
+            For a folder without a finished study.
+        """
+        import pandas as pd
+
+        from rct.trial import Trial
+
+        source = Path(folder)
+        try:
+            content = json.loads((source / "power.json").read_text(encoding="utf-8"))
+            declared = Trial.parse(content["declaration"], name=f"{source / 'power.json'}, declaration")
+            assumed = type(declared.power).model_validate(content["assumed"])
+            replicates = pd.read_parquet(source / "replicates.parquet")
+            return cls(
+                frame=diagnose(replicates, declared.analysis.alpha),
+                replicates=replicates,
+                trial=declared.model_copy(update={"power": assumed}),
+                seed=content["seed"],
+                size=Size(**content["size"]),
+                impossible=content["impossible"],
+                notes=tuple(content["notes"]),
+            )
+        except (FileNotFoundError, KeyError, ValueError) as error:
+            raise DataError(
+                f"{source} holds no finished study of power; `rct power TRIAL --out {source}` makes one, "
+                "and goes on with one that was stopped"
+            ) from error
 
 
 def simulate(
@@ -186,7 +222,7 @@ def simulate(
     check_count(sims=sims)
     if resample and history is None:
         raise RctError("resample takes months from a history: give one")
-    own = trial if history is None else learned_trial(trial, history)
+    own = trial if history is None else learned_trial(trial, history, resampled=resample)
     study = declared_study(
         own,
         roster_of(history, trial) if roster is None and history is not None else roster,

@@ -53,17 +53,26 @@ def verdict(
             f"{label.capitalize()}: without an effect {100 * row['power']:.0f} % of studies would report "
             "one; no effect is assumed, so there is no power to give."
         )
-    change = f"{abs(100 * (row['effect'] - 1)):.0f} % {'fall' if row['effect'] < 1 else 'rise'}"
+    size_of_change = abs(100 * (row["effect"] - 1))
+    change = (
+        f"{size_of_change:.{0 if size_of_change >= 1 else 1}f} % {'fall' if row['effect'] < 1 else 'rise'}"
+    )
     by = f" by {row['arm']}" if several_arms else ""
     who = f"With {_counted(size.units, trial.units.measure)} and {_events(size.events[outcome.name])}"
     within = f"a {change} in {label}{by} within {_counted(schedule.periods, schedule.period)}"
-    seen = f"it would see it in {100 * row['power']:.0f} % of studies"
+    seen = f"it would see it in {_share(row['power'])} of studies"
     one, several = ("study", "studies") if _of_agencies(trial) else ("agency", "agencies")
     if row["power"] >= USUAL_POWER:
         return f"{who} {counted} a {schedule.period} this {one} can detect {within}: {seen}."
     pooled = pooled or studies_needed(row["power"], trial.analysis.alpha)
     more = "" if pooled is None else f"; about {pooled:,} {several} like it, pooled, would"
     return f"{who} {counted} a {schedule.period} this {one} cannot detect {within}: {seen}{more}."
+
+
+def _share(power: float) -> str:
+    """Write a power, never rounded up to the usual one that it does not reach."""
+    rounded_up = power < USUAL_POWER <= round(power, 2)
+    return f"{math.floor(1000 * power) / 10:.1f} %" if rounded_up else f"{100 * power:.0f} %"
 
 
 def _of_agencies(trial: "Trial") -> bool:
@@ -108,4 +117,8 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _events(number: float) -> str:
+    if number < 0.005:
+        return "fewer than 0.01"
+    if number < 0.095:
+        return f"{number:.2f}"
     return f"{number:,.0f}" if number >= 9.5 else f"{number:.1f}".removesuffix(".0")

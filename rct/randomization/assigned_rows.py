@@ -8,6 +8,8 @@ from rct.identifiers import join
 from rct.schedule import period_labels
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from rct.randomization.allocation import Allocation
@@ -48,6 +50,29 @@ def assigned_rows(allocation: "Allocation") -> "pd.DataFrame":
         "received", "exposure", "block", "probability",
     ]  # fmt: skip
     return rows[columns].sort_values(["unit", "period"], ignore_index=True)
+
+
+def moved_rows(
+    rows: "pd.DataFrame", allocation: "Allocation", place: "npt.NDArray[np.integer]"
+) -> "pd.DataFrame":
+    """Give the rows of measured units the assignment of the randomized unit in which they are in each period.
+
+    Parameters
+    ----------
+    rows
+        Of `assigned_rows`.
+    place : shape (measured units, periods)
+        Number of that randomized unit, in the order of the allocation's frame.
+    """
+    at = place.ravel()
+    of_unit = allocation.frame[["unit", "block", "sequence", "starts", "probability"]].iloc[at]
+    given = allocation.sequences.set_index(["sequence", "period"])[["arm", "dose"]]
+    now = given.loc[list(zip(of_unit["sequence"], rows["period"], strict=True))]
+    found = {name: of_unit[name].to_numpy() for name in ("block", "sequence", "starts", "probability")}
+    unit = of_unit["unit"].to_numpy()
+    return rows.assign(
+        randomized=unit, cluster=unit, arm=now["arm"].to_numpy(), treated=now["dose"].to_numpy(), **found
+    )
 
 
 def with_covariates(rows: "pd.DataFrame", allocation: "Allocation") -> "pd.DataFrame":

@@ -68,7 +68,8 @@ class Conduct:
     present : (units, periods)
         Whether the unit is still there.
     place : (units, periods)
-        Randomized unit where it works, whose random effects it shares.
+        Randomized unit where it works, whose random effects it shares and among whose units the others of
+        its incidents are found.
     """
 
     log_effects: "npt.NDArray[np.float64]"
@@ -109,17 +110,23 @@ def declared_departures(trial: "Trial") -> Departures:
             "power.trained_anyway and power.transfers are simulated for one treatment arm that, once begun, "
             "goes on; leave them out of this trial"
         )
-    if found.transfers and trial.units.movers == "current":
+    units = trial.units
+    if found.transfers and units.randomize == units.id:
         raise TrialError(
-            'power.transfers are simulated for units.movers = "home", where an officer who moves stays with '
-            "the division at randomization; leave them out, or change units.movers"
+            f"power.transfers are moves from one randomized unit to another, and here each {units.measure} "
+            "is randomized itself; leave them out, or say with power.contamination how much of the effect "
+            "the untrained have"
         )
-    if found.leaves and any(o.attribution != "first" or o.unit_of_count == "report" for o in trial.outcomes):
+    if found.leaves and trial.schedule.kind == "shifts":
         raise TrialError(
-            "power.attrition is simulated for outcomes that count for the first officer of an incident; "
-            'leave it out, or use attribution = "first"'
+            "power.attrition: a shift is over after its one period and cannot leave; leave it out"
         )
     return found
+
+
+def moves_on_record(trial: "Trial") -> bool:
+    """Say whether a measured unit that moves counts for the randomized unit it is in now."""
+    return trial.power.transfers > 0 and trial.units.movers == "current"
 
 
 def draw_conduct(

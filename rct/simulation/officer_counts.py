@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rct.simulation.cluster_totals import draw_rate_factors
+from rct.simulation.companies import Companies
 from rct.simulation.nested_events import count_persons, thin
 from rct.simulation.truth import Truth, truncated_mean_size
 
@@ -40,11 +41,11 @@ def draw_counts(
     clusters : shape (units,)
         Number of each unit's randomized unit, whose random effects it shares.
     companies : shape (units,)
-        Number of the group among whom the other officers of an incident are found.
+        Number of the group among whom the other officers of an incident are found, unless they move.
     log_effects : shape (outcomes, units, periods)
         Of each unit's own sequence.
     place : shape (units, periods), optional
-        Randomized unit where each works, where that is not its own throughout.
+        Randomized unit where each works, where that is not its own throughout; incidents are shared there.
     present : shape (units, periods), optional
         Who is still there; all are where absent.
 
@@ -64,39 +65,37 @@ def draw_counts(
     if present is not None:
         mean = mean * present
     counts = np.zeros(log_effects.shape)
-    small = _smallness(truth, companies)[:, None]
+    where = Companies.of_trial(companies, periods, place=place, present=present)
+    small = _smallness(truth, where)
     for parent in (outcome for outcome, within in enumerate(truth.parents) if within < 0):
         rate = truth.incident_rate(parent) * (small if truth.counting[parent] == "every" else 1.0)
         led = rng.poisson(rate * np.exp(log_effects[parent]) * mean)
-        incidents = _expand(rng, truth, led, companies)
+        incidents = _expand(rng, truth, led, where)
         nested = truth.nested(parent)
         happened = np.ones((1 + len(nested), len(incidents.lead)), dtype=np.int64)
         if nested:
             chance = truth.nested_probabilities(parent, log_effects)[:, incidents.lead, incidents.period]
             happened[1:] = thin(rng, happened[0], chance, truth.injury_overlap)
-        officers = _officers(rng, incidents, activity, companies)
+        officers = _officers(rng, incidents, activity, where)
         for outcome, events in zip([parent, *nested], happened, strict=True):
             persons = count_persons(rng, events, truth.persons[outcome])
             _add(counts[outcome], incidents, persons, officers, truth.counting[outcome])
     return counts
 
 
-def _smallness(truth: Truth, companies: "npt.NDArray[np.int64]") -> "npt.NDArray[np.float64]":
-    """Give the factor (units,) by which companies too small for some incidents must have more of them."""
+def _smallness(truth: Truth, companies: Companies) -> "npt.NDArray[np.float64]":
+    """Give the factor (units, 1 or periods) by which too small companies must have more incidents."""
     import numpy as np
 
-    sizes = np.bincount(companies)
+    sizes = companies.sizes
     factor = {
         n: truth.mean_size / truncated_mean_size(truth.mean_size, int(n)) for n in np.unique(sizes) if n
     }
-    return np.array([factor[n] for n in sizes[companies]])
+    return np.array([factor.get(n, 0.0) for n in sizes])[companies.code]
 
 
 def _expand(
-    rng: "np.random.Generator",
-    truth: Truth,
-    led: "npt.NDArray[np.int64]",
-    companies: "npt.NDArray[np.int64]",
+    rng: "np.random.Generator", truth: Truth, led: "npt.NDArray[np.int64]", companies: Companies
 ) -> Incidents:
     import numpy as np
 
@@ -105,9 +104,8 @@ def _expand(
     lead, period = np.repeat(lead, times), np.repeat(period, times)
     size = np.ones(len(lead), dtype=np.int64)
     if truth.mean_size > 1:
-        size = np.minimum(
-            1 + rng.poisson(truth.mean_size - 1, len(lead)), np.bincount(companies)[companies[lead]]
-        )
+        most = companies.sizes[companies.of(lead, period)]
+        size = np.minimum(1 + rng.poisson(truth.mean_size - 1, len(lead)), most)
     return Incidents(lead, period, size)
 
 
@@ -115,7 +113,7 @@ def _officers(
     rng: "np.random.Generator",
     incidents: Incidents,
     activity: "npt.NDArray[np.float64]",
-    companies: "npt.NDArray[np.int64]",
+    companies: Companies,
 ) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]":
     """Give (incident, officer) pairs: the first officer, and others of the company by their activity.
 
@@ -126,9 +124,10 @@ def _officers(
     alone = np.arange(len(incidents.lead))
     pairs = [(alone, incidents.lead)]
     shared = np.flatnonzero(incidents.size > 1)
-    for company in np.unique(companies[incidents.lead[shared]]):
-        members = np.flatnonzero(companies == company)
-        here = shared[companies[incidents.lead[shared]] == company]
+    own = companies.of(incidents.lead[shared], incidents.period[shared])
+    for company in np.unique(own):
+        members = companies.members(company)
+        here = shared[own == company]
         for at in range(0, len(here), INCIDENTS_AT_ONCE):
             part = here[at : at + INCIDENTS_AT_ONCE]
             key = rng.exponential(size=(len(part), len(members))) / np.maximum(activity[members], 1e-300)

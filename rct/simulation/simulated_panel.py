@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rct.panel import Panel
-from rct.randomization.assigned_rows import assigned_rows, panel_meta, with_covariates
-from rct.simulation.departures import draw_conduct
+from rct.randomization.assigned_rows import assigned_rows, moved_rows, panel_meta, with_covariates
+from rct.simulation.departures import draw_conduct, moves_on_record
 from rct.simulation.officer_counts import draw_counts
 from rct.simulation.truth import Effects, declared_truth
 
@@ -21,7 +21,8 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
     incidents. Incidents have 1 + Poisson officers, the others found in the first one's randomized unit
     (in the block where measured units are randomized themselves). The departures that `[power]` assumes
     (training refused or had anyway, leaving, moving, contamination, reporting) are drawn too: `received` says
-    who was trained when, and an officer who has left has no exposure.
+    who was trained when, and an officer who has left has no exposure. Who moves is in the rows of the unit at
+    randomization; with `units.movers = "current"` in those of the unit in which it is then.
     In a trial of shifts each cell has one period, and its incidents are its own.
 
     Parameters
@@ -60,6 +61,8 @@ def simulate(trial: "Trial", allocation: "Allocation", *, effects: Effects | Non
         counts = draw_counts(
             rng, truth, clusters, companies, conduct.log_effects, place=conduct.place, present=conduct.present
         )
+        if moves_on_record(trial):
+            rows = moved_rows(rows, allocation, conduct.place)
         rows["received"] = conduct.received.ravel()
         rows["exposure"] = conduct.present.ravel().astype(float)
     else:

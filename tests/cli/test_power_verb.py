@@ -106,3 +106,37 @@ def test_a_planner_gets_detectable_effects_both_answers_and_other_designs(power,
         assert (out / f"{name}.csv").exists()
         root = ET.parse(out / f"{name}.svg").getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"  # without its namespace no browser draws a file
+
+
+def test_earlier_months_may_be_the_agencys_own_table(power, here, simulated):
+    """The same months as a panel and as a CSV file give the same study."""
+    frame = rct.Panel.read(simulated / "panel.parquet").frame
+    names = {"unit": "officer_id", "randomized": "squad"}
+    table = frame.rename(columns=names)[["officer_id", "squad", "period", "force"]]
+    table.to_csv(here / "months.csv", index=False)
+    said = [
+        json.loads(power("--json", "--history", file).out)["power"]
+        for file in (simulated / "panel.parquet", here / "months.csv")
+    ]
+    assert said[0] == said[1]
+    table.drop(columns="squad").to_csv(here / "lacking.csv", index=False)
+    assert "there is no squad" in power("--history", here / "lacking.csv").err
+    table.astype({"force": str}).replace({"force": {"0": "none"}}).to_csv(here / "words.csv", index=False)
+    assert "force is 'none', not a number" in power("--history", here / "words.csv").err
+
+
+def test_what_is_assumed_comes_last_and_names_resampled_months(power, simulated):
+    said = power("--history", simulated / "panel.parquet", "--resample").out
+    assert "a random stretch of" in said
+    assert "are learned from" not in said
+
+
+def test_a_study_that_is_stopped_says_what_is_kept(power, here, monkeypatch):
+    def stopped(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rct.power.simulate", stopped)
+    said = power("--out", here / "power")
+    assert said.code == 130
+    assert "the same command goes on" in said.err
+    assert "the same command goes on" not in power().err

@@ -1,8 +1,11 @@
+import html
 import json
 
+import pandas as pd
 import pytest
 
 import rct
+from rct.power import Power
 
 
 @pytest.fixture
@@ -109,3 +112,26 @@ def test_a_report_from_a_folder_without_estimates_is_refused(rct_command, simula
     assert said.code == 2
     assert "holds no estimates" in said.err
     assert not (simulated / "report.html").exists()
+
+
+def test_a_report_shows_what_the_design_could_have_seen(rct_command, simulated):
+    """The study made before the trial is in the page; another design's is refused."""
+    trial, folder = simulated / "trial.toml", simulated / "power"
+    rct_command("power", trial, "--sims", 64, "--out", folder)
+    words = ("--panel", simulated / "panel.parquet", "--allocation", simulated / "allocation")
+    page = simulated / "report.html"
+    said = rct_command("report", trial, *words, "--power", folder, "--out", page)
+    assert said.code == 0
+    text = " ".join(html.unescape(page.read_text(encoding="utf-8")).split())
+    found = Power.read(folder)
+    assert found.verdicts[0] in text
+    pd.testing.assert_frame_equal(found.frame, pd.read_csv(folder / "power.csv"), rtol=1e-12)
+    said = rct_command("report", trial, *words, "--power", simulated, "--out", page)
+    assert said.code == 2
+    assert "holds no finished study of power" in said.err
+    other = json.loads((folder / "power.json").read_text(encoding="utf-8"))
+    other["declaration"] = other["declaration"].replace("baseline = 2", "baseline = 1")
+    (folder / "power.json").write_text(json.dumps(other), encoding="utf-8")
+    said = rct_command("report", trial, *words, "--power", folder, "--out", page)
+    assert said.code == 2
+    assert "the power of another design" in said.err

@@ -17,9 +17,10 @@ import rct
 from rct import power
 from rct.power.batch_forms import batch_form
 from rct.power.design_candidates import DESIGNS
-from rct.power.panel_replicates import panel_rows
+from rct.power.panel_replicates import panel_rows, replicate_panel
 from rct.power.study import batch_rows, declared_study
 from rct.power.trial_draws import draw_totals_of_trials, draw_trial
+from rct.simulation import synthetic_roster
 
 TRIAL = rct.load("louisville_icat")
 SIMS = 320
@@ -246,6 +247,22 @@ def test_the_study_is_written_for_others_to_read(tmp_path, monthly):
     monthly.write(tmp_path / "power")
     again = pd.read_csv(tmp_path / "power" / "power.csv")
     assert again["power"].tolist() == monthly.frame["power"].tolist()
+    kept = power.Power.read(tmp_path / "power")
+    assert (kept.sentence, kept.verdicts) == (monthly.sentence, monthly.verdicts)
+    pd.testing.assert_frame_equal(kept.frame, monthly.frame)
+    pd.testing.assert_frame_equal(kept.family, monthly.family)
+    assert kept.trial.power == monthly.trial.power
+    with pytest.raises(rct.DataError, match="no finished study"):
+        power.Power.read(tmp_path)
+
+
+def test_a_study_from_history_is_read_with_what_it_learned(tmp_path):
+    trial = rct.load("louisville_icat")
+    panel = rct.simulate(trial, rct.randomize(trial, synthetic_roster(trial), seed="h"), seed=2)
+    found = power.simulate(trial, history=panel, sims=4, draws=19)
+    kept = power.Power.read(found.write(tmp_path))
+    assert kept.trial.power == found.trial.power
+    assert kept.trial.power.rates != trial.power.rates
 
 
 def test_the_smallest_detectable_effect_is_detected_with_the_wanted_power():
@@ -309,3 +326,22 @@ def test_shares_of_incidents_are_not_cut_to_whole_numbers():
 
     batch_rows(study, [Seen()], 0, 3)
     assert seen[0] == pytest.approx(drawn)
+
+
+def test_officers_on_record_where_they_are_now_are_analysed_panel_by_panel():
+    """Totals by home division are not what such a trial records, so no batch may stand for them."""
+    trial = rct.load("louisville_icat")
+    power_ = trial.power.model_copy(update={"transfers": 0.02})
+    current = trial.units.model_copy(update={"movers": "current"})
+    at_home = trial.model_copy(update={"power": power_})
+    now = at_home.model_copy(update={"units": current})
+    studies = [declared_study(one, None, effects=None, draws=19, seed=3) for one in (at_home, now)]
+    forms = [batch_form(study, study.trial.analysis.primary) for study in studies]
+    assert forms[0] is not None
+    assert forms[1] is None
+    panels = [replicate_panel(study, 5)[0] for study in studies]
+    assert (panels[0].frame["force"] == panels[1].frame["force"]).all()
+    moved = panels[0].frame["randomized"] != panels[1].frame["randomized"]
+    assert 0 < moved.mean() < 0.5
+    with pytest.raises(rct.RctError, match="movers"):
+        power.monitor(now, [18, 24], bounds=[2.5, 2.0], sims=2, draws=19)

@@ -29,6 +29,26 @@ def test_an_agency_that_can_is_told_so():
     assert said.endswith("it would see it in 86 % of studies.")
 
 
+def test_a_power_is_not_rounded_up_to_the_one_it_does_not_reach():
+    assert "cannot detect" in verdict(TRIAL, SIZE, row(0.7996))
+    assert "in 79.9 % of studies" in verdict(TRIAL, SIZE, row(0.7996))
+    assert "can detect a 20 % fall" in verdict(TRIAL, SIZE, row(0.8))
+    assert "in 79 % of studies" in verdict(TRIAL, SIZE, row(0.791))
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [(0.04, "and 0.04 incidents"), (0.001, "and fewer than 0.01 incidents"), (9.7, "and 10 incidents")],
+)
+def test_a_small_agency_with_few_events_is_not_told_that_it_has_none(events, words):
+    size = Size(4, 4, {"force": 1.0, "citizen_injury": 0.1, "officer_injury": events})
+    assert words in verdict(TRIAL, size, row(0.05, "officer_injury"))
+
+
+def test_a_change_below_one_percent_is_not_a_change_of_nothing():
+    assert "a 0.4 % fall in" in verdict(TRIAL, SIZE, row(0.05) | {"effect": 0.996})
+
+
 def test_nothing_is_promised_where_power_is_hardly_above_chance():
     assert "pooled" not in verdict(TRIAL, SIZE, row(0.05))
 

@@ -8,7 +8,9 @@ import pytest
 
 import rct
 from rct.simulation import synthetic_roster
+from rct.simulation.companies import Companies
 from rct.simulation.departures import draw_conduct
+from rct.simulation.officer_counts import draw_counts
 from rct.simulation.truth import declared_truth
 
 LOUISVILLE = rct.load("louisville_icat").to_toml()
@@ -122,10 +124,81 @@ def test_departures_that_cannot_be_are_refused(keys, message):
         declared_truth(declared(keys))
 
 
-def test_moving_officers_who_are_counted_where_they_are_now_are_refused():
-    text = LOUISVILLE.replace('id = "officer_id"', 'id = "officer_id"\nmovers = "current"')
-    with pytest.raises(rct.TrialError, match="movers"):
-        declared_truth(declared("transfers = 0.01", text))
+CURRENT = LOUISVILLE.replace('id = "officer_id"', 'id = "officer_id"\nmovers = "current"')
+
+
+def test_who_moves_is_on_record_where_he_is_now():
+    """The rows carry the assignment of the present division; where he was randomized nothing moves."""
+    trials = [declared("transfers = 0.02", text) for text in (CURRENT, LOUISVILLE)]
+    allocation = rct.randomize(trials[0], synthetic_roster(trials[0]), seed="x")
+    current, home = (rct.simulate(trial, allocation, seed=3).frame for trial in trials)
+    moved = current["randomized"] != current["randomized"].groupby(current["unit"]).shift()
+    moved = moved[current["period"] > 1]
+    assert moved.mean() == pytest.approx(0.02, abs=4 * (0.02 / len(moved)) ** 0.5)
+    assert home.groupby("unit")["randomized"].nunique().eq(1).all()
+    columns = ["sequence", "block", "arm", "starts", "treated", "probability", "cluster"]
+    ours, theirs = (
+        frame.drop_duplicates(["randomized", "period"])
+        .set_index(["randomized", "period"])
+        .sort_index()[columns]
+        for frame in (current, home)
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert current.groupby(["randomized", "period"])[columns].nunique().eq(1).all(axis=None)
+    for same in ("received", "force", "exposure"):  # what happened is the same, only the record differs
+        assert (current[same] == home[same]).all()
+
+
+def test_an_officer_brings_his_training_into_an_untrained_division():
+    trial = declared("transfers = 0.05", CURRENT)
+    panel = rct.simulate(trial, rct.randomize(trial, synthetic_roster(trial), seed="x"), seed=3)
+    brought = (panel.frame["treated"] == 0) & (panel.frame["received"] == 1)
+    assert brought.any()
+    assert not ((panel.frame["treated"] == 1) & (panel.frame["received"] == 0)).any()
+
+
+@pytest.mark.parametrize("counting", ["every", "share", "first"])
+def test_nobody_who_has_left_is_in_an_incident_and_the_others_keep_their_rate(counting):
+    truth = declared_truth(declared("attrition = { ICAT = 0.1 }"))
+    truth = replace(
+        truth, counting=(counting, "first", "first"), rates=(0.5, 0.02, 0.01), mean_size=1.6,
+        cluster_sd=0.0, cluster_period_sd=0.0, heterogeneity=np.inf,
+    )  # fmt: skip
+    rng = np.random.default_rng(5)
+    clusters, shape = np.arange(540) % 9, (540, 12)
+    present = np.cumsum(rng.random(shape) < 0.1, axis=1) == 0
+    counts = draw_counts(rng, truth, clusters, clusters, np.zeros((3, *shape)), present=present)
+    assert counts[0, ~present].sum() == 0
+    late = present & (np.arange(12) > 5)
+    error = (counts[0] * late).sum(axis=1).std() * 540**0.5 / late.sum()
+    assert counts[0, late].mean() == pytest.approx(0.5, abs=3.5 * error)
+    assert error < 0.04
+
+
+def test_the_others_of_an_incident_are_of_the_division_where_it_was():
+    group = np.array([0, 0, 0, 1, 1, 1])
+    place = np.array([[0, 1], [0, 0], [0, 0], [1, 1], [1, 1], [1, 0]])
+    present = np.array([[1, 1], [1, 1], [1, 0], [1, 1], [1, 1], [1, 1]], dtype=bool)
+    companies = Companies.of_trial(group, 2, place=place, present=present)
+    first, second = (companies.of(np.arange(6), np.full(6, period)) for period in (0, 1))
+    assert [list(companies.members(g)) for g in (first[0], first[3])] == [[0, 1, 2], [3, 4, 5]]
+    assert [list(companies.members(g)) for g in (second[1], second[3])] == [[1, 5], [0, 3, 4]]
+    assert companies.sizes[second[[0, 1]]].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("key", "replaced", "message"),
+    [
+        ("transfers = 0.1", ('randomize = "division"', 'randomize = "officer_id"'), "randomized itself"),
+        ("attrition = { ICAT = 0.1 }", None, "cannot leave"),
+    ],
+)
+def test_moves_and_leaving_that_cannot_be_are_refused(key, replaced, message):
+    trial = declared(key, LOUISVILLE.replace(*replaced) if replaced else LOUISVILLE)
+    if replaced is None:
+        trial = trial.model_copy(update={"schedule": trial.schedule.model_copy(update={"kind": "shifts"})})
+    with pytest.raises(rct.TrialError, match=message):
+        declared_truth(trial)
 
 
 def test_a_shift_with_officers_of_both_arms_has_their_mean_rate():
