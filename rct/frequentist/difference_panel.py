@@ -20,6 +20,7 @@ from rct.frequentist.linear_panel import (
     DifferenceDescription,
     differences,
     linear_sample,
+    require_linear_comparisons,
     with_covariates,
 )
 from rct.frequentist.panel_columns import column_codes
@@ -86,6 +87,7 @@ def first_differences(
         effects={"period": dense_codes(period[after])},
     )
     clusterings = tuple(dense_codes(codes[after]) for codes in sample.clusterings)
+    require_linear_comparisons(data, len(sample.treatment.terms), clusterings, cluster)
     fit = fit_least_squares(data, clusterings, correction)
     method = f"linear, first differences, period effects{with_covariates(covariates)}"
     about = DifferenceDescription(

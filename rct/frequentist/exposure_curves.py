@@ -16,6 +16,7 @@ import numpy as np
 
 from rct.errors import DataError, EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_level, require_span
 from rct.frequentist.curve_fit import CurveFit, CurveRows, fit_curve
 from rct.frequentist.curve_shapes import WORDS, Curve, chosen_shape
 from rct.frequentist.inference.cluster_robust import Correction
@@ -151,8 +152,8 @@ def _check_options(
         )
     if curve == "free" and refreshers is not None:
         raise EstimationError("refreshers need a curve in exposure time, not free coefficients")
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_span("average", average)
+    require_level(level)
 
 
 def _free(

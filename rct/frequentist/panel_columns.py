@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError
+from rct.frequentist.asked_options import require_names
 from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
 from rct.row_runs import run_starts
@@ -81,6 +82,7 @@ def covariate_columns(
     """
     import pandas as pd
 
+    require_names("covariates", covariates)
     for name in covariates:
         if name not in rows:
             raise DataError(

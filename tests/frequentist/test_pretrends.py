@@ -147,7 +147,7 @@ def test_draws_are_of_the_seed_alone():
     [
         ({"event_times": [0]}, EstimationError, "up to -2"),
         ({"event_times": [-1]}, EstimationError, "up to -2"),
-        ({"event_times": []}, EstimationError, "different whole numbers"),
+        ({"event_times": []}, EstimationError, "list of whole numbers"),
         ({"event_times": [-20]}, EstimationError, "no cohort is observed"),
         ({"estimator": "best"}, EstimationError, "estimator must be one of"),
         ({"permutations": 9}, EstimationError, "give a seed"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.inference.score_randomization import TIE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def adjust(estimates: Estimates, *, method: Literal["holm", "westfall-young"] = 
     EstimationError
         "westfall-young" with rows that kept no draws, or not the same ones.
     """
+    require_one_of("method", method, ("holm", "westfall-young"))
     families: dict[tuple[str, str, str, str], list[int]] = {}
     for number, row in enumerate(estimates):
         if row.p_value == row.p_value:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError, EstimationError
+from rct.frequentist.asked_options import require_names
 from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
@@ -101,6 +102,7 @@ def null_model(
     DataError
         A covariate with missing values, which would leave out other rows in other draws.
     """
+    require_names("fixed_effects", fixed_effects or ())
     values, complete = covariate_columns(rows, covariates)
     if not complete.all():
         raise DataError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_draws, require_effect, require_level, require_one_of
 from rct.frequentist.collapsed_cells import Collapse, collapse
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
 from rct.frequentist.inference.inverted_test import Statistic, limits, root
@@ -78,12 +79,10 @@ def wild_bootstrap(
     EstimationError
         The effect does not exist in this sample, or there is one cluster only.
     """
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
-    if weights not in ("auto", "rademacher", "webb"):
-        raise EstimationError(f"weights must be auto, rademacher or webb, not {weights!r}")
-    if (isinstance(draws, str) and draws != "exact") or (not isinstance(draws, str) and draws < 1):
-        raise EstimationError(f'draws must be a positive number or "exact", not {draws!r}')
+    require_level(level)
+    require_effect(effect, average)
+    require_one_of("weights", weights, ("auto", "rademacher", "webb"))
+    require_draws(draws)
     if not isinstance(cluster, str | None):
         raise EstimationError("the score bootstrap draws signs for one kind of cluster; name one column")
     panel.require_counts(outcome, asked_by="the score bootstrap")

@@ -132,7 +132,13 @@ def test_a_bootstrap_that_means_nothing_is_refused(options, message):
         wild_bootstrap(panel_of(10), "force", **options)
 
 
-def test_two_clusters_are_told_that_they_can_never_reject():
-    ours = wild_bootstrap(panel_of(2, ratio=0.2), "force")
-    assert "can never reject" in ours.warning
+def test_few_clusters_are_told_that_they_can_never_reject():
+    ours = wild_bootstrap(panel_of(5, ratio=0.2), "force", weights="rademacher")
+    assert ours.notes["draws"] == 2**5
+    assert "can give is 0.0625, above 0.05: the test can never reject" in ours.warning
     assert ours.conf_low == -np.inf
+
+
+def test_an_effect_that_one_of_two_clusters_shows_is_refused():
+    with pytest.raises(EstimationError, match="rests on one cluster alone"):
+        wild_bootstrap(panel_of(2, ratio=0.2), "force")
