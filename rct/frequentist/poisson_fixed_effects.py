@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rct.errors import EstimationError
+from rct.errors import ConvergenceError, EstimationError
 from rct.estimates import Estimate, Estimates
 from rct.frequentist.asked_options import (
     require_count,
@@ -28,7 +28,7 @@ from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import Correction
 from rct.frequentist.inference.two_way_clusters import Cluster
-from rct.frequentist.linear_trends import Trends, with_trends
+from rct.frequentist.linear_trends import Trends, require_finite_trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
 from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.random_rate_poisson import random_rate_poisson
@@ -185,11 +185,17 @@ def _by_layout(
 
 
 def _by_rows(model: ModelSample, cluster: Cluster, correction: Correction, trends: Trends | None) -> _Fitted:
+    plain = model
     if trends is not None:
         model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
     if correction != "model":
         model.require_treated_clusters(cluster)
-    fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
+    try:
+        fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
+    except ConvergenceError:
+        if trends is not None:
+            require_finite_trends(plain, trends)
+        raise
     return model, fitted, model.sample.size, model.cluster_name(cluster)
 
 

@@ -4,6 +4,10 @@ V = V_first + V_second − V_both, each a sandwich of scores added up by one clu
 their intersections (their eq. 2.9), with one small-sample factor and degrees of freedom from the smaller
 number of clusters (the convention of fixest and pyfixest). The difference need not be positive
 semi-definite: negative eigenvalues are then set to zero (their section 2.3).
+
+It has no small-sample form here. Of 500 null wedges of 24 months with autocorrelated division effects, CR1 by
+division and month with that t rejected 6.6, 9.0 and 7.4 % at 9, 20 and 30 divisions (and was negative in 3, 2
+and none), CR2 by division alone 3.8, 7.2 and 4.2 %: so below 40 clusters it has to be asked for by name.
 """
 
 from __future__ import annotations
