@@ -111,3 +111,14 @@ def require_event_times(event_times: object) -> None:
     times = list(event_times) if isinstance(event_times, Iterable) else []
     if not times or not all(isinstance(time, Integral) for time in times):
         raise EstimationError(f"event_times is a list of whole numbers, [-2, 0, 1] say, not {event_times!r}")
+
+
+def require_seed(seed: object) -> None:
+    """Refuse a seed that no stream can be made of (None is absent).
+
+    Raises
+    ------
+    EstimationError
+    """
+    if seed is not None and (not isinstance(seed, Integral) or seed < 0):
+        raise EstimationError(f"seed must be a whole number from 0 on, not {seed!r}")

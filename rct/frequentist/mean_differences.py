@@ -2,7 +2,7 @@
 
 Estimand: the average effect over randomized units, in events per unit of exposure. Least squares on arm
 indicators with the variance HC2 is Neyman's conservative variance (Samii & Aronow 2012); weights 1/P of the
-assignment that a unit received make it unbiased under unequal probabilities (Horvitz & Thompson 1952, in
+assignment that a unit received make it consistent under unequal probabilities (Horvitz & Thompson 1952, in
 Hájek's form); covariates interacted with the arms never harm in large samples (Lin 2013).
 """
 

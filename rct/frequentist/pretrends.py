@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError, EstimationError
-from rct.frequentist.asked_options import require_count, require_event_times, require_one_of
+from rct.frequentist.asked_options import require_count, require_event_times, require_one_of, require_seed
 from rct.frequentist.panel_columns import covariate_columns
 from rct.frequentist.random_timing import BETA, Estimator
 from rct.frequentist.random_timing_variance import permutation_p_value
@@ -106,6 +106,7 @@ def pretrend_test(
     """
     require_one_of("estimator", estimator, tuple(BETA))
     require_count("permutations", permutations, 0)
+    require_seed(seed)
     require_event_times(event_times)
     if permutations and seed is None:
         raise EstimationError("permutations are random: give a seed with them")

@@ -20,6 +20,7 @@ from rct.frequentist.asked_options import (
     require_event_times,
     require_level,
     require_one_of,
+    require_seed,
     require_span,
 )
 from rct.frequentist.inference.wald import wald
@@ -139,6 +140,7 @@ def _check(
     require_one_of("estimator", estimator, tuple(BETA))
     require_one_of("aggregate", aggregate, ("simple", "cohort", "calendar", "event"))
     require_count("permutations", permutations, 0)
+    require_seed(seed)
     require_event_times(event_times)
     if event_times is not None and aggregate != "event":
         raise EstimationError('event_times belong to aggregate="event"')

@@ -57,6 +57,8 @@ REFUSED = {
     "no event times": (asked(f.staggered, aggregate="event", event_times=[]), "event_times is a list of"),
     "baseline": (asked(f.staggered, baseline=3), "baseline is a first and a last"),
     "draws": (asked(f.wild_bootstrap, draws=99.5, seed=1), "draws must be a positive number"),
+    "seed": (asked(f.wild_bootstrap, seed="draw 7"), "seed must be a whole number from 0 on, not 'draw 7'"),
+    "seed of timing": (asked(f.staggered, permutations=9, seed=-1), "seed must be a whole number"),
     "level": (asked(f.poisson, level="95"), "level must lie between 0 and 1, not '95'"),
     "adjust method": (
         lambda: f.adjust(rct.Estimates((f.poisson(PANEL, "force"),)), method="bonferroni"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
-from rct.frequentist.asked_options import require_draws, require_level
+from rct.frequentist.asked_options import require_draws, require_level, require_seed
 from rct.frequentist.inference.chosen_statistic import STATISTICS, Chosen, chosen_statistic
 from rct.frequentist.inference.inverted_test import limits, root
 from rct.frequentist.inference.null_model import NullModel, null_model
@@ -116,6 +116,7 @@ def _check(
             f"statistic must be one of {', '.join(STATISTICS)} or a callable, not {statistic!r}"
         )
     require_draws(draws)
+    require_seed(seed)
     if not isinstance(allocation, np.ndarray) and draws != "exact" and seed is None:
         raise EstimationError("draws are random: give a seed with them")
     require_level(level)
