@@ -107,6 +107,7 @@ def _require_changes(design: NDArray[np.float64], names: list[str], n_terms: int
         if number < n_terms:
             raise EstimationError(
                 f"{name}: treatment never changes between two successive periods that both are observed (a"
-                " transition hides the change), so first differences know nothing of it; use linear"
+                " transition hides the change), so first differences know nothing of it; use linear, or"
+                " difference_in_means where treatment never changes at all"
             )
         raise EstimationError(f"covariate {name} never changes within a unit, so its changes explain nothing")

@@ -20,7 +20,7 @@ from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS
 from rct.frequentist.inference.two_way_clusters import MENDED, Cluster, cluster_columns
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.linear_leverage import unit_rows
-from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
+from rct.frequentist.panel_columns import centred_covariates, cluster_names, column_codes
 from rct.frequentist.panel_least_squares import (
     MOST_EFFECTS,
     LinearCorrection,
@@ -139,7 +139,7 @@ def linear_sample(
     """
     require_level(level)
     rows = panel.rows(outcome)
-    values, complete = covariate_columns(rows, covariates)
+    values, complete = centred_covariates(rows, covariates)
     rows, values = rows.loc[complete].reset_index(drop=True), values[complete]
     if not rows["count"].any():
         raise EstimationError("there is no event in any row, so no rate to compare")

@@ -14,7 +14,7 @@ from rct.frequentist.collapsed_cells import UnitRows
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
-from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
+from rct.frequentist.panel_columns import centred_covariates, cluster_names, column_codes
 from rct.frequentist.treated_clusters import require_several_comparisons, require_treated_clusters
 from rct.frequentist.treatment_terms import (
     Effect,
@@ -133,7 +133,7 @@ def model_sample(
     """
     require_names("fixed_effects", fixed_effects)
     rows = panel.rows(outcome)
-    values, complete = covariate_columns(rows, covariates)
+    values, complete = centred_covariates(rows, covariates)
     if not complete.all():
         rows, values = rows.loc[complete].reset_index(drop=True), values[complete]
     treatment = treatment_terms(rows, effect)

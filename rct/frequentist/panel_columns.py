@@ -99,3 +99,14 @@ def covariate_columns(
             f"no row has a value of every covariate ({', '.join(covariates)}); complete or leave them out"
         )
     return values, complete
+
+
+def centred_covariates(
+    rows: pd.DataFrame, covariates: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Give the same less their means over complete rows, for models with an intercept or effects.
+
+    These take the means up; less them a date such as 20240131 is not mistaken for a constant.
+    """
+    values, complete = covariate_columns(rows, covariates)
+    return values - values[complete].mean(axis=0), complete

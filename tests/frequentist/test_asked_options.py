@@ -55,6 +55,10 @@ REFUSED = {
     "pretrend permutations": (asked(f.pretrend_test, permutations=9.5, seed=1), "permutations must be a"),
     "event times": (asked(f.staggered, aggregate="event", event_times=0), "event_times is a list of whole"),
     "no event times": (asked(f.staggered, aggregate="event", event_times=[]), "event_times is a list of"),
+    "half a refresher": (
+        asked(f.exposure_curve, refreshers=[2.5]),
+        "refreshers must be ascending exposure times, whole",
+    ),
     "baseline": (asked(f.staggered, baseline=3), "baseline is a first and a last"),
     "draws": (asked(f.wild_bootstrap, draws=99.5, seed=1), "draws must be a positive number"),
     "seed": (asked(f.wild_bootstrap, seed="draw 7"), "seed must be a whole number from 0 on, not 'draw 7'"),
@@ -93,6 +97,20 @@ def test_a_lone_name_is_not_read_letter_by_letter_and_none_counts_twice(function
 def test_an_outcome_that_the_panel_lacks_is_named(function):
     with pytest.raises(DataError, match="the panel holds no outcome 'injury'; it holds force"):
         function(PANEL, "injury")
+
+
+@pytest.mark.parametrize(
+    "function", [f.poisson, f.linear, f.first_differences, f.gee, f.negative_binomial, f.exposure_curve]
+)
+def test_a_covariate_far_from_zero_is_no_constant(function):
+    """A date written as one number varies by little of its size; estimates do not depend on its origin."""
+    shifted = rct.Panel(
+        PANEL.frame.assign(age=PANEL.frame["age"] + 2.0**26), ("force",), covariates=("age",), meta=PANEL.meta
+    )
+    here, there = (function(own, "force", covariates=["age"]).frame for own in (PANEL, shifted))
+    np.testing.assert_allclose(here["estimate"], there["estimate"], rtol=1e-5)
+    np.testing.assert_allclose(here["std_error"], there["std_error"], rtol=1e-5)
+    assert function(PANEL, "force").frame["estimate"][0] != pytest.approx(here["estimate"][0], rel=1e-5)
 
 
 def test_margins_may_be_a_list_as_a_trial_file_has_them():

@@ -14,7 +14,7 @@ from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
 from rct.frequentist.integer_codes import sums_by_code
-from rct.frequentist.panel_columns import column_codes, covariate_columns
+from rct.frequentist.panel_columns import centred_covariates, column_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +103,7 @@ def null_model(
         A covariate with missing values, which would leave out other rows in other draws.
     """
     require_names("fixed_effects", fixed_effects or ())
-    values, complete = covariate_columns(rows, covariates)
+    values, complete = centred_covariates(rows, covariates)
     if not complete.all():
         raise DataError(
             f"{np.count_nonzero(~complete)} rows have no value of a covariate; complete or drop them first"
