@@ -184,8 +184,7 @@ class Panel:
         DataError
             If the outcome is not in the panel or no row is left.
         """
-        if outcome not in self.outcomes:
-            raise DataError(f"the panel holds no outcome {outcome!r}; it holds {', '.join(self.outcomes)}")
+        self._require_outcome(outcome)
         own = f"exposure:{outcome}"
         exposure = self.frame[own] if own in self.frame else self.frame["exposure"]
         frame = self.frame.assign(count=self.frame[outcome].astype(float), exposure=exposure.astype(float))
@@ -197,14 +196,19 @@ class Panel:
             )
         return frame if usable.all() else frame.loc[usable].reset_index(drop=True)
 
+    def _require_outcome(self, outcome: str) -> None:
+        if outcome not in self.outcomes:
+            raise DataError(f"the panel holds no outcome {outcome!r}; it holds {', '.join(self.outcomes)}")
+
     def require_counts(self, outcome: str, *, asked_by: str) -> None:
         """Refuse fractions in an outcome that was not declared to hold them.
 
         Raises
         ------
         DataError
-            Naming unit and period of the first fraction.
+            Naming unit and period of the first fraction; or if the outcome is not in the panel.
         """
+        self._require_outcome(outcome)
         if outcome in self.fractional or self.frame[outcome].dtype.kind in "iu":
             return
         values = self.frame[outcome].astype(float)

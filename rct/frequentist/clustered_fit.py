@@ -21,7 +21,7 @@ from rct.frequentist.inference.cluster_robust import (
     sandwich,
     small_sample_factor,
 )
-from rct.frequentist.inference.two_way_clusters import intersections, two_way_covariance
+from rct.frequentist.inference.two_way_clusters import intersections, require_many_of_both, two_way_covariance
 from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
@@ -126,13 +126,15 @@ def _scores(
 def _fit_two_way(
     rows: UnitRows, first: NDArray[np.intp], second: NDArray[np.intp], correction: Correction
 ) -> ClusteredFit:
-    """Cluster in two ways; "auto" is CR1 on the smaller number of clusters, for CR2 has no such version."""
-    chosen = "CR1" if correction == "auto" else correction
+    """Cluster in two ways; "auto" is CR1, and refused where either kind has few clusters."""
+    n_clusters = min(int(first.max()), int(second.max())) + 1
+    if correction == "auto":
+        require_many_of_both(n_clusters)
+    chosen = "CR1" if correction == "auto" else chosen_correction(correction, n_clusters)
     if chosen in ("CR2", "CR3"):
         raise EstimationError(
             f"{chosen} is not defined for two kinds of clusters; use CR0, CR1, CR1S or CR1N, or one kind"
         )
-    n_clusters = min(int(first.max()), int(second.max())) + 1
     if chosen == "model" or n_clusters < 2:
         return fit_clustered(rows, first if first.max() <= second.max() else second, chosen)
     summed = collapse(rows)

@@ -20,6 +20,7 @@ from rct.frequentist.linear_panel import (
     DifferenceDescription,
     differences,
     linear_sample,
+    require_linear_comparisons,
     with_covariates,
 )
 from rct.frequentist.panel_columns import column_codes
@@ -86,6 +87,7 @@ def first_differences(
         effects={"period": dense_codes(period[after])},
     )
     clusterings = tuple(dense_codes(codes[after]) for codes in sample.clusterings)
+    require_linear_comparisons(data, len(sample.treatment.terms), clusterings, cluster)
     fit = fit_least_squares(data, clusterings, correction)
     method = f"linear, first differences, period effects{with_covariates(covariates)}"
     about = DifferenceDescription(
@@ -105,6 +107,7 @@ def _require_changes(design: NDArray[np.float64], names: list[str], n_terms: int
         if number < n_terms:
             raise EstimationError(
                 f"{name}: treatment never changes between two successive periods that both are observed (a"
-                " transition hides the change), so first differences know nothing of it; use linear"
+                " transition hides the change), so first differences know nothing of it; use linear, or"
+                " difference_in_means where treatment never changes at all"
             )
         raise EstimationError(f"covariate {name} never changes within a unit, so its changes explain nothing")

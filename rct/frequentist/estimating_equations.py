@@ -9,14 +9,14 @@ matrix.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from rct.errors import ConvergenceError, EstimationError
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
-from rct.frequentist.treated_clusters import require_treated_clusters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +76,8 @@ def gee(
     ConvergenceError
         The equations have no solution that the iterations reach.
     """
+    require_one_of("correlation", correlation, get_args(Correlation))
+    require_one_of("correction", correction, (None, *get_args(GeeCorrection)))
     pooled = pooled_rates(
         panel,
         outcome,
@@ -85,9 +87,12 @@ def gee(
         level=level,
     )
     clusters = pooled.sample.clusters("cluster")
-    require_treated_clusters(
-        [term.name for term in pooled.sample.terms], pooled.sample.sample.rows.term, clusters, "cluster"
-    )
+    if not clusters.any():
+        raise EstimationError(
+            "all rows lie in one cluster, so the variance between clusters does not exist; name a finer"
+            " cluster when the panel is made (cluster=…), or use a randomization test"
+        )
+    pooled.sample.require_treated_clusters(None)
     n_clusters = int(clusters.max()) + 1
     few = n_clusters < FEW_CLUSTERS
     chosen = ("kauermann-carroll" if few else None) if correction == "auto" else correction

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from rct.errors import DataError, EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_level, require_span
 from rct.frequentist.curve_fit import CurveFit, CurveRows, fit_curve
 from rct.frequentist.curve_shapes import WORDS, Curve, chosen_shape
 from rct.frequentist.inference.cluster_robust import Correction
@@ -132,16 +134,14 @@ def exposure_curve(
     return estimates[0] if one else Estimates(tuple(estimates))
 
 
-def _check_options(
-    curve: str, average: object, long_run: int | str | None, refreshers: object, level: float
-) -> None:
+def _check_options(curve: str, average: object, long_run: object, refreshers: object, level: float) -> None:
     if curve != "free" and curve not in WORDS:
         raise EstimationError(f"curve must be free or one of {', '.join(WORDS)}, not {curve!r}")
     if average is not None and long_run is not None:
         raise EstimationError("average and long_run are two estimands: ask for one of them")
     if long_run == "asymptote" and curve != "asymptote":
         raise EstimationError(f'long_run="asymptote" is of curve="asymptote", not of {curve!r}')
-    if long_run not in (None, "asymptote") and (not isinstance(long_run, int) or long_run < 1):
+    if long_run not in (None, "asymptote") and (not isinstance(long_run, Integral) or long_run < 1):
         raise EstimationError(
             f'long_run must be a number of exposure times, or "asymptote", not {long_run!r}'
         )
@@ -151,8 +151,8 @@ def _check_options(
         )
     if curve == "free" and refreshers is not None:
         raise EstimationError("refreshers need a curve in exposure time, not free coefficients")
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_span("average", average)
+    require_level(level)
 
 
 def _free(
@@ -220,10 +220,11 @@ def _since_the_last(time: NDArray[np.int64], refreshers: Sequence[int]) -> NDArr
     """Give the exposure time since the last of the sessions at 1 and at the refreshers' exposure times."""
     sessions = np.array([1, *refreshers])
     longest = int(time.max())
-    if len(sessions) < 2 or np.any(np.diff(sessions) <= 0) or sessions[-1] > longest:
+    whole = all(isinstance(session, Integral) for session in refreshers)
+    if not whole or len(sessions) < 2 or np.any(np.diff(sessions) <= 0) or sessions[-1] > longest:
         raise EstimationError(
-            f"refreshers must be ascending exposure times from 2 to {longest}, the longest in the data, or"
-            f" the name of a column, not {list(refreshers)}"
+            f"refreshers must be ascending exposure times, whole numbers from 2 to {longest}, the longest in"
+            f" the data, or the name of a column, not {list(refreshers)}"
         )
     last = sessions[np.maximum(np.searchsorted(sessions, time, side="right") - 1, 0)]
     return np.where(time > 0, time - last + 1, 0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rct.errors import ConvergenceError
 from rct.frequentist.effect_columns import EffectColumns
-from rct.frequentist.integer_codes import sums_by_code
+from rct.frequentist.integer_codes import dense_codes, sums_by_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,14 +89,32 @@ def fit_fixed_effects(cells: Cells) -> FixedEffectsFit:
     columns = _effect_columns(cells)
     totals = sums_by_code(cells.group, cells.counts)
     fitted = _expected(cells, totals, np.zeros(len(cells.counts)))
-    size = (columns.numeric**2).T @ fitted
-    collinear = _collinear_terms(_information(cells, columns, totals, fitted)[0], size, columns.n_levels)
+    collinear = _collinear(cells, columns, totals, fitted)
     if collinear:
         empty = np.empty((0, 0))
         return FixedEffectsFit(np.empty(0), fitted, empty, empty, columns, empty, empty, collinear)
     coefficients, fitted = _newton(cells, columns, totals)
     information, sums = _information(cells, columns, totals, fitted)
     return _finish(cells, columns, coefficients, fitted, information, sums / totals[:, None])
+
+
+def without(cells: Cells, left_out: NDArray[np.bool_]) -> Cells:
+    """Give the cells that are left, groups and levels numbered anew."""
+    kept = ~left_out
+    return Cells(
+        cells.counts[kept],
+        cells.exposure[kept],
+        dense_codes(cells.group[kept]),
+        tuple(dense_codes(codes[kept]) for codes in cells.effects),
+        cells.design[kept],
+    )
+
+
+def collinear_terms(cells: Cells) -> tuple[int, ...]:
+    """Give the numbers of the terms that the fixed effects and earlier terms explain."""
+    totals = sums_by_code(cells.group, cells.counts)
+    fitted = _expected(cells, totals, np.zeros(len(cells.counts)))
+    return _collinear(cells, _effect_columns(cells), totals, fitted)
 
 
 def weighted_projection(cells: Cells) -> FixedEffectsFit:
@@ -218,6 +236,13 @@ def _independent(information: NDArray[np.float64], unswept: NDArray[np.float64])
         return np.empty(0, dtype=np.intp)
     _factor, pivots, rank, _info = dpstrf(scaled, tol=RANK_TOLERANCE)
     return np.sort(pivots[:rank] - 1)
+
+
+def _collinear(
+    cells: Cells, columns: EffectColumns, totals: NDArray[np.float64], fitted: NDArray[np.float64]
+) -> tuple[int, ...]:
+    size = (columns.numeric**2).T @ fitted
+    return _collinear_terms(_information(cells, columns, totals, fitted)[0], size, columns.n_levels)
 
 
 def _collinear_terms(

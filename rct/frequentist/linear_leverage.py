@@ -23,6 +23,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def unit_rows(
+    counts: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    design: NDArray[np.float64],
+    unit: NDArray[np.intp],
+    effects: Mapping[str, NDArray[np.intp]],
+) -> UnitRows:
+    """Give rows with the weight as exposure and the design as covariates."""
+    return UnitRows(
+        counts=counts,
+        exposure=weight,
+        unit=dense_codes(unit),
+        effects=tuple(dense_codes(codes) for name, codes in effects.items() if name != "unit"),
+        term=np.full(len(counts), -1),
+        dose=np.zeros(len(counts)),
+        n_terms=0,
+        covariates=design,
+        unit_effects="unit" in effects,
+    )
+
+
 def leverage_variance(
     response: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -43,17 +64,7 @@ def leverage_variance(
     """
     from threadpoolctl import threadpool_limits
 
-    rows = UnitRows(
-        counts=response * weight,
-        exposure=weight,
-        unit=dense_codes(unit),
-        effects=tuple(dense_codes(codes) for name, codes in effects.items() if name != "unit"),
-        term=np.full(len(response), -1),
-        dose=np.zeros(len(response)),
-        n_terms=0,
-        covariates=design,
-        unit_effects="unit" in effects,
-    )
+    rows = unit_rows(response * weight, weight, design, unit, effects)
     summed = collapse(rows, clusters)
     total = sums_by_code(summed.cell, weight)
     cells = replace(summed.cells, counts=total, exposure=total)

@@ -15,10 +15,12 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_level, require_names
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS
 from rct.frequentist.inference.two_way_clusters import MENDED, Cluster, cluster_columns
 from rct.frequentist.inference.wald import wald
-from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
+from rct.frequentist.linear_leverage import unit_rows
+from rct.frequentist.panel_columns import centred_covariates, cluster_names, column_codes
 from rct.frequentist.panel_least_squares import (
     MOST_EFFECTS,
     LinearCorrection,
@@ -26,7 +28,7 @@ from rct.frequentist.panel_least_squares import (
     LinearRows,
     fit_least_squares,
 )
-from rct.frequentist.treated_clusters import require_treated_clusters
+from rct.frequentist.treated_clusters import require_several_comparisons, require_treated_clusters
 from rct.frequentist.treatment_terms import TreatmentTerms, treatment_terms
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ def linear(
         Column whose values share an error; the panel's cluster where absent. Two columns: two-way clustering
         (Cameron, Gelbach & Miller 2011), t on the smaller number of clusters.
     correction : str
-        "auto": CR2 below 40 clusters, else "debiased" (and always so with two clusterings). Of N rows, G
-        clusters, K coefficients of which E are effects. Factors on the clustered variance: "debiased"
+        "auto": CR2 below 40 clusters, else "debiased"; with two clusterings below 40 one must be named. Of N
+        rows, G clusters, K coefficients of which E are effects. Factors on the clustered variance: "debiased"
         N/(N−K), linearmodels' default; "none" N/(N−E), its debiased=False; "group-debiased" the first times
         G/(G−1)·(N−1)/N; "CR0" 1; "CR1" G/(G−1); "CR1S" G/(G−1)·(N−1)/(N−K); "CR1N" the same without the
         effects nested in clusters, fixest's convention. "CR2": Bell & McCaffrey with Satterthwaite's degrees
@@ -83,6 +85,7 @@ def linear(
     EstimationError
         Treatment or a covariate is explained by the effects, or there is no variance to estimate.
     """
+    require_names("fixed_effects", fixed_effects)
     if len(fixed_effects) > MOST_EFFECTS:
         raise EstimationError(
             f"linear takes at most two fixed effects, not {', '.join(fixed_effects)}; join two of them"
@@ -100,6 +103,7 @@ def linear(
         names=sample.names,
         effects={name: column_codes(rows, name) for name in fixed_effects},
     )
+    require_linear_comparisons(data, len(sample.treatment.terms), sample.clusterings, cluster)
     fit = fit_least_squares(data, sample.clusterings, correction)
     effects = f", {' and '.join(fixed_effects)} effects" if fixed_effects else ""
     method = f"linear{effects}{with_covariates(covariates)}"
@@ -133,10 +137,9 @@ def linear_sample(
     EstimationError
         No event, no treatment, a covariate that never varies, or clusters that hold no comparison.
     """
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_level(level)
     rows = panel.rows(outcome)
-    values, complete = covariate_columns(rows, covariates)
+    values, complete = centred_covariates(rows, covariates)
     rows, values = rows.loc[complete].reset_index(drop=True), values[complete]
     if not rows["count"].any():
         raise EstimationError("there is no event in any row, so no rate to compare")
@@ -152,6 +155,20 @@ def linear_sample(
     design = np.column_stack([indicators * treatment.dose[:, None], values])
     names = [*(term.name for term in treatment.terms), *covariates]
     return LinearSample(rows, treatment, design, names, clusterings)
+
+
+def require_linear_comparisons(
+    rows: LinearRows, n_terms: int, clusterings: tuple[NDArray[np.intp], ...], cluster: Cluster
+) -> None:
+    """Refuse a difference that one cluster alone shows; the first `n_terms` columns are treatment.
+
+    Raises
+    ------
+    EstimationError
+    """
+    beside = unit_rows(rows.weight, rows.weight, rows.design[:, n_terms:], rows.unit, rows.effects)
+    for name, clusters in zip(cluster_columns(cluster), clusterings, strict=True):
+        require_several_comparisons(beside, rows.names[:n_terms], rows.design[:, :n_terms], clusters, name)
 
 
 @dataclass(frozen=True)

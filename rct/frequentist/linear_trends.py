@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rct.errors import EstimationError
+from rct.errors import ConvergenceError, EstimationError
 from rct.frequentist.collapsed_cells import collapse
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects
+from rct.identifiers import listed
 
 if TYPE_CHECKING:
     from rct.frequentist.collapsed_cells import UnitRows
@@ -43,3 +44,39 @@ def with_trends(model: ModelSample, trends: Trends) -> UnitRows:
     alone = replace(rows, term=np.full(len(owner), -1), n_terms=0, covariates=columns)
     explained = fit_fixed_effects(collapse(alone).cells).collinear
     return replace(rows, covariates=np.hstack([rows.covariates, np.delete(columns, explained, axis=1)]))
+
+
+def require_finite_trends(model: ModelSample, trends: Trends) -> None:
+    """Name the trends where they are why a fit has no finite maximum: without them there is one.
+
+    A trend is infinite where all events of its owner lie in the first, or all in the last, of the periods in
+    which its units are seen, whatever the other parameters are.
+
+    Raises
+    ------
+    ConvergenceError
+    """
+    try:
+        fit_fixed_effects(collapse(model.sample.rows).cells)
+    except ConvergenceError:
+        return  # the trends are not at fault, or not alone
+    rows = model.rows.loc[model.sample.kept, ["unit", "cluster", "period", "count"]]
+    of_unit = rows.groupby("unit")["period"]
+    inside = {end: rows["count"].where(rows["period"] != of_unit.transform(end), 0) for end in ("min", "max")}
+    events = {end: own.groupby(rows[trends]).sum() for end, own in inside.items()}
+    owners = events["min"].index[(events["min"] == 0) | (events["max"] == 0)].astype(str).tolist()
+    whose = (
+        f"all events of {len(owners)} {trends}{'s' * (len(owners) > 1)} ({listed(owners)}) lie in their first"
+        " or their last period"
+        if owners
+        else f"some {trends}s have too few events"
+    )
+    mend = (
+        "give clusters the trends, make the panel of longer periods"
+        if trends == "unit"
+        else "make the panel of longer periods"
+    )
+    raise ConvergenceError(
+        f"trends={trends!r}: {whose}, so a linear trend of their own has no finite estimate (separation);"
+        f" {mend}, or leave trends out: without them the model has an estimate"
+    )

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import EstimationError
+from rct.frequentist.asked_options import require_names
 from rct.frequentist.collapsed_cells import UnitRows
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
-from rct.frequentist.panel_columns import cluster_names, column_codes, covariate_columns
-from rct.frequentist.treated_clusters import require_treated_clusters
+from rct.frequentist.panel_columns import centred_covariates, cluster_names, column_codes
+from rct.frequentist.treated_clusters import require_several_comparisons, require_treated_clusters
 from rct.frequentist.treatment_terms import (
     Effect,
     Term,
@@ -63,7 +64,7 @@ class ModelSample:
         return tuple(self.clusters(name) for name in cluster_columns(cluster))
 
     def require_treated_clusters(self, cluster: Cluster) -> None:
-        """Refuse an arm that one cluster alone has: nothing shows how treated clusters vary."""
+        """Refuse an effect that one cluster alone shows: nothing tells how such clusters vary."""
         arms = [term.arm for term in self.terms]
         names = list(dict.fromkeys(arms))
         number = np.array([names.index(arm) for arm in arms] + [-1], dtype=np.intp)
@@ -71,6 +72,8 @@ class ModelSample:
         for name, clusters in zip(cluster_columns(cluster), self.clusterings(cluster), strict=True):
             if clusters.max() > 0:  # a single cluster is told by the variance that was asked for
                 require_treated_clusters(names, arm_of_row, clusters, name)
+                doses = (arm_of_row[:, None] == np.arange(len(names))) * self.sample.rows.dose[:, None]
+                require_several_comparisons(self.sample.rows, names, doses, clusters, name)
 
     def contrasts(self) -> list[tuple[Term, NDArray[np.float64]]]:
         """Give what is estimated: each term, or for each arm the mean over exposure times."""
@@ -128,8 +131,9 @@ def model_sample(
     EstimationError
         No event carries information on the effect, or nothing is there to compare.
     """
+    require_names("fixed_effects", fixed_effects)
     rows = panel.rows(outcome)
-    values, complete = covariate_columns(rows, covariates)
+    values, complete = centred_covariates(rows, covariates)
     if not complete.all():
         rows, values = rows.loc[complete].reset_index(drop=True), values[complete]
     treatment = treatment_terms(rows, effect)

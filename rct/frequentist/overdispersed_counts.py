@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rct.errors import ConvergenceError, EstimationError
+from rct.errors import ConvergenceError
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.beta_dispersions import fit_beta_dispersions
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
 from rct.frequentist.random_rate_negative_binomial import fit_normal_rates
@@ -75,8 +76,7 @@ def negative_binomial(
     ConvergenceError
         The likelihood has no finite maximum.
     """
-    if random_effects not in EFFECTS:
-        raise EstimationError(f'random_effects must be "gamma", "normal" or None, not {random_effects!r}')
+    require_one_of("random_effects", random_effects, tuple(EFFECTS))
     pooled = pooled_rates(
         panel,
         outcome,

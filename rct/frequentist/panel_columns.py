@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError
+from rct.frequentist.asked_options import require_names
 from rct.frequentist.inference.two_way_clusters import Cluster, cluster_columns
 from rct.frequentist.integer_codes import dense_codes
 from rct.row_runs import run_starts
@@ -81,6 +82,7 @@ def covariate_columns(
     """
     import pandas as pd
 
+    require_names("covariates", covariates)
     for name in covariates:
         if name not in rows:
             raise DataError(
@@ -97,3 +99,14 @@ def covariate_columns(
             f"no row has a value of every covariate ({', '.join(covariates)}); complete or leave them out"
         )
     return values, complete
+
+
+def centred_covariates(
+    rows: pd.DataFrame, covariates: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Give the same less their means over complete rows, for models with an intercept or effects.
+
+    These take the means up; less them a date such as 20240131 is not mistaken for a constant.
+    """
+    values, complete = covariate_columns(rows, covariates)
+    return values - values[complete].mean(axis=0), complete

@@ -25,8 +25,9 @@ from rct.frequentist.collapsed_cells import (
     treatment_design,
 )
 from rct.frequentist.estimation_sample import Sample, SampleSize
-from rct.frequentist.fixed_effects_likelihood import Cells, fit_fixed_effects
+from rct.frequentist.fixed_effects_likelihood import Cells, collinear_terms, fit_fixed_effects, without
 from rct.frequentist.inference.cluster_robust import (
+    FEW_CLUSTERS,
     Correction,
     chosen_correction,
     model_variance,
@@ -135,7 +136,8 @@ def fit_layout(
 ) -> tuple[ClusteredFit, SampleSize] | None:
     """Fit, with the variance asked for; None where the general path has to see to it.
 
-    That is so with terms or no treatment without an event, units seen once, one (treated) cluster, CR2, CR3.
+    That is so with terms or no treatment without an event, units seen once, CR2, CR3, one (treated) cluster,
+    and where an effect may rest on one cluster.
     """
     events = layout.alike.events(counts)
     of_unit = sums_by_code(events.unit, events.counts, len(layout.alike.pattern))
@@ -159,6 +161,8 @@ def fit_layout(
         layout.cells.design[kept],
     )
     fit, pattern = fit_fixed_effects(cells), dense_codes(pattern)
+    if chosen != "model" and n_clusters < FEW_CLUSTERS and _rests_on_one(cells, pattern, clusters):
+        return None
     lost = [
         _levels(own) - _levels(left) for own, left in zip(layout.cells.effects, cells.effects, strict=True)
     ]
@@ -193,6 +197,14 @@ def _one_treated_cluster(layout: Layout, pattern: NDArray[np.intp], clusters: ND
         for arm in arms.tolist()
     }
     return lone_arm((arm, clusters[own[pattern]]) for arm, own in has_arm.items()) is not None
+
+
+def _rests_on_one(cells: Cells, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:
+    """Whether leaving out a cluster leaves a term explained: by the patterns that it alone has."""
+    owners = np.zeros((int(clusters.max()) + 1, int(pattern.max()) + 1), dtype=bool)
+    owners[clusters, pattern] = True
+    own = owners & (owners.sum(axis=0) == 1)
+    return any(collinear_terms(without(cells, alone[cells.group])) for alone in own if alone.any())
 
 
 def _with_events(cells: Cells, counts: NDArray[np.float64]) -> NDArray[np.bool_]:

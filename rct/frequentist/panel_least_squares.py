@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from rct.errors import EstimationError
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.inference.cluster_robust import (
     FEW_CLUSTERS,
     Correction,
     parameters_outside_clusters,
     small_sample_factor,
 )
-from rct.frequentist.inference.two_way_clusters import without_negative
+from rct.frequentist.inference.two_way_clusters import (
+    require_many_of_both,
+    require_positive,
+    without_negative,
+)
 from rct.frequentist.linear_leverage import leverage_variance
 
 if TYPE_CHECKING:
@@ -87,22 +92,22 @@ def fit_least_squares(
         )
     covariance, degrees, mended = _covariance(rows, clusterings, chosen, n_clusters, found)
     variances = np.diag(covariance)[: len(rows.names)]
-    if not np.all(variances > 0):
-        raise EstimationError(
-            "the residuals of every cluster add up to nothing, so there is no variance: too few clusters"
-            " differ in treatment for these effects"
-        )
+    for name, variance in zip(rows.names, variances, strict=True):
+        require_positive(float(variance), name, mended=mended)
     return LinearFit(found.params.to_numpy(), np.sqrt(variances), degrees, chosen, n_clusters, mended)
 
 
 def _chosen(correction: LinearCorrection, n_clusters: int, clusterings: int) -> LinearCorrection:
     """Resolve "auto": CR2 below 40 clusters, else linearmodels' default; CR2 has no two-way version."""
+    require_one_of("correction", correction, get_args(LinearCorrection))
     if clusterings > 1 and correction in ("CR2", "CR3"):
         raise EstimationError(
             f"{correction} is not defined for two kinds of clusters; use CR0, CR1, CR1S or CR1N, or one kind"
         )
     if correction != "auto":
         return correction
+    if clusterings > 1:
+        require_many_of_both(n_clusters)
     return "CR2" if n_clusters < FEW_CLUSTERS and clusterings == 1 else "debiased"
 
 

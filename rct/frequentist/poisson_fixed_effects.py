@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rct.errors import EstimationError
+from rct.errors import ConvergenceError, EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import (
+    require_count,
+    require_effect,
+    require_level,
+    require_names,
+    require_one_of,
+)
 from rct.frequentist.clustered_fit import ClusteredFit, fit_clustered
 from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.fixed_effects_likelihood import FixedEffectsFit
 from rct.frequentist.inference.cluster_robust import Correction
 from rct.frequentist.inference.two_way_clusters import Cluster
-from rct.frequentist.linear_trends import Trends, with_trends
+from rct.frequentist.linear_trends import Trends, require_finite_trends, with_trends
 from rct.frequentist.model_sample import ModelSample, model_sample
 from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.random_rate_poisson import random_rate_poisson
@@ -64,7 +71,9 @@ def poisson(
     cluster : str or (str, str), optional
         Column whose values share an error; the panel's cluster where absent. Two columns, ("unit", "period")
         say: two-way clustering (Cameron, Gelbach & Miller 2011) with CR0, CR1, CR1S or CR1N, factor and t on
-        the smaller number of clusters; a variance that is not positive semi-definite is mended and said so.
+        the smaller number of clusters; a variance that is not positive semi-definite is mended and said so,
+        and a negative one refused. Below 40 clusters of either kind there is no small-sample form, so one of
+        these corrections must be asked for by name.
     random_effects : {None, "gamma", "normal"}
         Random rates of the units in place of unit effects: gamma by the exact marginal likelihood,
         log-normal by quadrature. Standard errors are model-based.
@@ -105,6 +114,7 @@ def poisson(
         The effect does not exist in this design or sample, or its uncertainty does not.
     """
     _check_options(random_effects, quadrature, trends, effect, average, level)
+    require_names("fixed_effects", fixed_effects)
     if random_effects is not None:
         if cluster is not None or correction not in ("auto", "model"):
             raise EstimationError(
@@ -175,33 +185,33 @@ def _by_layout(
 
 
 def _by_rows(model: ModelSample, cluster: Cluster, correction: Correction, trends: Trends | None) -> _Fitted:
+    plain = model
     if trends is not None:
         model = replace(model, sample=replace(model.sample, rows=with_trends(model, trends)))
     if correction != "model":
         model.require_treated_clusters(cluster)
-    fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
+    try:
+        fitted = fit_clustered(model.sample.rows, model.clusterings(cluster), correction)
+    except ConvergenceError:
+        if trends is not None:
+            require_finite_trends(plain, trends)
+        raise
     return model, fitted, model.sample.size, model.cluster_name(cluster)
 
 
 def _check_options(
     random_effects: object, quadrature: int, trends: object, effect: str, average: object, level: float
 ) -> None:
-    if trends not in (None, "unit", "cluster"):
-        raise EstimationError(f'trends must be "unit" or "cluster", not {trends!r}')
+    require_one_of("trends", trends, (None, "unit", "cluster"))
+    require_count("quadrature", quadrature, 0)
     if trends is not None and random_effects is not None:
         raise EstimationError("trends go with fixed effects: leave random_effects out")
     if quadrature != 1 and random_effects is None:
         raise EstimationError(
             f'quadrature={quadrature} is of random effects: give random_effects="normal" with it'
         )
-    if effect not in ("constant", "exposure-time"):
-        raise EstimationError(f'effect must be "constant" or "exposure-time", not {effect!r}')
-    if average is not None and effect != "exposure-time":
-        raise EstimationError(
-            'average is a mean over exposure times: give effect="exposure-time" with it, or leave it out'
-        )
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_effect(effect, average)
+    require_level(level)
 
 
 def _require_identified(terms: list[Term], covariates: list[str], fit: FixedEffectsFit) -> None:

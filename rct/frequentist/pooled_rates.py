@@ -14,6 +14,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_level
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.integer_codes import dense_codes, sums_by_code
 from rct.frequentist.model_sample import ModelSample, model_sample
@@ -80,8 +81,7 @@ def pooled_rates(
     EstimationError
         Unit effects, or a design in which the effect does not exist.
     """
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_level(level)
     if "unit" in fixed_effects:
         raise EstimationError(
             f"{model} takes no unit effects: its own parameters cannot be estimated beside one for each unit."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError, EstimationError
+from rct.frequentist.asked_options import require_count, require_event_times, require_one_of, require_seed
 from rct.frequentist.panel_columns import covariate_columns
 from rct.frequentist.random_timing import BETA, Estimator
 from rct.frequentist.random_timing_variance import permutation_p_value
@@ -103,8 +104,10 @@ def pretrend_test(
     EstimationError
         As in `staggered`; an event time that is not before training or that no cohort has.
     """
-    if estimator not in BETA:
-        raise EstimationError(f"estimator must be one of {', '.join(BETA)}, not {estimator!r}")
+    require_one_of("estimator", estimator, tuple(BETA))
+    require_count("permutations", permutations, 0)
+    require_seed(seed)
+    require_event_times(event_times)
     if permutations and seed is None:
         raise EstimationError("permutations are random: give a seed with them")
     if not panel.treatments:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import EstimationError
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.overdispersed_counts import poisson_start
 from rct.frequentist.pooled_rates import Inference, pooled_rates, rate_estimates
 from rct.frequentist.random_intercepts import fit_random_intercepts, unit_totals
@@ -40,8 +41,7 @@ def random_rate_poisson(
     EstimationError
         Quadrature that the distribution does not need, or a design in which the effect does not exist.
     """
-    if distribution not in ("gamma", "normal"):
-        raise EstimationError(f'random_effects must be "gamma" or "normal", not {distribution!r}')
+    require_one_of("random_effects", distribution, ("gamma", "normal"))
     if not 1 <= quadrature <= MOST_POINTS or (distribution == "gamma" and quadrature != 1):
         raise EstimationError(
             f"quadrature={quadrature}: a normal distribution takes 1 (Laplace) to {MOST_POINTS} points; with"

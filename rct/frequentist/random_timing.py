@@ -15,6 +15,14 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import (
+    require_count,
+    require_event_times,
+    require_level,
+    require_one_of,
+    require_seed,
+    require_span,
+)
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.random_timing_variance import (
     TimingFit,
@@ -105,6 +113,7 @@ def staggered(
     """
     _check(estimator, aggregate, event_times, permutations, seed, level)
     _check_variance(variance, estimator, aggregate, permutations)
+    require_span("baseline", baseline)
     arms = panel.treatments
     if not arms:
         raise EstimationError("no row of the panel is treated, so there is no effect to estimate")
@@ -128,10 +137,11 @@ def _check(
     seed: int | None,
     level: float,
 ) -> None:
-    if estimator not in BETA:
-        raise EstimationError(f"estimator must be one of {', '.join(BETA)}, not {estimator!r}")
-    if aggregate not in ("simple", "cohort", "calendar", "event"):
-        raise EstimationError(f"aggregate must be simple, cohort, calendar or event, not {aggregate!r}")
+    require_one_of("estimator", estimator, tuple(BETA))
+    require_one_of("aggregate", aggregate, ("simple", "cohort", "calendar", "event"))
+    require_count("permutations", permutations, 0)
+    require_seed(seed)
+    require_event_times(event_times)
     if event_times is not None and aggregate != "event":
         raise EstimationError('event_times belong to aggregate="event"')
     if event_times is not None and -1 in event_times and BETA[estimator] == 1.0:
@@ -140,13 +150,11 @@ def _check(
         )
     if permutations and seed is None:
         raise EstimationError("permutations are random: give a seed with them")
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_level(level)
 
 
 def _check_variance(variance: str, estimator: str, aggregate: str, permutations: int) -> None:
-    if variance not in ("design", "influence"):
-        raise EstimationError(f"variance must be design or influence, not {variance!r}")
+    require_one_of("variance", variance, ("design", "influence"))
     if variance == "design":
         return
     if estimator != "callaway-santanna" or aggregate == "calendar":

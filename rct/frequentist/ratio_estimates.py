@@ -12,7 +12,7 @@ from rct.estimates import Estimate
 from rct.frequentist.clustered_fit import ClusteredFit
 from rct.frequentist.estimation_sample import SampleSize
 from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS, Correction, Variance
-from rct.frequentist.inference.two_way_clusters import MENDED
+from rct.frequentist.inference.two_way_clusters import MENDED, require_positive
 from rct.frequentist.inference.wald import wald
 from rct.frequentist.small_count_bias import TOLD_SHARE
 
@@ -57,6 +57,7 @@ def ratio_estimate(
     assert variance is not None
     contrast = np.r_[effect.weights, np.zeros(len(fitted.fit.coefficients) - len(effect.weights))]
     value = float(contrast @ fitted.fit.coefficients)
+    require_positive(float(contrast @ variance.covariance @ contrast), effect.name, mended=fitted.mended)
     std_error, df = variance.std_error(contrast), variance.df(contrast)
     low, high, p_value = wald(value, std_error, df, describe.level)
     return Estimate(

@@ -1,14 +1,24 @@
-"""Whether clusters show how treated ones vary: an arm that one cluster alone has tells nothing of it."""
+"""Whether clusters show how treated ones vary: an arm that one cluster alone has tells nothing of it.
+
+Nor does an effect that one cluster alone identifies: the only untreated one, or the only one whose treatment
+changes. Its residuals are fitted away, and every clustered variance is of the other clusters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rct.errors import EstimationError
+from rct.frequentist.collapsed_cells import UnitRows, collapse
+from rct.frequentist.fixed_effects_likelihood import collinear_terms, weighted_projection, without
+from rct.frequentist.inference.cluster_robust import FEW_CLUSTERS
+from rct.frequentist.integer_codes import sums_by_code
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -43,3 +53,51 @@ def require_treated_clusters(
             f"one cluster alone is treated ({alone}; clusters: {name}), so the variance between treated"
             " clusters does not exist; name a finer cluster, or use a randomization test"
         )
+
+
+def require_several_comparisons(
+    rows: UnitRows, arms: list[str], doses: NDArray[np.float64], clusters: NDArray[np.intp], name: str
+) -> None:
+    """Refuse an effect that is explained by the other effects as soon as one cluster is left out.
+
+    Of fewer than 40 clusters, the heaviest one and those with most of what the effects leave of a dose are
+    tried.
+
+    Parameters
+    ----------
+    rows : UnitRows
+        Effects and covariates beside treatment; its terms are not looked at.
+    arms : names of the columns of `doses`
+    doses : (rows, arms)
+    clusters : (rows,) codes 0…G−1
+    name : column of the clusters
+
+    Raises
+    ------
+    EstimationError
+    """
+    if clusters.max() + 1 >= FEW_CLUSTERS:
+        return
+    design = np.hstack([rows.covariates, doses])
+    beside = np.full(len(clusters), -1)
+    summed = collapse(replace(rows, term=beside, n_terms=0, covariates=design), clusters)
+    weight = sums_by_code(summed.cell, rows.exposure)
+    cells = replace(summed.cells, counts=weight, exposure=weight)
+    lost = collinear_terms(cells)
+    first = rows.covariates.shape[1]
+    if any(column >= first for column in lost):
+        return  # told by the fit, with its own cause
+    cells = replace(cells, design=np.delete(cells.design, lost, axis=1))
+    first -= len(lost)
+    cluster = clusters[summed.example]
+    left = weighted_projection(cells).residual_design[:, first:]
+    sizes = [weight, *(weight * left.T**2)]
+    for heaviest in {int(np.argmax(sums_by_code(cluster, size))) for size in sizes}:
+        still = [column - first for column in collinear_terms(without(cells, cluster == heaviest))]
+        alone = [arms[column] for column in still if column >= 0]
+        if alone:
+            raise EstimationError(
+                f"the effect of {', '.join(alone)} rests on one cluster alone (clusters: {name}): it is the"
+                " only one untreated, or the only one whose treatment changes, so the variance between such"
+                " clusters does not exist; name a finer cluster, or use a randomization test"
+            )

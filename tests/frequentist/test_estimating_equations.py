@@ -47,6 +47,35 @@ def squad_panel(frame):
     )
 
 
+@pytest.mark.parametrize("correction", ["kauermann-carroll", "mancl-derouen"])
+def test_a_direction_that_one_cluster_determines_adds_nothing(officers, correction):
+    """With an indicator of its own a squad's residuals add up to nothing there: (I - H) has a zero."""
+    import statsmodels.api as sm
+
+    frame = officers.assign(own=(officers["squad"] == "squad 3").astype(float))
+    months = np.unique(frame["month"])[1:] == frame["month"].to_numpy()[:, None]
+    design = np.column_stack([frame[["treated", "own"]], np.ones(len(frame)), months]).astype(float)
+    fit = sm.GLM(frame["force"], design, family=sm.families.Poisson(), exposure=frame["hours"]).fit(tol=1e-13)
+    mean, counts = np.asarray(fit.mu), frame["force"].to_numpy()
+    bread = np.linalg.inv(design.T @ (mean[:, None] * design))
+    meat = np.zeros_like(bread)
+    for squad in frame["squad"].unique():
+        rows = (frame["squad"] == squad).to_numpy()
+        root = np.sqrt(mean[rows])
+        scaled = root[:, None] * design[rows]
+        values, vectors = np.linalg.eigh(np.eye(len(root)) - scaled @ bread @ scaled.T)
+        power = -0.5 if correction == "kauermann-carroll" else -1.0
+        grown = np.array([value**power if value > 1e-8 else 0.0 for value in values])
+        residual = vectors @ (grown * (vectors.T @ ((counts[rows] - mean[rows]) / root)))
+        meat += np.outer(scaled.T @ residual, scaled.T @ residual)
+    panel = Panel.from_frame(
+        frame, unit="officer", period="month", outcomes=["force"], starts="start", cluster="squad",
+        exposure="hours", covariates=["own"],
+    )  # fmt: skip
+    ours = gee(panel, "force", covariates=["own"], correction=correction)
+    assert ours.std_error == pytest.approx(np.sqrt((bread @ meat @ bread)[0, 0]), rel=1e-6)
+
+
 def test_mancl_derouen_is_statsmodels_bias_reduced_variance(officers, unequal_exposure):
     import statsmodels.api as sm
     import statsmodels.formula.api as smf

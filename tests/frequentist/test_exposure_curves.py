@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
@@ -144,6 +145,34 @@ def test_the_profile_limits_are_where_the_likelihood_ratio_reaches_its_quantile(
         assert deviance(limit) - best == pytest.approx(3.8414588, rel=1e-3)
 
 
+def test_the_profile_limits_widen_with_the_sandwich():
+    """The drop of twice the log-likelihood is t squared times the robust over the model-based variance."""
+    frame = frame_of(fading, mean=100)
+    frame["force"] += np.random.default_rng(8).poisson(20, len(frame)) * (np.arange(len(frame)) % 5 == 0)
+    row = exposure_curve(panel_of(frame), "force", curve="exponential", average=(1, 6), correction="CR1")
+    time, treated = frame["time"].to_numpy(float), frame["time"].to_numpy() > 0
+
+    def decay(half_life):
+        return 2.0 ** (-(time - 1) / half_life) * treated
+
+    def log_likelihood(half_life):
+        design = np.column_stack([decay(half_life), dummies(frame)])
+        return sm.GLM(frame["force"], design, family=sm.families.Poisson()).fit(tol=1e-13).llf
+
+    half_life, clusters = row.notes["half_life"], row.n_clusters
+    start = glm(frame, decay(half_life)[:, None])[0][0]
+    bend = start * decay(half_life) * np.log(2) * (time - 1) / half_life
+    columns = np.column_stack([bend, decay(half_life)])
+    (_, model), (_, robust) = glm(frame, columns), glm(frame, columns, frame["unit"].astype(int).to_numpy())
+    inflation = robust[0, 0] / model[0, 0] * clusters / (clusters - 1)
+    assert abs(inflation - 1) > 0.1
+    drop = stats.t.ppf(0.975, clusters - 1) ** 2 * inflation
+    found = [row.notes["half_life_low"], row.notes["half_life_high"]]
+    for limit in [limit for limit in found if 0 < limit < np.inf]:
+        assert 2 * (log_likelihood(half_life) - log_likelihood(limit)) == pytest.approx(drop, rel=2e-3)
+    assert row.notes["half_life_low"] > 0 or row.notes["half_life_high"] < np.inf
+
+
 @pytest.mark.parametrize(
     ("curve", "truth"),
     [
@@ -269,8 +298,8 @@ def test_an_asymptote_beyond_the_data_is_refused():
         ({"curve": "free"}, "needs average or long_run"),
         ({"curve": "free", "long_run": 2, "refreshers": [6]}, "need a curve"),
         ({"curve": "spline", "knots": [3, 2]}, "ascending"),
-        ({"refreshers": [1, 4]}, "ascending exposure times from 2 to 13"),
-        ({"refreshers": [4, 14]}, "ascending exposure times from 2 to 13"),
+        ({"refreshers": [1, 4]}, "ascending exposure times, whole numbers from 2 to 13"),
+        ({"refreshers": [4, 14]}, "ascending exposure times, whole numbers from 2 to 13"),
         ({"knots": [1, 2]}, "knots are of"),
         ({"level": 1.5}, "between 0 and 1"),
     ],

@@ -107,8 +107,8 @@ def test_below_forty_clusters_the_plain_sandwich_is_not_the_default(estimator):
     assert "Satterthwaite" in ours.inference
     assert "only 6 clusters" in ours.warning
     assert ours.std_error > estimator(panel, "force", correction="CR0").std_error
-    two_way = estimator(panel, "force", cluster=("unit", "period"))
-    assert "debiased" in two_way.inference
+    with pytest.raises(EstimationError, match="no standard error is taken from it unasked"):
+        estimator(panel, "force", cluster=("unit", "period"))
     with pytest.raises(EstimationError, match="two kinds of clusters"):
         estimator(panel, "force", cluster=("unit", "period"), correction="CR2")
 

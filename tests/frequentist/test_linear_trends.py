@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rct.errors import EstimationError
+from rct.errors import ConvergenceError, EstimationError
 from rct.frequentist import poisson
 from rct.panel import Panel
 
@@ -57,6 +57,31 @@ def test_a_treatment_that_trends_explain_is_refused(totals):
     panel = Panel.from_frame(two, unit="squad", period="month", outcomes=["force"], starts="start")
     with pytest.raises(EstimationError, match="treatment beside linear trends: explained by"):
         poisson(panel, "force", trends="unit")
+
+
+@pytest.mark.parametrize("trends", ["unit", "cluster"])
+def test_trends_that_few_events_leave_without_an_estimate_are_named(officers, trends):
+    """A squad's, or an officer's, events are all in the last month: their trend runs off to infinity."""
+    busy = officers[officers.groupby("officer")["force"].transform("sum") > 0]
+    own = busy["squad"] == "squad 1" if trends == "cluster" else busy["officer"] == "007"
+    late = np.where(busy["month"] == 12, 2, 0)
+    panel = officer_panel(busy.assign(force=np.where(own, late, busy["force"]), hours=1.0))
+    owners = r"1 cluster \(squad 1\)" if trends == "cluster" else r"1 unit \(007\)"
+    with pytest.raises(
+        ConvergenceError, match=rf"trends=.{trends}.: all events of .*{owners}.*leave trends out"
+    ):
+        poisson(panel, "force", trends=trends)
+    assert np.isfinite(poisson(panel, "force").estimate)
+
+
+def test_separation_that_trends_do_not_cause_is_not_laid_on_them(totals):
+    frame = totals.assign(risk=np.where((totals["force"] == 0) & (totals["month"] % 2 == 0), 1.0, 0.0))
+    panel = Panel.from_frame(
+        frame, unit="squad", period="month", outcomes=["force"], starts="start", covariates=["risk"]
+    )
+    assert frame["risk"].any()
+    with pytest.raises(ConvergenceError, match=r"no finite maximum.*drop the covariate at fault"):
+        poisson(panel, "force", covariates=["risk"], trends="unit")
 
 
 def test_more_trends_than_a_model_can_carry_are_refused(chicago_600):

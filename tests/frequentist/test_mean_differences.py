@@ -166,6 +166,69 @@ def test_weights_covariates_and_blocks_equal_statsmodels(block_effects):
     assert ours.std_error == pytest.approx(theirs.bse["treated"], rel=1e-10)
 
 
+@pytest.mark.parametrize("alone", [0, 2])
+def test_lin_s_effect_is_at_the_mean_of_the_units_that_count(alone):
+    """Statsmodels on products with the covariate less its plain mean, units alone in their block left out."""
+    import statsmodels.formula.api as smf
+
+    frame = trial_frame()
+    frame.loc[frame.index[:alone], "block"] = [f"alone {i}" for i in range(alone)]
+    used = frame[alone:].assign(centred=lambda f: f["before"] - f["before"].mean())
+    formula = "force ~ treated * centred + C(block)"
+    theirs = smf.wls(formula, used, weights=1 / used["probability"]).fit(cov_type="HC2")
+    ours = difference_in_means(
+        trial_panel(frame), "force", covariates=["before"], adjust="lin", block_effects=True
+    )
+    assert ours.estimate == pytest.approx(theirs.params["treated"], rel=1e-10)
+    assert ours.std_error == pytest.approx(theirs.bse["treated"], rel=1e-10)
+    assert ours.notes["leverage_one"] == alone
+
+
+def test_the_percent_change_is_a_share_of_the_weighted_control_rate():
+    frame = trial_frame()
+    control = frame[frame["treated"] == 0]
+    weighted, plain = (
+        difference_in_means(trial_panel(frame), "force", weights=w) for w in ("probability", None)
+    )
+    by_hand = np.average(control["force"], weights=1 / control["probability"])
+    assert weighted.baseline == pytest.approx(by_hand)
+    assert plain.baseline == pytest.approx(control["force"].mean())
+    assert weighted.baseline != pytest.approx(plain.baseline, rel=1e-3)
+
+
+def test_an_arm_of_several_doses_is_refused_and_one_dose_is_named():
+    frame = trial_frame().assign(treated=lambda f: f["treated"] * np.where(f.index % 4 == 0, 1.0, 0.5))
+    with pytest.raises(EstimationError, match=r"treated is given in doses 0\.5, 1"):
+        difference_in_means(trial_panel(frame), "force")
+    half = trial_panel(trial_frame().assign(treated=lambda f: f["treated"] * 0.5))
+    assert difference_in_means(half, "force").estimand.endswith("at dose 0.5")
+
+
+def test_a_covariate_that_varies_after_treatment_began_is_told():
+    months = [trial_frame().assign(month=m, start=lambda f: 2 * f["treated"]) for m in (1, 2, 3)]
+    for change, told in ((0, False), (1, True)):
+        long = pd.concat([own.assign(before=own["before"] + change * own["month"]) for own in months])
+        panel = Panel.from_frame(
+            long, unit="officer", period="month", outcomes=["force"], starts="start",
+            probability="probability", covariates=["before"],
+        )  # fmt: skip
+        ours = difference_in_means(panel, "force", covariates=["before"])
+        assert ("before varies from period to period" in ours.warning) == told
+
+
+def test_an_officer_who_changes_squad_is_counted_once():
+    frame = trial_frame()
+    long = pd.concat([frame.assign(month=m, squad="s" + frame["officer"].str[0]) for m in (1, 2)])
+    long["squad"] += np.where((long["officer"] == "00") & (long["month"] == 2), "x", "")
+    long.loc[long["squad"] == "s0x", "squad"] = "s1"
+    long["treated"] = long["squad"].isin(["s1", "s3"]).astype(int)
+    panel = Panel.from_frame(
+        long, unit="officer", period="month", outcomes=["force"], treated="treated", randomized="squad"
+    )
+    ours = difference_in_means(panel, "force", weights=None)
+    assert (ours.n_units, ours.n_clusters) == (40, 4)
+
+
 def test_two_groups_of_equal_size_have_neyman_s_variance_and_n_minus_two_degrees():
     frame = trial_frame().assign(treated=[0, 1] * 20, probability=0.5)
     ours = difference_in_means(trial_panel(frame), "force")

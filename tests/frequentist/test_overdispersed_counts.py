@@ -65,7 +65,9 @@ def test_gamma_random_effects_maximize_the_mixture_of_negative_binomials(officer
     # Odd officers have twice the events of even ones, in busts: their dispersion differs.
     busy = officers["officer"].astype(int) % 2
     frame = officers.assign(
-        hours=1.0, force=officers["force"] * (1 + busy * (1 + 3 * (officers["month"] % 5 == 0)))
+        hours=1.0,
+        force=officers["force"] * (1 + busy * (1 + 3 * (officers["month"] % 5 == 0))),
+        tenure=officers["tenure"] - officers["tenure"].mean(),  # the intercept is at the mean of a covariate
     )
     panel = officer_panel(frame)
     options = {"fixed_effects": (), "covariates": ["tenure"]}

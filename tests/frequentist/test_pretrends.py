@@ -147,7 +147,7 @@ def test_draws_are_of_the_seed_alone():
     [
         ({"event_times": [0]}, EstimationError, "up to -2"),
         ({"event_times": [-1]}, EstimationError, "up to -2"),
-        ({"event_times": []}, EstimationError, "different whole numbers"),
+        ({"event_times": []}, EstimationError, "list of whole numbers"),
         ({"event_times": [-20]}, EstimationError, "no cohort is observed"),
         ({"estimator": "best"}, EstimationError, "estimator must be one of"),
         ({"permutations": 9}, EstimationError, "give a seed"),
@@ -167,3 +167,21 @@ def test_several_arms_and_constant_covariates_are_refused():
     same = Panel(panel.frame.assign(age=30.0), panel.outcomes, (), panel.covariates, meta=panel.meta)
     with pytest.raises(DataError, match="same for every unit"):
         pretrend_test(same, "force", covariates=["age"])
+
+
+def test_timing_is_re_assigned_within_blocks_alone():
+    """Units of a block have the same counts: only orders across blocks change the statistic."""
+    plain = panel_of(drift=0.2)
+    block = plain.frame["unit"].astype(int) // 8
+    counts = np.random.default_rng(7).poisson(4 + 4 * np.arange(3)[:, None], (3, PERIODS))
+    frame = plain.frame.assign(force=counts[block, plain.frame["period"] - 1])
+    p_values = []
+    for blocks in (block.astype(str), ""):
+        panel = Panel(
+            frame.assign(block=blocks), plain.outcomes, covariates=plain.covariates, meta=plain.meta
+        )
+        options = {"estimator": "difference", "event_times": [-1], "permutations": 99, "seed": 1}
+        p_values.append(pretrend_test(panel, "force", **options).p_value)
+        draws = staggered(panel, "force", estimator="difference", permutations=99, seed=1)
+        assert (np.ptp(draws.null_draws) < 1e-9) == (len(p_values) == 1)
+    assert p_values[0] == 1.0

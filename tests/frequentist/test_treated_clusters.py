@@ -1,10 +1,14 @@
-"""An arm that one cluster alone has is named, whatever else is treated."""
+"""An arm that one cluster alone has is named, and an effect that one cluster alone shows is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rct.errors import EstimationError
+from rct.frequentist import exposure_curve, first_differences, gee, linear, poisson, wild_bootstrap
+from rct.frequentist.panel_layout import fit_layout, panel_layout
 from rct.frequentist.treated_clusters import lone_arm, require_treated_clusters
+from rct.panel import Panel
 
 ARM = np.array([0, 0, 1, 1, -1, -1])
 
@@ -20,3 +24,60 @@ def test_two_clusters_an_arm_are_enough_and_one_in_all_is_not():
     require_treated_clusters(["A", "B"], ARM, np.array([0, 1, 0, 1, 0, 1]), "squad")
     with pytest.raises(EstimationError, match="all rows lie in one cluster"):
         require_treated_clusters(["A", "B"], ARM, np.zeros(6, dtype=int), "squad")
+
+
+def panel_of(starts):
+    """Five officers in each squad of eight, eight months; one first month for each squad."""
+    unit, month = np.indices((40, 8))
+    rate = np.random.default_rng(5).gamma(4, 0.25, 8)
+    return Panel.from_frame(
+        pd.DataFrame(
+            {
+                "officer": [f"{u:02d}" for u in unit.ravel()],
+                "squad": (unit % 8).ravel(),
+                "month": month.ravel() + 1,
+                "start": np.array(starts)[unit % 8].ravel(),
+                "force": np.random.default_rng(6).poisson(2 * rate[unit % 8]).ravel(),
+            }
+        ).astype({"squad": str}),
+        unit="officer", period="month", outcomes=["force"], starts="start", randomized="squad",
+    )  # fmt: skip
+
+
+ROBUST = {
+    "poisson": poisson,
+    "poisson CR1": lambda p, o: poisson(p, o, correction="CR1"),
+    "mean over exposure times": lambda p, o: poisson(p, o, effect="exposure-time", average=(1, 2)),
+    "curve": lambda p, o: exposure_curve(p, o, average=(1, 2)),
+    "linear": linear,
+    "first differences": first_differences,
+    "gee": gee,
+    "wild bootstrap": lambda p, o: wild_bootstrap(p, o, draws=99, seed=1),
+}
+
+
+@pytest.mark.parametrize("estimator", ROBUST)
+@pytest.mark.parametrize("starts", [[5] * 7 + [0], [0] * 7 + [5]], ids=["one untreated", "one treated"])
+def test_one_cluster_on_either_side_of_the_comparison_has_no_variance(estimator, starts):
+    with pytest.raises(EstimationError, match=r"one cluster alone .*use a randomization test"):
+        ROBUST[estimator](panel_of(starts), "force")
+
+
+@pytest.mark.parametrize("estimator", sorted(ROBUST.keys() - {"gee", "mean over exposure times", "curve"}))
+def test_one_cluster_that_changes_beside_others_treated_throughout_has_no_variance(estimator):
+    with pytest.raises(EstimationError, match=r"the effect of treated rests on one cluster alone"):
+        ROBUST[estimator](panel_of([5, 1, 1, 1, 0, 0, 0, 0]), "force")
+
+
+@pytest.mark.parametrize("estimator", ROBUST)
+@pytest.mark.parametrize("starts", [[5] * 6 + [0, 0], [3, 3, 4, 4, 5, 5, 6, 6], [2, 3, 4, 5, 6, 7, 8, 0]])
+def test_two_clusters_on_either_side_are_enough(estimator, starts):
+    found = ROBUST[estimator](panel_of(starts), "force")
+    assert np.isfinite(found.estimate)
+    assert not found.std_error <= 0
+
+
+def test_a_layout_of_few_clusters_leaves_the_lone_one_to_the_general_path():
+    panel = panel_of([5] * 7 + [0])
+    assert fit_layout(panel_layout(panel, "force", ("unit", "period"), "constant", "cluster"),
+                      panel.frame["force"].to_numpy(), "CR1") is None  # fmt: skip

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rct.frequentist import poisson, staggered, wild_bootstrap
+from rct.frequentist import poisson, randomization_test, staggered, wild_bootstrap
+from rct.frequentist.inference.refitted_ratio import slope_information
 from rct.panel import Panel
 
 FOLDER = Path(__file__).parents[2] / "validation"
@@ -122,6 +123,50 @@ def test_placebos_by_the_fast_path_are_those_of_the_package(study, monkeypatch):
     share = np.array([0, 0, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2])  # of each month in the mean over treated ones
     assert truth.mean() == pytest.approx(-0.25 * 10 * share @ counts.mean(axis=0), rel=0.03)
     assert (estimate - truth).mean() == pytest.approx(0, abs=3 * (estimate - truth).std() / np.sqrt(30))
+
+
+def test_eighteen_ways_of_inference_reject_as_often_as_in_another_program():
+    rows = pd.read_csv(FOLDER / "sizes_elsewhere.csv")
+    assert len(rows) == 18
+    assert rows["simulations"].min() >= 1000
+    pooled = (rows["type_one_error"] + 2 * rows["elsewhere"]) / 3
+    error = np.sqrt(pooled * (1 - pooled) * (1 / rows["simulations"] + 1 / 4000))
+    assert ((rows["type_one_error"] - rows["elsewhere"]).abs() < 4 * error).all()
+    assert rows.loc[rows["default"], "type_one_error"].between(0.03, 0.07).all()
+
+
+def test_their_batch_forms_are_the_public_functions(study):
+    sizes, wedges = study("sizes_elsewhere"), study("simulated_wedges")
+    trials = next(wedges.simulated(sizes.WEDGE, np.zeros_like, simulations=2, draws=19, seed=5))
+    found = sizes.statistics(trials.counts[1], trials.followed[1], trials)
+    division, month = np.indices(trials.counts[1].shape)
+    panel = Panel.from_frame(
+        pd.DataFrame(
+            {"division": division.ravel().astype(str), "month": month.ravel() + 1,
+             "force": trials.counts[1].ravel(), "start": trials.starts[trials.followed[1]][division.ravel()]}
+        ),
+        unit="division", period="month", outcomes=["force"], starts="start",
+    )  # fmt: skip
+    model = poisson(panel, "force", correction="model")
+    assert found[2:, 0] == pytest.approx([model.estimate, model.estimate / model.std_error], rel=1e-6)
+    draws = trials.starts[trials.draws]
+    for row, statistic in ((0, "score"), (2, "poisson")):
+        test = randomization_test(panel, "force", allocation=draws, statistic=statistic)
+        assert test.null_draws - test.notes["statistic"] == pytest.approx(
+            found[row, 1:] - found[row, 0], abs=1e-6
+        )
+    dose = trials.dose[np.vstack([trials.followed[1][None], trials.draws])]
+    counts = trials.counts[1]
+    fitted = counts.sum(axis=1)[:, None] * counts.sum(axis=0) / counts.sum()
+    information = slope_information(np.broadcast_to(fitted, dose.shape), dose, row_effects=True)
+    assert found[1] == pytest.approx(found[0] / np.sqrt(information))
+    margins = sizes.by_wald(trials)
+    assert set(margins) | {"wild score bootstrap, 512 signs"} | set(list(sizes.ELSEWHERE)[-4:]) == set(
+        sizes.ELSEWHERE
+    )
+    assert margins["CR3, normal"][1] == (
+        abs(model.estimate) > 1.96 * poisson(panel, "force", correction="CR3").std_error
+    )
 
 
 def test_the_commands_that_made_them_run(study):

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.integer_codes import nested
 
 if TYPE_CHECKING:
@@ -65,7 +66,14 @@ class Variance:
 
 
 def chosen_correction(correction: Correction, n_clusters: int) -> Correction:
-    """Resolve "auto": CR2 below 40 clusters, else CR1."""
+    """Resolve "auto": CR2 below 40 clusters, else CR1.
+
+    Raises
+    ------
+    EstimationError
+        A correction that is none.
+    """
+    require_one_of("correction", correction, get_args(Correction))
     if correction != "auto":
         return correction
     return "CR2" if n_clusters < FEW_CLUSTERS else "CR1"

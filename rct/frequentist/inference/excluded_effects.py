@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Real
 
 from rct.errors import EstimationError
 from rct.estimates import NAN, Estimate
+from rct.frequentist.asked_options import require_level
 from rct.frequentist.inference.wald import wald
 
 CLOSE = 1e-6
@@ -73,7 +75,9 @@ def equivalence(
     -----
     Two one-sided tests (Schuirmann 1987): both reject exactly where the interval lies within the margins.
     """
-    if not 0.5 < level < 1:
+    _require_estimate(estimate)
+    require_level(level)
+    if not level > 0.5:
         raise EstimationError(f"level of a one-sided test lies between 0.5 and 1, not {level}")
     low, high = _margins(estimate, margin)
     inner = 2 * level - 1
@@ -85,14 +89,23 @@ def equivalence(
     )  # fmt: skip
 
 
+def _require_estimate(estimate: object) -> None:
+    if not isinstance(estimate, Estimate):
+        raise EstimationError(
+            f"equivalence is of one Estimate, not of {type(estimate).__name__}: take one of its rows"
+        )
+
+
 def _margins(estimate: Estimate, margin: float | tuple[float, float]) -> tuple[float, float]:
     ratio = estimate.scale == "log"
-    if isinstance(margin, tuple):
-        low, high = margin
-    elif ratio:
-        low, high = (min(margin, 1 / margin), max(margin, 1 / margin)) if margin > 0 else (0.0, 0.0)
-    else:
-        low, high = -abs(margin), abs(margin)
+    pair = margin if isinstance(margin, tuple | list) else (margin,)
+    if len(pair) > 2 or not all(isinstance(bound, Real) for bound in pair) or not pair:
+        raise EstimationError(f"margin is one number or two, (0.9, 1.1) say, not {margin!r}")
+    low, high = pair[0], pair[-1]
+    if len(pair) == 1 and ratio:
+        low, high = sorted((low, 1 / low)) if low > 0 else (0.0, 0.0)
+    elif len(pair) == 1:
+        low, high = -abs(low), abs(low)
     null = 1.0 if ratio else 0.0
     if not low < null < high or (ratio and low <= 0):
         raise EstimationError(
@@ -111,7 +124,12 @@ def _interval(estimate: Estimate, level: float, low: float, high: float) -> tupl
             for side, bound in ((1, low), (-1, high))
         ]
         return *limits, max(tails)
-    if not math.isclose(estimate.level, level, abs_tol=1e-9) or math.isnan(estimate.conf_low):
+    if math.isnan(estimate.conf_low):
+        raise EstimationError(
+            f"the estimate of {estimate.outcome} has no interval ({estimate.inference}), so no effect is"
+            ' excluded; use an estimate with one, such as statistic="score" of a randomization test'
+        )
+    if not math.isclose(estimate.level, level, abs_tol=1e-9):
         raise EstimationError(
             f"the interval of {estimate.outcome} has level {estimate.level:g} and does not come from a"
             f" standard error: estimate it again with level={level:g}"

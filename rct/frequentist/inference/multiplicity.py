@@ -9,6 +9,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_one_of
 from rct.frequentist.inference.score_randomization import TIE_TOLERANCE
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ def adjust(estimates: Estimates, *, method: Literal["holm", "westfall-young"] = 
     Raises
     ------
     EstimationError
-        "westfall-young" with rows that kept no draws, or not the same ones.
+        An outcome that stands twice in a family; "westfall-young" with rows that kept no draws, or not the
+        same ones.
     """
+    require_one_of("method", method, ("holm", "westfall-young"))
     families: dict[tuple[str, str, str, str], list[int]] = {}
     for number, row in enumerate(estimates):
         if row.p_value == row.p_value:
@@ -47,6 +50,7 @@ def adjust(estimates: Estimates, *, method: Literal["holm", "westfall-young"] = 
     rows = list(estimates)
     for members in families.values():
         own = [rows[number] for number in members]
+        _require_different_outcomes(own)
         adjusted = holm([row.p_value for row in own]) if method == "holm" else westfall_young(own)
         for number, p in zip(members, adjusted, strict=True):
             rows[number] = replace(rows[number], p_adjusted=p)
@@ -82,6 +86,16 @@ def step_down(observed: NDArray[np.float64], p_of_draws: NDArray[np.float64]) ->
     return adjusted
 
 
+def _require_different_outcomes(rows: list[Estimate]) -> None:
+    names = [row.outcome for row in rows]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise EstimationError(
+            f"{', '.join(twice)} stands more than once for {rows[0].term}: p-values are adjusted over the"
+            " outcomes of one analysis; give the rows of one method at a time"
+        )
+
+
 def _require_common_draws(rows: list[Estimate]) -> None:
     without = [row.outcome for row in rows if row.null_draws is None or "statistic" not in row.notes]
     if without:
@@ -90,10 +104,17 @@ def _require_common_draws(rows: list[Estimate]) -> None:
             ' use a randomization test or a wild bootstrap, or method="holm"'
         )
     if len({row.draws_hash for row in rows}) > 1 or not rows[0].draws_hash:
+        clusters = {row.n_clusters for row in rows}
+        where = (
+            "test all of them with one allocation and one seed"
+            if len(clusters) == 1
+            else "a bootstrap draws signs for clusters with events, and these outcomes have them in"
+            f" {', '.join(map(str, sorted(clusters)))} clusters: use a randomization test, or"
+            ' method="holm"'
+        )
         raise EstimationError(
             f"westfall-young needs the same draws for every outcome, but those of"
-            f" {', '.join(row.outcome for row in rows)} differ (draws_hash): test all of them with one"
-            " allocation and one seed"
+            f" {', '.join(row.outcome for row in rows)} differ (draws_hash): {where}"
         )
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rct.errors import DataError, EstimationError
+from rct.frequentist.asked_options import require_names
 from rct.frequentist.collapsed_cells import Collapse, UnitRows, collapse
 from rct.frequentist.estimation_sample import Sample, likelihood_rows
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
 from rct.frequentist.integer_codes import sums_by_code
-from rct.frequentist.panel_columns import column_codes, covariate_columns
+from rct.frequentist.panel_columns import centred_covariates, column_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,8 @@ def null_model(
     DataError
         A covariate with missing values, which would leave out other rows in other draws.
     """
-    values, complete = covariate_columns(rows, covariates)
+    require_names("fixed_effects", fixed_effects or ())
+    values, complete = centred_covariates(rows, covariates)
     if not complete.all():
         raise DataError(
             f"{np.count_nonzero(~complete)} rows have no value of a covariate; complete or drop them first"

@@ -14,6 +14,7 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import require_draws, require_level, require_seed
 from rct.frequentist.inference.chosen_statistic import STATISTICS, Chosen, chosen_statistic
 from rct.frequentist.inference.inverted_test import limits, root
 from rct.frequentist.inference.null_model import NullModel, null_model
@@ -114,12 +115,11 @@ def _check(
         raise EstimationError(
             f"statistic must be one of {', '.join(STATISTICS)} or a callable, not {statistic!r}"
         )
-    if (isinstance(draws, str) and draws != "exact") or (not isinstance(draws, str) and draws < 1):
-        raise EstimationError(f'draws must be a positive number or "exact", not {draws!r}')
+    require_draws(draws)
+    require_seed(seed)
     if not isinstance(allocation, np.ndarray) and draws != "exact" and seed is None:
         raise EstimationError("draws are random: give a seed with them")
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
+    require_level(level)
     if panel.frame["treated"].isna().any() and statistic != "score":
         raise EstimationError(
             f"{outcome}: other rows are in transition in every draw, which statistic={statistic!r} does not"

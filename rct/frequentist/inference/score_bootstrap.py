@@ -16,11 +16,18 @@ import numpy as np
 
 from rct.errors import EstimationError
 from rct.estimates import Estimate, Estimates
+from rct.frequentist.asked_options import (
+    require_draws,
+    require_effect,
+    require_level,
+    require_one_of,
+    require_seed,
+)
 from rct.frequentist.collapsed_cells import Collapse, collapse
 from rct.frequentist.fixed_effects_likelihood import fit_fixed_effects, less_explained
 from rct.frequentist.inference.inverted_test import Statistic, limits, root
 from rct.frequentist.inference.score_randomization import share_as_extreme
-from rct.frequentist.inference.sign_weights import SignWeights, Weights, sign_weights
+from rct.frequentist.inference.sign_weights import FEW_SIGNS, SignWeights, Weights, sign_weights
 from rct.frequentist.integer_codes import sums_by_code
 from rct.frequentist.model_sample import ModelSample, model_sample
 from rct.frequentist.treatment_terms import Effect, Term
@@ -59,7 +66,8 @@ def wild_bootstrap(
     cluster : str, optional
         Column whose values share an error; the panel's cluster where absent.
     weights : {"auto", "rademacher", "webb"}
-        "auto": Webb's six points below 9 clusters, else random signs.
+        "auto": Webb's six points below 9 clusters, else random signs. Below 9 a warning says how keen the
+        test then is.
     draws : int or "exact"
         Number of weight vectors; all of them where there are no more than that, or with "exact".
     seed : int, optional
@@ -78,12 +86,11 @@ def wild_bootstrap(
     EstimationError
         The effect does not exist in this sample, or there is one cluster only.
     """
-    if not 0 < level < 1:
-        raise EstimationError(f"level must lie between 0 and 1, not {level}")
-    if weights not in ("auto", "rademacher", "webb"):
-        raise EstimationError(f"weights must be auto, rademacher or webb, not {weights!r}")
-    if (isinstance(draws, str) and draws != "exact") or (not isinstance(draws, str) and draws < 1):
-        raise EstimationError(f'draws must be a positive number or "exact", not {draws!r}')
+    require_level(level)
+    require_effect(effect, average)
+    require_one_of("weights", weights, ("auto", "rademacher", "webb"))
+    require_draws(draws)
+    require_seed(seed)
     if not isinstance(cluster, str | None):
         raise EstimationError("the score bootstrap draws signs for one kind of cluster; name one column")
     panel.require_counts(outcome, asked_by="the score bootstrap")
@@ -216,6 +223,11 @@ def _warning(about: _Description) -> str:
         parts.append(
             f"the smallest p-value that {about.signs.codes.shape[1]} clusters and these weights can give is"
             f" {about.signs.smallest_p:.3g}, above {alpha:.3g}: the test can never reject"
+        )
+    if about.signs.codes.shape[1] < FEW_SIGNS:
+        parts.append(
+            f"only {about.signs.codes.shape[1]} clusters (fewer than {FEW_SIGNS}): in simulated wedges of 6"
+            " divisions the test rejected 7 % of true nulls at 5 %; trust a randomization test before it"
         )
     if about.model.sample.dropped_units:
         parts.append(f"{about.model.sample.dropped_units} units without an event carry no information")

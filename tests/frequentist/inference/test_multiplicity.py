@@ -9,7 +9,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from rct import Estimate, Estimates, EstimationError
-from rct.frequentist import randomization_test, staggered
+from rct.frequentist import randomization_test, staggered, wild_bootstrap
 from rct.frequentist.inference.multiplicity import adjust, holm
 from rct.panel import Panel
 
@@ -33,6 +33,31 @@ def test_outcomes_are_adjusted_within_each_effect():
     ]
     adjusted = [row.p_adjusted for row in adjust(Estimates(tuple(rows)))]
     assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.4, math.nan, 0.4], nan_ok=True)
+
+
+def test_two_analyses_of_one_outcome_are_no_family():
+    rows = [replace(ROW, method=method, p_value=0.02) for method in ("score", "CR2")]
+    with pytest.raises(EstimationError, match="force stands more than once for ICAT"):
+        adjust(Estimates(tuple(rows)))
+
+
+def test_bootstraps_of_other_clusters_say_why_their_draws_differ():
+    """The second outcome has no event in one squad, whose sign is then not drawn."""
+    unit, month = np.indices((20, 6))
+    frame = pd.DataFrame(
+        {"unit": [f"{u:02d}" for u in unit.ravel()], "month": month.ravel() + 1,
+         "squad": [f"s{u % 10}" for u in unit.ravel()], "start": np.array([3, 5, 0])[unit % 10 % 3].ravel()}
+    )  # fmt: skip
+    frame["force"] = np.random.default_rng(3).poisson(2, len(frame))
+    frame["injury"] = np.where(frame["squad"] == "s4", 0, np.random.default_rng(4).poisson(2, len(frame)))
+    panel = Panel.from_frame(
+        frame, unit="unit", period="month", outcomes=["force", "injury"], starts="start", randomized="squad"
+    )
+    rows = tuple(wild_bootstrap(panel, name, draws=99, seed=1) for name in ("force", "injury"))
+    with pytest.raises(
+        EstimationError, match=r"in 9, 10 clusters: use a randomization test, or method=.holm"
+    ):
+        adjust(Estimates(rows), method="westfall-young")
 
 
 OUTCOMES = ("force", "injury", "complaint")

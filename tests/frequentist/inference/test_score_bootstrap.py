@@ -105,6 +105,15 @@ def test_sampled_p_values_come_near_the_exact_one_and_count_the_observed_score()
     assert wild_bootstrap(panel, "force", draws=1999, seed=4).draws_hash != sampled.draws_hash
 
 
+def test_draws_are_those_of_the_clusters_by_name():
+    panel = panel_of(12)
+    other = panel.frame.assign(cluster="x" + panel.frame["cluster"])
+    renamed = Panel(other, panel.outcomes, panel.fractional, panel.covariates, meta=panel.meta)
+    here, there = (wild_bootstrap(own, "force", draws=99, seed=3) for own in (panel, renamed))
+    np.testing.assert_array_equal(here.null_draws, there.null_draws)
+    assert here.draws_hash != there.draws_hash
+
+
 def test_it_holds_its_size_where_clusters_vary_and_finds_a_large_effect(monkeypatch):
     # Searching limits takes most of the time and changes no p-value.
     monkeypatch.setattr(score_bootstrap, "limits", lambda *_args, **_kwargs: (np.nan, np.nan))
@@ -132,7 +141,15 @@ def test_a_bootstrap_that_means_nothing_is_refused(options, message):
         wild_bootstrap(panel_of(10), "force", **options)
 
 
-def test_two_clusters_are_told_that_they_can_never_reject():
-    ours = wild_bootstrap(panel_of(2, ratio=0.2), "force")
-    assert "can never reject" in ours.warning
+def test_few_clusters_are_told_that_they_can_never_reject():
+    ours = wild_bootstrap(panel_of(5, ratio=0.2), "force", weights="rademacher")
+    assert ours.notes["draws"] == 2**5
+    assert "can give is 0.0625, above 0.05: the test can never reject" in ours.warning
     assert ours.conf_low == -np.inf
+    assert "only 5 clusters (fewer than 9)" in ours.warning
+    assert "fewer than" not in wild_bootstrap(panel_of(9), "force").warning
+
+
+def test_an_effect_that_one_of_two_clusters_shows_is_refused():
+    with pytest.raises(EstimationError, match="rests on one cluster alone"):
+        wild_bootstrap(panel_of(2, ratio=0.2), "force")

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
 from rct.errors import EstimationError
-from rct.frequentist import exposure_curve, linear, poisson, wild_bootstrap
+from rct.frequentist import exposure_curve, first_differences, linear, poisson, wild_bootstrap
 from rct.frequentist.inference.two_way_clusters import two_way_covariance
 
 from ..conftest import officer_panel
@@ -90,8 +90,34 @@ def test_linear_equals_linearmodels(officers, correction, options):
     assert ours.std_error == pytest.approx(theirs.std_errors["treated"], rel=1e-9)
 
 
-def test_auto_is_cr1_on_the_smaller_number_of_clusters_and_says_so(equal_exposure):
-    row = poisson(equal_exposure, "force", cluster=("squad", "period"))
+@pytest.mark.parametrize("estimator", [poisson, linear, first_differences, exposure_curve])
+def test_few_clusters_of_either_kind_have_no_two_way_error_unasked(equal_exposure, estimator):
+    for pair, few in ((("squad", "period"), "7"), (("unit", "period"), "1[12]")):
+        with pytest.raises(
+            EstimationError, match=f"two-way clustering with {few} clusters .*correction=.CR1."
+        ):
+            estimator(equal_exposure, "force", cluster=pair)
+        assert estimator(equal_exposure, "force", cluster=pair, correction="CR1").frame["std_error"].min() > 0
+
+
+def test_auto_with_many_clusters_of_both_kinds_is_cr1_for_poisson_and_debiased_for_linear():
+    unit, month = np.indices((60, 44))
+    frame = pd.DataFrame(
+        {"officer": [f"{u:02d}" for u in unit.ravel()], "month": month.ravel() + 1, "squad": "one",
+         "district": "one", "start": np.array([0, 15, 30])[unit % 3].ravel(), "hours": 1.0, "tenure": 1.0,
+         "force": np.random.default_rng(2).poisson(1, unit.size)}
+    )  # fmt: skip
+    panel = officer_panel(frame)
+    for estimator, same in ((poisson, "CR1"), (linear, "debiased")):
+        row = estimator(panel, "force", cluster=("unit", "period"))
+        assert (
+            row.std_error == estimator(panel, "force", cluster=("unit", "period"), correction=same).std_error
+        )
+        assert row.df == 43
+
+
+def test_cr1_is_on_the_smaller_number_of_clusters_and_says_so(equal_exposure):
+    row = poisson(equal_exposure, "force", cluster=("squad", "period"), correction="CR1")
     assert "CR1, t(6) (7 clusters: squad and period)" in row.inference
     assert "only 7 clusters" in row.warning
     assert row.df == 6
@@ -107,7 +133,9 @@ def test_a_clustering_within_the_other_adds_nothing(equal_exposure):
 
 
 def test_curves_take_two_clusterings_too(equal_exposure):
-    row = exposure_curve(equal_exposure, "force", average=(1, 3), cluster=["squad", "period"])
+    row = exposure_curve(
+        equal_exposure, "force", average=(1, 3), cluster=["squad", "period"], correction="CR1"
+    )
     assert "7 clusters: squad and period" in row.inference
 
 
@@ -133,9 +161,23 @@ def test_a_mended_variance_is_told():
     )  # fmt: skip
     panel = officer_panel(frame)
     for estimator in (poisson, linear):
-        row = estimator(panel, "force", covariates=["tenure"], cluster=("unit", "period"))
+        row = estimator(panel, "force", covariates=["tenure"], cluster=("unit", "period"), correction="CR1")
         assert "two-way variance had a negative direction" in row.warning
         assert row.std_error > 0
+
+
+def test_a_variance_that_is_negative_and_alone_is_refused_not_zero():
+    """Without a second coefficient the negative variance has nothing that could be kept."""
+    unit, month = np.indices((8, 8))
+    sign = np.where((unit + month) % 2 == 0, 1, -1)
+    frame = pd.DataFrame(
+        {"officer": [f"{u}" for u in unit.ravel()], "month": month.ravel() + 1, "squad": "one",
+         "district": "one", "start": np.where(unit.ravel() % 4 < 2, 5, 0), "hours": 1.0, "tenure": 1.0,
+         "force": (10 + 3 * sign).ravel()}
+    )  # fmt: skip
+    for estimator in (poisson, linear):
+        with pytest.raises(EstimationError, match="treated: the two-way variance is negative"):
+            estimator(officer_panel(frame), "force", cluster=("unit", "period"), correction="CR1")
 
 
 @pytest.mark.parametrize("cluster", [(), ("unit", "unit"), ("unit", "period", "squad")])
