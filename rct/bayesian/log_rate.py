@@ -101,7 +101,7 @@ def untreated_log_rate(
         block = pm.ZeroSumNormal("block", sigma=scale[0], dims=(*outer, "block_name"))
         eta = eta + inputs.by_outcome(block)[outcomes, tables["block"]]
     if sds := numbers_of(inputs, "period"):
-        period = inputs.by_outcome(_period_effects(inputs, sds[0]))
+        period = inputs.by_outcome(period_effects(inputs, sds[0]))
         blocked = inputs.blocked_periods
         eta = eta + (period[outcomes, tables["block"], periods] if blocked else period[:, None, :])
     for term, inner in GROUPED.items():
@@ -113,7 +113,8 @@ def untreated_log_rate(
     return eta
 
 
-def _period_effects(inputs: Inputs, sd: Any) -> Any:
+def period_effects(inputs: Inputs, sd: Any) -> Any:
+    """Declare the effects of the periods, by outcome and block where each has its own; they sum to zero."""
     import pymc as pm
 
     within = ("block_name",) if inputs.blocked_periods else ()
