@@ -30,6 +30,8 @@ def check(trial: "Trial") -> None:
     labels: list[str] = []
     for place, spec in _promised(trial):
         _check_spec(place, spec)
+        if spec.estimator == "bayesian":
+            _check_bayesian(place, spec, trial)
         if spec.options.get("model") == "agencies" and len(trial.outcomes) > 1:
             raise TrialError(
                 f'{place}: model = "agencies" takes one outcome, and the trial has {len(trial.outcomes)}; '
@@ -129,6 +131,7 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
             f"{place}: there is no estimator {spec.estimator!r}{_nearest(spec.estimator, ESTIMATORS)}"
         )
     own = ESTIMATORS[spec.estimator].own_inference or "random_effects" in spec.options
+    own = own or spec.estimator == "bayesian"
     if own and spec.inference not in (None, "hc2"):
         raise TrialError(
             f"{place}: {spec.estimator} has an inference of its own here, so inference ="
@@ -140,6 +143,15 @@ def _check_spec(place: str, spec: "AnalysisSpec") -> None:
             raise TrialError(f"{place}: {spec.estimator} has no option {name!r}{_nearest(name, known)}")
         if isinstance(value, str) and known[name] and value not in known[name]:
             raise TrialError(f"{place}: {name} = {value!r} is not known{_nearest(value, known[name])}")
+
+
+def _check_bayesian(place: str, spec: "AnalysisSpec", trial: "Trial") -> None:
+    from rct.bayesian.fitting import check_promised
+
+    try:
+        check_promised(spec.options, trial.analysis.priors)
+    except RctError as error:
+        raise TrialError(f"{place}: {error}") from error
 
 
 def _check_bootstrap(place: str, spec: "AnalysisSpec") -> None:

@@ -146,7 +146,8 @@ class Posterior:
             ``probability_equivalent``, and ``averted`` (events a year that training averts, posterior median)
             with ``averted_low`` and ``averted_high``. Negative: events added. The rate that they are averted
             from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``),
-            else the observed untreated rate, taken as known.
+            else the observed untreated rate, taken as known. NaN where no period has treated and untreated
+            rows: a change over time is nothing that training averted.
 
         Raises
         ------
@@ -166,6 +167,8 @@ class Posterior:
         )
 
     def _untreated_rate(self, outcome: str) -> "float | np.ndarray":
+        if not self.meta[outcome].get("controlled", True):
+            return NAN
         draws = self.groups["posterior"]
         if "untreated_rate" not in draws:
             return float(self.meta[outcome]["baseline"])

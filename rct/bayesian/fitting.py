@@ -12,7 +12,7 @@ from rct.bayesian.model_inputs import CountModel, Inputs, prior_tables
 from rct.bayesian.monotone_dose import DOSE
 from rct.bayesian.overdispersed_cells import NEGATIVE_BINOMIAL, ZERO_INFLATED
 from rct.bayesian.priors import DISTRIBUTIONS, Priors, complete_priors, effect_prior
-from rct.bayesian.sampling_request import check_request
+from rct.bayesian.sampling_request import check_numbers, check_request
 from rct.bayesian.stepped_wedge import STEPPED_WEDGE
 from rct.errors import EstimationError
 from rct.posterior import CONSTANT_EFFECT, Posterior
@@ -164,6 +164,31 @@ def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object
     return used
 
 
+def check_promised(options: Mapping[str, Any], priors: Mapping[str, object]) -> None:
+    """Refuse options and priors of a trial's analysis that would be refused once the data are in.
+
+    Parameters
+    ----------
+    options
+        As in :func:`fit`, by name.
+    priors
+        Of the trial, which may promise several models.
+
+    Raises
+    ------
+    EstimationError
+    """
+    from rct.bayesian.agency_fit import AGENCIES
+
+    model = options.get("model", "marginal")
+    _check_request(model, options.get("refresher"))
+    check_numbers(**{name: options[name] for name in ("draws", "tune", "chains") if name in options})
+    chosen = AGENCIES if model == "agencies" else MODELS[model]
+    asked = priors_of_model(model, options.get("priors", priors))
+    used = complete_priors(asked, terms=chosen.terms, impossible={}, defaults=chosen.defaults)
+    chosen.require(used)
+
+
 def priors_of_model(model: str, priors: Mapping[str, object]) -> dict[str, object]:
     """Take the priors that a model has out of those of a trial, which may promise several models.
 
@@ -229,6 +254,7 @@ def fit_facts(
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
+        "controlled": has_control(sample, outcome),
         "estimand": model.estimand(sample) if model.estimand else CONSTANT_EFFECT,
         "warning": "; ".join(warnings),
     }

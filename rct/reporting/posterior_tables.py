@@ -53,7 +53,9 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
                 probability(answer["probability_reduced"]),
                 probability(answer["probability_larger"]),
                 probability(answer["probability_equivalent"]),
-                f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
+                NONE
+                if math.isnan(averted)
+                else f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
             )
         )
     columns = (

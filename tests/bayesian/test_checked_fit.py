@@ -266,6 +266,23 @@ def test_prior_incidents_are_lognormal_where_there_are_no_clusters(panel):
     assert found["observed"] == panel.rows("force")["count"].sum() / MONTHS
 
 
+def test_prior_incidents_of_blocks_have_levels_that_sum_to_zero(panel):
+    """Two blocks of equal exposure: the hyperbolic cosine of their normal level widens what the priors allow."""
+    rows = frame_of()
+    rows["half"] = np.where(rows["officer"].str[1:].astype(int) < OFFICERS // 2, "a", "b")
+    blocked = rct.Panel.from_frame(
+        rows, unit="officer", period="month", outcomes=["force"], starts="start", block="half"
+    )
+    priors = PRIORS | {
+        "cluster_sd": False, "period": False, "intercept": {"normal": [-1.0, 0.01]},
+        "block": {"zero-sum-normal": [1.0]},
+    }  # fmt: skip
+    found = prior_incidents(priors, blocked, outcome="force", level=0.95, seed=1)
+    level = stats.norm.ppf([0.5, 0.75, 0.9875]) * 0.5**0.5
+    expected = OFFICERS * np.exp(-1) * np.cosh(level)
+    assert [found["low"], found["median"], found["high"]] == pytest.approx(expected, rel=0.05)
+
+
 def test_officers_effects_are_their_gamma_conditionals(posterior, panel):
     exact = fitted_to(panel, posterior_at_the_truth(arm=panel.treatments[0], draws=1000))
     table = rct.bayesian.officer_effects(exact, panel, outcome="force").set_index("unit")
