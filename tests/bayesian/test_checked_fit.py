@@ -267,7 +267,7 @@ def test_prior_incidents_are_lognormal_where_there_are_no_clusters(panel):
 
 
 def test_prior_incidents_of_blocks_have_levels_that_sum_to_zero(panel):
-    """Two blocks of equal exposure: the hyperbolic cosine of their normal level widens what the priors allow."""
+    """Two blocks of equal exposure: the hyperbolic cosine of their normal level is added."""
     rows = frame_of()
     rows["half"] = np.where(rows["officer"].str[1:].astype(int) < OFFICERS // 2, "a", "b")
     blocked = rct.Panel.from_frame(
