@@ -98,6 +98,11 @@ def test_the_primary_analysis_stands_first_and_decides(posterior):
     assert table.rows[0][3] == ".060"
     assert "the first decides" in table.caption
     assert tables.comparison_table(posterior, Estimates(()), WORDS) is None
+    half = replace(primary, term="half", arm="half")
+    dose = replace(posterior, arms=("dose 1",))
+    both = tables.comparison_table(dose, Estimates((primary, half)), WORDS)
+    assert [row[0] for row in both.rows] == ["Force, ICAT", "Force, half", "Force, dose 1"]
+    assert both.rows[-1][1].startswith("posterior: ")
 
 
 def test_a_fit_without_checks_has_no_tables_of_them():
