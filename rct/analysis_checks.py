@@ -36,6 +36,8 @@ def check(trial: "Trial") -> None:
     labels: list[str] = []
     for place, spec in _promised(trial):
         _check_spec(trial, place, spec)
+        if spec.estimator == "bayesian":
+            _check_bayesian(trial, place, spec)
         if spec.options.get("model") == "agencies" and len(trial.outcomes) > 1:
             raise _error(
                 trial,
@@ -146,6 +148,7 @@ def _check_spec(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
         near = _nearest(spec.estimator, ESTIMATORS)
         raise _error(trial, place, f"there is no estimator {spec.estimator!r}{near}")
     own = ESTIMATORS[spec.estimator].own_inference or "random_effects" in spec.options
+    own = own or spec.estimator == "bayesian"
     if own and spec.inference not in (None, "hc2"):
         raise _error(
             trial,
@@ -169,6 +172,15 @@ def _names_columns(value: object) -> bool:
     return isinstance(value, str) or (
         isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
     )
+
+
+def _check_bayesian(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
+    from rct.bayesian.fitting import check_promised
+
+    try:
+        check_promised(spec.options, trial.analysis.priors)
+    except RctError as error:
+        raise _error(trial, place, str(error)) from error
 
 
 def _check_bootstrap(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:

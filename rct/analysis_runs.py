@@ -298,7 +298,14 @@ def _bayesian(sample: Sample, spec: "AnalysisSpec") -> Answer:
 
     model = spec.options.get("model", "marginal")
     options = {"priors": priors_of_model(model, sample.trial.analysis.priors)} | spec.options
-    posterior = fit(sample.panel, sample.outcomes, seed=sample.seed, level=sample.level, **options)
+    try:
+        posterior = fit(sample.panel, sample.outcomes, seed=sample.seed, level=sample.level, **options)
+    except EstimationError as error:
+        if spec is sample.trial.analysis.primary:
+            raise
+        # Known only from the data, after all that was promised beside it has been run: the reason is a row.
+        blank = (_without_estimate(sample, spec, outcome, str(error)) for outcome in sample.outcomes)
+        return Answer(tuple(row for rows in blank for row in rows))
     ratios = sample.trial.power.effects
     hoped = {name: ratio for name, ratio in ratios.items() if isinstance(ratio, float) and ratio != 1}
     posterior = check_fit(posterior, sample.panel, hoped=hoped)

@@ -1,9 +1,6 @@
 """Posterior: the draws of a Bayesian fit, what they say about the effects, and whether to believe them."""
 
-import json
 import math
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
+from rct.posterior_files import read_stated, write_fit
 from rct.posterior_questions import Question
 from rct.prior_words import in_words
 
@@ -148,7 +146,8 @@ class Posterior:
             ``probability_equivalent``, and ``averted`` (events a year that training averts, posterior median)
             with ``averted_low`` and ``averted_high``. Negative: events added. The rate that they are averted
             from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``),
-            else the observed untreated rate, taken as known.
+            else the observed untreated rate, taken as known. NaN where no period has treated and untreated
+            rows: a change over time is nothing that training averted.
 
         Raises
         ------
@@ -168,6 +167,8 @@ class Posterior:
         )
 
     def _untreated_rate(self, outcome: str) -> "float | np.ndarray":
+        if not self.meta[outcome].get("controlled", True):
+            return NAN
         draws = self.groups["posterior"]
         if "untreated_rate" not in draws:
             return float(self.meta[outcome]["baseline"])
@@ -240,33 +241,10 @@ class Posterior:
         Raises
         ------
         DataError
-            When the folder holds something else.
+            When the folder holds something else; it is left alone.
         """
-        import warnings
-
-        target = Path(path)
-        if target.exists() and not _is_fit(target):
-            raise DataError(f"{target} is there and is no fit written by rct; name a new folder.")
-        groups = self.groups
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            with warnings.catch_warnings():
-                # Text labels are stored in Zarr's format 2, where they are part of the standard.
-                warnings.filterwarnings("ignore", module="zarr")
-                for group, dataset in groups.items():
-                    dataset.to_zarr(scratch, group=group, zarr_format=2, consolidated=False)
-            stated = {name: getattr(self, name) for name in STATED}
-            (scratch / ".zattrs").write_text(
-                json.dumps({"rct": stated}, ensure_ascii=False, indent=1), "utf-8"
-            )
-            if target.exists():
-                shutil.rmtree(target)
-            scratch.chmod(0o755)
-            scratch.rename(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return target
+        stated = {name: getattr(self, name) for name in STATED}
+        return write_fit(Path(path), self.groups, stated)
 
     @classmethod
     def read(cls, path: str | Path) -> "Posterior":
@@ -275,12 +253,10 @@ class Posterior:
         Raises
         ------
         DataError
-            When the folder is not there or holds no fit.
+            When the folder is not there, holds no fit, or a part of one only.
         """
         folder = Path(path)
-        if not _is_fit(folder):
-            raise DataError(f"{folder} holds no fit written by rct; Posterior.write makes one.")
-        stated = json.loads((folder / ".zattrs").read_text("utf-8"))["rct"]
+        stated = read_stated(folder, STATED, GROUPS)
         for name in ("outcomes", "arms"):
             stated[name] = tuple(stated[name])
         return cls(**stated, source=folder)
@@ -307,7 +283,16 @@ class Posterior:
             f"  chains: largest R-hat {worst:.3f}, smallest effective sample size of an effect {size:.0f}, "
             f"{self.diagnostics['divergences']} divergences"
         )
-        return "\n".join([*lines, *(f"  prior of {words}" for words in self.priors_in_words())])
+        warned = [
+            f"  warning, {outcome}: {facts['warning']}"
+            for outcome, facts in self.meta.items()
+            if facts["warning"]
+        ]
+        return "\n".join([*lines, *warned, *(f"  prior of {words}" for words in self.priors_in_words())])
+
+    def summary(self) -> str:
+        """Give effects, diagnostics, warnings and priors as lines to read aloud or paste into an e-mail."""
+        return repr(self)
 
 
 def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
@@ -323,8 +308,3 @@ def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
     import xarray as xr
 
     return xr.DataTree.from_dict(dict(groups))
-
-
-def _is_fit(folder: Path) -> bool:
-    attributes = folder / ".zattrs"
-    return attributes.is_file() and "rct" in json.loads(attributes.read_text("utf-8"))

@@ -358,3 +358,37 @@ def test_a_curve_beside_the_constant_effect_is_the_second_answer_of_a_wedge():
     primary = 'primary = { estimator = "exposure_curve", curve = "linear", average = [1, 12] }'
     text = "\n".join(primary if line.startswith("primary = {") else line for line in TEXT.splitlines())
     assert not any("two answers" in note for note in analysis.notes(rct.Trial.parse(text), ALLOCATION))
+
+
+@pytest.mark.parametrize(
+    ("options", "priors", "message"),
+    [
+        ("", "{ efect = { normal = [0, 1] } }", "no term is named 'efect' .did you mean 'effect'"),
+        ("", "{ effect = { normal = [0] } }", "effect, normal takes"),
+        (', model = "stepped-wedge"', "{ cluster_sd = false }", '"stepped-wedge" has cluster_sd'),
+        (', refresher = "again"', "{}", 'refresher belongs to the model "fading"'),
+        (", chains = 1", "{}", "chains = 1: a whole number of 2 or more"),
+        (', inference = "randomization"', "{}", "bayesian has an inference of its own"),
+    ],
+)
+def test_a_bayesian_promise_that_no_data_could_keep_is_refused_before_there_are_any(options, priors, message):
+    text = TEXT.replace(BAYESIAN, f'{{ estimator = "bayesian"{options} }},')
+    text = text.replace("[analysis]\n", f"[analysis]\npriors = {priors}\n", 1)
+    with pytest.raises(rct.TrialError, match=f"analysis.secondary.1.: .*{message}"):
+        analysis.check(rct.Trial.parse(text))
+
+
+def test_a_bayesian_fit_that_fails_is_a_row_with_its_reason_and_takes_nothing_else_along(monkeypatch):
+    from rct.bayesian import fitting
+
+    def fails(*_, **__):
+        raise rct.ConvergenceError("the chains cannot be believed: R-hat of effect is 2.190, not below 1.01")
+
+    monkeypatch.setattr(fitting, "fit", fails)
+    trial = rct.Trial.parse(TEXT.replace("draws = 9999", "draws = 19"))
+    results = rct.estimate(trial, PANEL, allocation=ALLOCATION)
+    failed = [row for row in results if row.method == "bayesian marginal"]
+    assert [row.outcome for row in failed] == ["force", "citizen_injury", "officer_injury"]
+    assert all(math.isnan(row.estimate) and "R-hat of effect is 2.190" in row.warning for row in failed)
+    assert not any(math.isnan(row.estimate) for row in results if row not in failed)
+    assert results.posteriors == {}

@@ -1,8 +1,11 @@
 """A posterior is its draws: what it says follows from them alone."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +127,56 @@ def test_folders_that_hold_something_else_are_left_alone(tmp_path):
         made().write(tmp_path)
     with pytest.raises(rct.DataError, match="holds no fit"):
         Posterior.read(tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["the new folder", "the process"])
+def test_an_interrupted_write_leaves_the_fit_that_was_there(tmp_path, monkeypatch, lost):
+    folder = made().write(tmp_path / "fit")
+    other = made(outcomes=("complaints",))
+    rename, renamed = Path.rename, []
+
+    def fails(self, target):
+        renamed.append(self)
+        if Path(target) == folder and len(renamed) <= 2:
+            raise {"the new folder": OSError, "the process": KeyboardInterrupt}[lost]
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", fails)
+        with pytest.raises((OSError, KeyboardInterrupt)):
+            other.write(folder)
+    assert Posterior.read(folder) == made()
+    assert [path.name for path in tmp_path.iterdir()] == ["fit"]
+
+
+@pytest.mark.parametrize("part", ["sample_stats", "posterior"])
+def test_a_part_of_a_fit_is_refused_when_it_is_read(tmp_path, part):
+    folder = made().write(tmp_path / "fit")
+    shutil.rmtree(folder / part)
+    with pytest.raises(rct.DataError, match=f"holds a part of a fit: the folder {part} is not there"):
+        Posterior.read(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", '{"rct": 5}'])
+def test_attributes_that_are_no_fits_are_refused(tmp_path, text):
+    (tmp_path / ".zattrs").write_text(text)
+    with pytest.raises(rct.DataError, match="holds no fit"):
+        Posterior.read(tmp_path)
+
+
+def test_a_fit_of_another_version_names_what_it_lacks(tmp_path):
+    folder = made().write(tmp_path / "fit")
+    stated = json.loads((folder / ".zattrs").read_text())
+    del stated["rct"]["level"]
+    (folder / ".zattrs").write_text(json.dumps(stated))
+    with pytest.raises(rct.DataError, match="a part of a fit: level is not there"):
+        Posterior.read(folder)
+
+
+def test_the_summary_says_what_a_reader_has_to_know():
+    warned = replace(made(), meta={"force": made().meta["force"] | {"warning": "1 event in all"}})
+    assert "  warning, force: 1 event in all" in warned.summary().splitlines()
+    assert "warning" not in made().summary()
 
 
 def test_priors_are_said_in_percent():

@@ -15,8 +15,10 @@ from rct.bayesian.agency_likelihood import (
 )
 from rct.bayesian.count_rows import CountRows, count_rows
 from rct.bayesian.fitting import fit_facts
+from rct.bayesian.log_rate import period_effects
 from rct.bayesian.model_inputs import CountModel, Inputs, numbers, prior_tables
 from rct.bayesian.priors import Priors, complete_priors
+from rct.bayesian.sampling_request import check_request
 from rct.errors import DataError, EstimationError
 from rct.posterior import Posterior
 
@@ -78,7 +80,9 @@ def agencies(
     from rct.bayesian.compiling import compiled_model
     from rct.bayesian.sampling import Settings, sample
 
-    _check_request(panel, chains, level)
+    check_request(panel, draws=draws, tune=tune, chains=chains, seed=seed, level=level)
+    if len(panel.treatments) > 1:
+        raise EstimationError("agencies: there are several treatment arms; the model has one.")
     rows = count_rows(panel, [outcome])
     if len(rows.periods) < 2:
         raise EstimationError("agencies: the panel has one period; a change needs a before and an after.")
@@ -86,6 +90,7 @@ def agencies(
     counts = count_agencies(rows.rows[outcome], np.array(rows.periods))
     impossible = {} if counts.controlled else {"effect": NO_CONTROL}
     used = complete_priors(priors, terms=AGENCIES.terms, impossible=impossible)
+    AGENCIES.require(used)
     inputs = Inputs(used, rows.coords, agency_tables(counts) | prior_tables(used))
     compiled, kept = compiled_model("agencies", AGENCIES, inputs)
     groups, diagnostics = sample(
@@ -119,15 +124,6 @@ def agencies(
     )
 
 
-def _check_request(panel: "Panel", chains: int, level: float) -> None:
-    if len(panel.treatments) > 1:
-        raise EstimationError("agencies: there are several treatment arms; the model has one.")
-    if chains < 2:
-        raise EstimationError(f"chains = {chains}: at least two are needed to see whether they agree.")
-    if not 0 < level < 1:
-        raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
-
-
 def _check_units(rows: CountRows) -> None:
     """Refuse units whose changes the model would take as independent, or compare over time, wrongly."""
     ((outcome, one),) = rows.rows.items()
@@ -151,7 +147,7 @@ def build_agencies(inputs: Inputs) -> None:
     mean, sd = numbers(inputs, "intercept")  # type: ignore[misc]
     intercept = pm.Normal("intercept", mean, sd)
     (sd,) = numbers(inputs, "period")  # type: ignore[misc]
-    period = pm.ZeroSumNormal("period", sigma=sd, dims="period_number")
+    period = period_effects(inputs, sd)
     shape, rate = numbers(inputs, "heterogeneity")  # type: ignore[misc]
     phi = pm.Gamma("heterogeneity", alpha=shape, beta=rate)
     (sd,) = numbers(inputs, "agency_sd")  # type: ignore[misc]
@@ -163,6 +159,13 @@ def build_agencies(inputs: Inputs) -> None:
     else:
         pm.Deterministic("effect", common_change(inputs.tables, eta))
     pm.Potential("log_likelihood", log_likelihood(inputs.tables, eta, centre, spread, phi))
+
+
+def require_all_terms(priors: Priors) -> None:
+    """Refuse priors that leave out what the integrals rest on."""
+    for term in ("period", "heterogeneity"):
+        if priors[term] is False:
+            raise EstimationError(f'priors: {term} cannot be left out of the model "agencies".')
 
 
 def common_change(tables: Mapping[str, Any], eta: Any) -> Any:
@@ -185,6 +188,7 @@ AGENCIES = CountModel(
     build=build_agencies,
     judged=("effect", "agency_sd", "heterogeneity"),
     kept=("effect", "agency_sd", "intercept", "period", "heterogeneity"),
+    require=require_all_terms,
 )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rct.errors import EstimationError
+from rct.errors import DataError, EstimationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,8 +86,9 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
             f"the model {posterior.model!r} gives no expected events of single units; "
             f"{' and '.join(sorted(MODELS))} do."
         )
-    rows = panel.rows(outcome)
     posterior.effect_draws(outcome, arm=posterior.arms[0])  # an unknown outcome is refused
+    rows = panel.rows(outcome)
+    _require_same(posterior, rows, outcome)
     by = [column for column in (*COLUMNS.values(), "arm", "treated") if column in rows]
     cells = rows[by].drop_duplicates().reset_index(drop=True)
     row_cell = rows[by].merge(cells.assign(cell=np.arange(len(cells))), on=by, how="left")["cell"].to_numpy()
@@ -115,6 +116,22 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
     )
 
 
+def _require_same(posterior: "Posterior", rows: "pd.DataFrame", outcome: str) -> None:
+    """Refuse rows that the fit was not made from: its draws would be joined to other units and places."""
+    facts = posterior.meta[outcome]
+    found = {
+        "n_units": int(rows["unit"].nunique()),
+        "n_clusters": int(rows["cluster"].nunique()),
+        "n_events": float(rows["count"].sum()),
+    }
+    if found != {name: facts[name] for name in found}:
+        raise DataError(
+            f"the panel is not the one that was fitted: {found['n_units']} units in {found['n_clusters']} "
+            f"clusters with {found['n_events']:g} {outcome} events, where the fit had {facts['n_units']} in "
+            f"{facts['n_clusters']} with {facts['n_events']:g}."
+        )
+
+
 def _thinned(posterior: "Posterior", outcome: str, most: int) -> Any:
     """Give the draws of one outcome along one dimension, sample, chain after chain."""
     found = posterior.groups["posterior"]
@@ -132,5 +149,8 @@ def _at_cells(level: Any, cells: "pd.DataFrame") -> Floats:
     for dim in level.dims[1:]:
         labels = cells[COLUMNS[dim]]
         index = pd.Index(level[dim].to_numpy())
-        places.append(index.get_indexer(labels if dim == "period_number" else labels.astype(str)))
+        at = index.get_indexer(labels if dim == "period_number" else labels.astype(str))
+        if (at < 0).any():
+            raise DataError(f"the panel is not the one that was fitted: it has another {COLUMNS[dim]}.")
+        places.append(at)
     return level.to_numpy()[tuple(places)]

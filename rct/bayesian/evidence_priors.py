@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from rct.bayesian.priors import Prior
+from rct.bayesian.priors import DISTRIBUTIONS, Prior, checked_prior
 from rct.bayesian.trial_synthesis import trials_of
 from rct.errors import EstimationError
 
@@ -45,11 +45,9 @@ def earlier_trials(
         When the discount is not between 0 and 1, or the starting prior has no spread.
     """
     _, estimates, errors = trials_of(effects_frame)
-    mean, sd = start
+    mean, sd = checked_prior("effect", {"normal": start}, DISTRIBUTIONS)["normal"]
     if not 0 <= discount <= 1:
-        raise EstimationError(f"discount = {discount}: a share between 0 and 1 is needed, such as 0.5.")
-    if not sd > 0:
-        raise EstimationError(f"start = {start}: the standard deviation must be above 0.")
+        raise EstimationError(f"discount = {discount!r}: a share between 0 and 1 is needed, such as 0.5.")
     weights = discount / errors**2
     precision = 1 / sd**2 + weights.sum()
     centre = (mean / sd**2 + weights @ estimates) / precision

@@ -39,16 +39,24 @@ def periods_since_training(rows: "pd.DataFrame") -> NDArray[np.float64]:
     Parameters
     ----------
     rows
-        unit, period, treated (the dose) and perhaps ``refreshed``, 1 in a period of a refresher. A unit that
-        is treated in its first row counts from there.
+        unit, randomized, period, starts, treated (the dose) and perhaps ``refreshed``, 1 in a period of a
+        refresher. Training began when it did for the randomized unit, whether the unit was there or not; one
+        that is treated in the panel's first period counts from there.
     """
-    ordered = rows.sort_values(["unit", "period"])
-    on = ordered["treated"] > 0
-    begins = on & ~on.groupby(ordered["unit"]).shift(fill_value=False)
-    if "refreshed" in ordered:
-        begins |= on & (ordered["refreshed"] > 0)
-    last = ordered["period"].where(begins).groupby(ordered["unit"]).ffill()
-    return (ordered["period"] - last).where(on, 0.0).reindex(rows.index).to_numpy(float)
+    place = ["randomized", "period"]
+    course = rows.drop_duplicates(place).sort_values(place)[[*place, "starts", "treated"]]
+    on, whose = course["treated"] > 0, course["randomized"]
+    begins = on & ~on.groupby(whose).shift(fill_value=False)
+    first = begins & (begins.groupby(whose).cumsum() == 1)
+    began = course["period"].where(~first, course["starts"]).where(begins).groupby(whose).ffill()
+    last: Any = rows[place].merge(course[place].assign(began=began), on=place)["began"].set_axis(rows.index)
+    if "refreshed" in rows:
+        again = rows["period"].where((rows["treated"] > 0) & (rows["refreshed"] > 0))
+        in_time = rows.sort_values(["unit", "period"]).index
+        last = np.fmax(
+            last, again.loc[in_time].groupby(rows["unit"].loc[in_time]).ffill().reindex(rows.index)
+        )
+    return (rows["period"] - last).where(rows["treated"] > 0, 0.0).to_numpy(float)
 
 
 def fading_tables(rows: CountRows, priors: Priors) -> Mapping[str, NDArray]:

@@ -1,17 +1,18 @@
 """Fit a Bayesian model to a panel."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rct.bayesian.count_rows import CountRows, count_rows, impossible_terms
 from rct.bayesian.fading_effect import FADING
+from rct.bayesian.identified_effects import BEFORE_AND_AFTER, has_control, require_identified
 from rct.bayesian.injuries_within_force import JOINT
 from rct.bayesian.marginal_poisson import MARGINAL
 from rct.bayesian.model_inputs import CountModel, Inputs, prior_tables
 from rct.bayesian.monotone_dose import DOSE
 from rct.bayesian.overdispersed_cells import NEGATIVE_BINOMIAL, ZERO_INFLATED
-from rct.bayesian.priors import DISTRIBUTIONS, Priors, complete_priors
+from rct.bayesian.priors import DISTRIBUTIONS, Priors, complete_priors, effect_prior
+from rct.bayesian.sampling_request import check_numbers, check_request
 from rct.bayesian.stepped_wedge import STEPPED_WEDGE
 from rct.errors import EstimationError
 from rct.posterior import CONSTANT_EFFECT, Posterior
@@ -114,8 +115,9 @@ def fit(
     from rct.bayesian.compiling import compiled_model
     from rct.bayesian.sampling import Settings, sample
 
-    _check_request(model, refresher, chains, level)
-    names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+    _check_request(model, refresher)
+    check_request(panel, draws=draws, tune=tune, chains=chains, seed=seed, level=level)
+    names = _names(outcomes)
     if model == "agencies":
         from rct.bayesian.agency_fit import agencies
 
@@ -126,6 +128,7 @@ def fit(
     chosen = MODELS[model]
     rows = chosen.prepare(count_rows(panel, names, refresher))
     used = model_priors(chosen, rows, priors)
+    require_identified(rows, used)
     inputs = model_inputs(chosen, rows, used)
     compiled, kept = compiled_model(model, chosen, inputs)
     settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
@@ -159,6 +162,31 @@ def model_priors(model: CountModel, rows: CountRows, priors: Mapping[str, object
     )
     model.require(used)
     return used
+
+
+def check_promised(options: Mapping[str, Any], priors: Mapping[str, object]) -> None:
+    """Refuse options and priors of a trial's analysis that would be refused once the data are in.
+
+    Parameters
+    ----------
+    options
+        As in :func:`fit`, by name.
+    priors
+        Of the trial, which may promise several models.
+
+    Raises
+    ------
+    EstimationError
+    """
+    from rct.bayesian.agency_fit import AGENCIES
+
+    model = options.get("model", "marginal")
+    _check_request(model, options.get("refresher"))
+    check_numbers(**{name: options[name] for name in ("draws", "tune", "chains") if name in options})
+    chosen = AGENCIES if model == "agencies" else MODELS[model]
+    asked = priors_of_model(model, options.get("priors", priors))
+    used = complete_priors(asked, terms=chosen.terms, impossible={}, defaults=chosen.defaults)
+    chosen.require(used)
 
 
 def priors_of_model(model: str, priors: Mapping[str, object]) -> dict[str, object]:
@@ -196,17 +224,20 @@ def _only(names: list[str]) -> str:
     return names[0]
 
 
-def _check_request(model: str, refresher: str | None, chains: int, level: float) -> None:
+def _names(outcomes: str | Sequence[str]) -> list[str]:
+    names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+    if not names or len(set(names)) < len(names):
+        raise EstimationError(f"outcomes = {outcomes!r}: name at least one outcome, and each of them once.")
+    return names
+
+
+def _check_request(model: str, refresher: str | None) -> None:
     if model not in MODELS and model != "agencies":
         known = "; ".join(f'"{name}": {one.words}' for name, one in MODELS.items())
         known += '; "agencies": each with its own rate and change, one outcome'
         raise EstimationError(f"no Bayesian model is named {model!r}. There is {known}.")
     if refresher is not None and model != "fading":
         raise EstimationError(f'refresher belongs to the model "fading", not to {model!r}.')
-    if chains < 2:
-        raise EstimationError(f"chains = {chains}: at least two are needed to see whether they agree.")
-    if not 0 < level < 1:
-        raise EstimationError(f"level = {level}: a probability between 0 and 1 is needed, such as 0.95.")
 
 
 def fit_facts(
@@ -215,12 +246,15 @@ def fit_facts(
     """Give size, baseline, estimand and warnings of one outcome."""
     rows = sample.rows[outcome]
     untreated = rows.loc[rows["treated"] == 0]
-    warnings = fit_warnings(rows, sample, priors, model) + _disagreement(outcome, sample, priors, posterior)
+    warnings = fit_warnings(outcome, sample, priors, model) + _disagreement(
+        outcome, sample, priors, posterior
+    )
     return {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),
         "n_events": float(rows["count"].sum()),
         "baseline": float(untreated["count"].sum() / untreated["exposure"].sum()),
+        "controlled": has_control(sample, outcome),
         "estimand": model.estimand(sample) if model.estimand else CONSTANT_EFFECT,
         "warning": "; ".join(warnings),
     }
@@ -230,11 +264,8 @@ def _disagreement(outcome: str, sample: CountRows, priors: Priors, posterior: "x
     """Say that the data moved an effect further from its prior's mean than that prior thought likely."""
     if not priors["effect"]:
         return []
-    mean, sd = next(iter(priors["effect"].values()))  # type: ignore[union-attr]
     place = sample.outcomes.index(outcome)
-    if place and "effect_given" in priors:
-        given, sd_given = next(iter(priors["effect_given"].values()))  # type: ignore[union-attr]
-        mean, sd = mean + given, math.hypot(sd, sd_given)
+    mean, sd = effect_prior(priors, place)
     effect = posterior["effect"].mean(("chain", "draw"))
     effect = effect.isel(outcome=place) if "outcome" in effect.dims else effect
     furthest = float(abs(effect - mean).max()) / sd
@@ -246,13 +277,17 @@ def _disagreement(outcome: str, sample: CountRows, priors: Priors, posterior: "x
     ]
 
 
-def fit_warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
+def fit_warnings(outcome: str, sample: CountRows, priors: Priors, model: CountModel) -> list[str]:
     """Say what a reader of the fit has to know."""
+    rows = sample.rows[outcome]
     warnings = [model.caution] if model.caution else []
     events = rows["count"].sum()
     if events < FEW_EVENTS:
         words = "1 event" if events == 1 else f"{events:g} events"
         warnings.append(f"{words} in all: the effect is little more than its prior")
+    warnings += _one_sided(rows, sample.arms)
+    if not priors["period"] and rows["period"].nunique() > 1 and not has_control(sample, outcome):
+        warnings.append(BEFORE_AND_AFTER)
     randomized = rows["randomized"].nunique()
     if randomized < rows["unit"].nunique() and not (priors["cluster_sd"] or priors["cluster_period_sd"]):
         warnings.append(
@@ -264,3 +299,17 @@ def fit_warnings(rows: "pd.DataFrame", sample: CountRows, priors: Priors, model:
             "the share of treated units differs between blocks, whose level or trend is not in this model"
         )
     return warnings
+
+
+def _one_sided(rows: "pd.DataFrame", arms: list[str]) -> list[str]:
+    """Say where the data bound an effect on one side only."""
+    treated = rows["treated"] > 0
+    if not rows.loc[~treated, "count"].any():
+        return ["no event without treatment: how large an increase may be is known to the prior alone"]
+    without = [arm for arm in arms if not rows.loc[treated & (rows["arm"] == arm), "count"].any()]
+    whom = f" of {', '.join(without)}" if len(arms) > 1 else ""
+    return (
+        [f"no event in treated rows{whom}: how large a reduction may be is known to the prior alone"]
+        if without
+        else []
+    )

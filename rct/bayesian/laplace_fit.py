@@ -10,6 +10,7 @@ import numpy as np
 
 from rct.bayesian.count_rows import count_rows
 from rct.bayesian.fitting import fit_warnings
+from rct.bayesian.identified_effects import require_identified
 from rct.bayesian.log_rate import outcome_totals
 from rct.bayesian.marginal_mode import (
     Mode,
@@ -248,5 +249,6 @@ def _sample(
     if len(rows.periods) == 1:
         impossible["period"] = "the panel has one period"
     used = complete_priors(priors, terms=MARGINAL.terms, impossible=impossible)
+    require_identified(rows, used)
     totals = profile_totals(outcome_totals(rows, used), len(rows.arms))
-    return totals, used, rows.arms, "; ".join(fit_warnings(rows.rows[outcome], rows, used, MARGINAL))
+    return totals, used, rows.arms, "; ".join(fit_warnings(outcome, rows, used, MARGINAL))

@@ -99,7 +99,7 @@ def untreated_log_rate(
         block = pm.ZeroSumNormal("block", sigma=scale[0], dims=(*outer, "block_name"))
         eta = eta + _of_each(inputs, inputs.by_outcome(block), ("block_name",), tables["block"])
     if sds := numbers_of(inputs, "period"):
-        period = inputs.by_outcome(_period_effects(inputs, sds[0]))
+        period = inputs.by_outcome(period_effects(inputs, sds[0]))
         dims = ("block_name", "period_number")
         blocked = inputs.blocked_periods
         eta = eta + (_of_each(inputs, period, dims, tables["block"]) if blocked else period[:, None, :])
@@ -126,7 +126,8 @@ def _of_each(inputs: Inputs, effects: Any, dims: tuple[str, ...], group: Any) ->
     return effects.ravel()[place.ravel()].reshape((outcomes, *group.type.shape[1:]))
 
 
-def _period_effects(inputs: Inputs, sd: Any) -> Any:
+def period_effects(inputs: Inputs, sd: Any) -> Any:
+    """Declare the effects of the periods, by outcome and block where each has its own; they sum to zero."""
     import pymc as pm
 
     within = ("block_name",) if inputs.blocked_periods else ()

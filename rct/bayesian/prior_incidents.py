@@ -27,21 +27,26 @@ def prior_incidents(
     """
     rows = panel.rows(outcome)
     periods = rows["period"].nunique()
-    exposure = rows.groupby("cluster")["exposure"].sum().to_numpy() / periods
-    if not (priors.get("cluster_sd") or priors.get("cluster_period_sd")):
-        exposure = exposure.sum(keepdims=True)
+    grouped = bool(priors.get("cluster_sd") or priors.get("cluster_period_sd"))
+    by = ["block", "cluster"] if grouped else ["block"]
+    places = rows.groupby(by)["exposure"].sum().rename("exposure").reset_index()
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4,)))
     mean, sd = priors["intercept"]["normal"]
     log_rate = rng.normal(mean, sd, DRAWS)
     if priors.get("period"):
         log_rate = log_rate + rng.normal(0, _period_sd(priors["period"], periods), DRAWS)
-    by_cluster = log_rate[:, None] + sum(
-        (_group_level(priors[term], len(exposure), rng) for term in ("cluster_sd", "cluster_period_sd")
-         if priors.get(term)),
-        np.zeros((DRAWS, len(exposure))),
-    )  # fmt: skip
+    by_place = np.repeat(log_rate[:, None], len(places), axis=1)
+    for term in ("cluster_sd", "cluster_period_sd"):
+        if priors.get(term):
+            code, names = places["cluster"].factorize()
+            by_place += _group_level(priors[term], len(names), rng)[:, code]
+    if priors.get("block"):
+        code, names = places["block"].factorize()
+        ((_, (sd,)),) = priors["block"].items()
+        own = rng.normal(0, sd, (DRAWS, len(names)))
+        by_place += (own - own.mean(axis=1, keepdims=True))[:, code]
     with np.errstate(over="ignore"):
-        incidents = np.exp(by_cluster) @ exposure
+        incidents = np.exp(by_place) @ places["exposure"].to_numpy() / periods
     low, median, high = np.quantile(incidents, [(1 - level) / 2, 0.5, (1 + level) / 2])
     return {
         "low": float(low),

@@ -16,6 +16,7 @@ from rct.bayesian.cell_rates import Floats, unit_rates
 from rct.bayesian.evidence_priors import reference_priors
 from rct.bayesian.pareto_smoothing import LARGEST_K, pareto_k
 from rct.bayesian.predictive_checks import unit_log_likelihood
+from rct.bayesian.priors import effect_prior
 
 if TYPE_CHECKING:
     from rct.panel import Panel
@@ -44,7 +45,7 @@ def prior_table(
         .7, so that these draws can answer for that prior at all.
     """
     draws = posterior.effect_draws(outcome, arm=arm)
-    mean, sd = posterior.priors["effect"]["normal"]
+    mean, sd = effect_prior(posterior.priors, posterior.outcomes.index(outcome))
     named = {
         "as fitted": (mean, sd),
         "half as strong": (mean, sd * math.sqrt(2)),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from rct.errors import EstimationError
 
@@ -53,6 +54,19 @@ INDISPENSABLE = (
     "effect", "intercept", "effect_given", "intercept_given", "fading", "dose_share", "dispersion",
     "zero_share", "agency_sd",
 )  # fmt: skip
+
+
+def effect_prior(priors: Mapping[str, Any], place: int) -> tuple[float, float]:
+    """Give mean and standard deviation of the normal prior of an outcome's effect.
+
+    That of an injury, any outcome but the first of the model "joint", is the sum of the effects on force and
+    on injury given force.
+    """
+    mean, sd = priors["effect"]["normal"]
+    if place == 0 or "effect_given" not in priors:
+        return float(mean), float(sd)
+    mean_given, sd_given = priors["effect_given"]["normal"]
+    return float(mean + mean_given), math.hypot(sd, sd_given)
 
 
 def complete_priors(

@@ -64,9 +64,11 @@ def sample(
     for acceptance in ACCEPTANCES:
         groups = draw(compiled, kept, settings, acceptance)
         diagnostics = diagnose(groups["posterior"], groups["sample_stats"], judged)
-        diagnostics |= {"target_accept": acceptance, "draws": settings.draws, "chains": settings.chains}
+        diagnostics |= {
+            "target_accept": acceptance, "draws": int(settings.draws), "chains": int(settings.chains),
+        }  # fmt: skip
         if diagnostics["ok"]:
-            return groups, diagnostics | {"tune": settings.tune, "seed": settings.seed}
+            return groups, diagnostics | {"tune": int(settings.tune), "seed": int(settings.seed)}
     raise ConvergenceError(
         "the chains cannot be believed, after a second run with smaller steps too: "
         f"{'; '.join(diagnostics['failures'])}. Ask for more draws and tuning (draws, tune), or leave out a "
@@ -84,7 +86,7 @@ def draw(compiled: Any, kept: list[str], settings: Settings, acceptance: float) 
             draws=settings.draws,
             tune=settings.tune,
             chains=settings.chains,
-            seed=settings.seed,
+            seed=int(settings.seed),
             target_accept=acceptance,
             save_warmup=False,
             progress_bar=settings.progress,

@@ -152,7 +152,7 @@ def meta(
     ----------
     effects_frame : DataFrame
         One row per trial: ``estimate`` (log rate ratio), ``std_error``, and ``trial`` (its name; absent: the
-        index). The frame of an :class:`~rct.Estimates` has these columns.
+        index). Of an :class:`~rct.Estimates`' frame, one row and the name of the trial beside it.
     priors : mapping, optional
         ``{"effect": {"normal": [mean, sd]}, "tau": {"half-normal": [sd]} or {"half-cauchy": [scale]},
         "trials": {"normal": []} or {"student-t": [df]}}``. With Student's t, a trial that stands apart moves
@@ -196,8 +196,14 @@ def trials_of(frame: "pd.DataFrame") -> tuple[tuple[str, ...], Floats, Floats]:
         )
     if not len(frame):
         raise DataError("the frame of effects has no row; one per trial is needed.")
+    _require_one_effect_a_trial(frame)
     names = tuple(str(name) for name in (frame["trial"] if "trial" in frame.columns else frame.index))
-    y, s = (frame[column].to_numpy(float) for column in ("estimate", "std_error"))
+    try:
+        y, s = (frame[column].to_numpy(float) for column in ("estimate", "std_error"))
+    except (TypeError, ValueError) as wrong:
+        raise DataError(
+            f"the frame of effects holds an estimate or std_error that is no number: {wrong}."
+        ) from None
     for name, estimate, error in zip(names, y, s, strict=True):
         if not math.isfinite(estimate) or not (error > 0 and math.isfinite(error)):
             raise DataError(
@@ -207,9 +213,29 @@ def trials_of(frame: "pd.DataFrame") -> tuple[tuple[str, ...], Floats, Floats]:
     return names, y, s
 
 
+def _require_one_effect_a_trial(frame: "pd.DataFrame") -> None:
+    """Refuse rows that are not one independent estimate a trial, such as all of a trial's estimates."""
+    if "trial" not in frame.columns and "outcome" in frame.columns and len(frame) > 1:
+        raise DataError(
+            "the frame of effects has outcomes but no column trial: several rows of one trial share their "
+            "officers. Keep one row per trial, and name the trial of each."
+        )
+    if "scale" in frame.columns and (frame["scale"] != "log").any():
+        raise DataError("the frame of effects holds differences of rates; log rate ratios are needed.")
+    if "trial" in frame.columns and frame["trial"].duplicated().any():
+        twice = frame["trial"][frame["trial"].duplicated()].iloc[0]
+        raise DataError(f"trial {twice!r} stands in several rows, as if they were trials; keep one of them.")
+
+
 def _complete(asked: Mapping[str, object] | None) -> dict[str, Prior]:
     asked = dict(asked or {})
     known = {term: checked_prior(term, prior, DISTRIBUTIONS) for term, prior in asked.items()}
+    (df,) = known.get("trials", {}).get("student-t", (math.inf,))
+    if not df > 2:
+        raise EstimationError(
+            f"priors: trials, student-t: df = {df:g}, but up to 2 the effects of trials have no standard "
+            "deviation; 4 is usual."
+        )
     return {term: known.get(term, default) for term, default in DEFAULTS.items()}
 
 

@@ -14,10 +14,12 @@ from rct.reporting.number_format import p_value, percent_with_interval
 from rct.reporting.power_plot import PowerBar, draw_power
 from rct.reporting.rate_plot import THIN, draw_rates, draw_treated_share, rate_lines, treated_share
 from rct.reporting.schedule_picture import draw_schedule, schedule_height, schedule_rows
+from rct.reporting.shrinkage_plot import HEIGHT, draw_shrinkage
 
 if TYPE_CHECKING:
     from rct.estimates import Estimate
     from rct.panel import Panel
+    from rct.posterior import Posterior
     from rct.randomization import Allocation
     from rct.reporting.assignment import Assignment
     from rct.reporting.report_units import ReportUnits
@@ -167,6 +169,31 @@ def rates_figure(panel: "Panel", assignment: "Assignment", words: "ReportUnits")
 def _range_text(label: str, rates: Iterable[float]) -> str:
     seen = [rate for rate in rates if not math.isnan(rate)]
     return f"{label} {min(seen):.2f} to {max(seen):.2f}" if seen else f"{label} never observed"
+
+
+def shrinkage_figure(posterior: "Posterior", words: "ReportUnits", *, name: str) -> Picture:
+    """Draw how far each agency is drawn towards the others, and count those that the data cannot tell."""
+    from rct.bayesian import agency_table
+
+    table = agency_table(posterior)
+    (outcome,) = posterior.outcomes
+    mean = float(posterior.frame["percent_change"].iloc[0])
+    figure, (axes,) = new_figure([HEIGHT])
+    draw_shrinkage(axes, table, mean=mean)
+    counts = table["verdict"].value_counts()
+    told = (
+        f"of {len(table)} {words.measured_plural}, {counts.get('fell', 0)} fell, "
+        f"{counts.get('rose', 0)} rose, and of {counts.get('cannot tell', 0)} the data cannot tell"
+    )
+    silent = int(table["raw_percent_change"].isna().sum())
+    without = f" {silent} whose own counts give no ratio have a point below alone." if silent else ""
+    caption = (
+        f"{words.label(outcome)}: {told} (97.5 % of the posterior on one side, or not). Each line leads from "
+        f"the change of a {words.measured}'s own counts to its posterior median; dashed: the average one."
+        f"{without} "
+        "Where a point stands among the others is uncertain: the figure ranks nobody."
+    )
+    return Picture(svg_markup(figure, name=name, alt=f"{words.label(outcome)}, shrinkage: {told}."), caption)
 
 
 def power_figure(bars: Sequence[PowerBar]) -> Picture:

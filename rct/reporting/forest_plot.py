@@ -109,9 +109,14 @@ def _label_rows(
 
 
 def _dress(axes: "Axes", span: tuple[float, float], *, bottom: float) -> None:
+    dress_ratio_axis(axes, span)
+    axes.set_ylim(bottom - 0.3, -0.6)
+
+
+def dress_ratio_axis(axes: "Axes", span: tuple[float, float]) -> None:
+    """Give the horizontal axis percents on a ratio scale, and leave everything else bare."""
     ticks = ratio_ticks(span)
     axes.set_xlim(*span)
-    axes.set_ylim(bottom - 0.3, -0.6)
     axes.set_xticks(
         [log_ratio(tick) for tick in ticks],
         labels=[f"{signed(tick, decimals=0)} %" for tick in ticks],

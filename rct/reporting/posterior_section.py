@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rct.reporting.figures import Picture, shrinkage_figure
 from rct.reporting.number_format import count, decimal, typeset
 from rct.reporting.posterior_tables import (
     answers_table,
@@ -26,6 +27,7 @@ class PosteriorSection:
     name: str
     inference: str
     effects: Table
+    shrinkage: Picture | None
     comparison: Table | None
     priors: tuple[str, ...]
     checks: tuple[str, ...]
@@ -43,6 +45,9 @@ def posterior_sections(results: "Estimates", words: "ReportUnits") -> list[Poste
             name=name,
             inference=posterior.inference,
             effects=answers_table(posterior, words),
+            shrinkage=shrinkage_figure(posterior, words, name=f"shrinkage-{number}")
+            if posterior.model == "agencies"
+            else None,
             comparison=comparison_table(posterior, results, words),
             priors=tuple(typeset(text) for text in posterior.priors_in_words()),
             checks=tuple(typeset(text) for text in check_sentences(posterior, words)),
@@ -52,7 +57,7 @@ def posterior_sections(results: "Estimates", words: "ReportUnits") -> list[Poste
             ok=bool(posterior.diagnostics["ok"]),
             failures=tuple(str(failure) for failure in posterior.diagnostics["failures"]),
         )
-        for name, posterior in results.posteriors.items()
+        for number, (name, posterior) in enumerate(results.posteriors.items(), start=1)
     ]
 
 

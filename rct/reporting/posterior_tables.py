@@ -53,7 +53,9 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
                 probability(answer["probability_reduced"]),
                 probability(answer["probability_larger"]),
                 probability(answer["probability_equivalent"]),
-                f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
+                NONE
+                if math.isnan(averted)
+                else f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
             )
         )
     columns = (
@@ -74,23 +76,30 @@ def comparison_table(posterior: "Posterior", results: "Estimates", words: "Repor
     if not others:
         return None
     arms = several_arms(others)
+    fitted = posterior.frame.to_dict("records")
     rows = []
     for row in others:
         label = f"{words.label(row.outcome)}, {row.arm}" if arms else words.label(row.outcome)
         rows.append(_compared(label, row, f"primary, {row.estimand}: {row.method}; {row.inference}"))
-        rows += [
-            (label, f"posterior: {own['estimand']}",
-             percent_with_interval(own["percent_change"], *_ends(own)), NONE,
-             probability(own["probability_reduced"]))
-            for own in posterior.frame.to_dict("records")
-            if (own["outcome"], own["arm"]) == (row.outcome, row.arm)
-        ]  # fmt: skip
+        rows += [_own(label, own) for own in fitted if (own["outcome"], own["arm"]) == (row.outcome, row.arm)]
+    # One curve for several dose arms is the effect of none of them alone.
+    known = {(row.outcome, row.arm) for row in others}
+    rows += [
+        _own(f"{words.label(own['outcome'])}, {own['arm']}", own)
+        for own in fitted
+        if (own["outcome"], own["arm"]) not in known
+    ]
     columns = ("outcome", "analysis", "percent change", "p", "P(reduction)")
     caption = (
         "Beside the primary analysis. The first line of each outcome rests on the randomization, as its "
-        "analysis says; the second on the model and its priors. Where they differ, the first decides."
+        "analysis says; the posterior on the model and its priors. Where they differ, the first decides."
     )
     return Table(caption, columns, tuple(rows), frozenset(columns[2:]))
+
+
+def _own(label: str, row: Mapping[Any, Any]) -> tuple[str, ...]:
+    change = percent_with_interval(row["percent_change"], *_ends(row))
+    return label, f"posterior: {row['estimand']}", change, NONE, probability(row["probability_reduced"])
 
 
 def _compared(label: str, row: "Estimate", analysis: str) -> tuple[str, ...]:

@@ -155,18 +155,35 @@ def test_what_the_model_cannot_hold_is_refused():
     rows = rows_of(np.full((30, 6), 2), starts).rename(columns={"count": "force"})
     rows = rows.assign(start=np.repeat(starts, 6), early=np.repeat(np.where(starts == 4, "a", "b"), 6))
 
-    def fit(outcomes=("force",), **columns):
+    def fit(outcomes=("force",), priors=None, **columns):
         panel = rct.Panel.from_frame(
             rows, unit="unit", period="period", outcomes=["force"], starts="start", **columns
         )
-        rct.bayesian.fit(panel, outcomes, model="agencies", seed=1)
+        rct.bayesian.fit(panel, outcomes, model="agencies", priors=priors, seed=1)
 
     with pytest.raises(rct.EstimationError, match="one outcome at a time, not 2"):
-        fit(["force", "force"])
+        fit(["force", "injury"])
     with pytest.raises(rct.EstimationError, match="30 units were randomized together in 3 clusters"):
         fit(randomized="start", cluster="start")
     with pytest.raises(rct.EstimationError, match="differs between blocks"):
         fit(block="early")
+    for term in ("period", "heterogeneity"):
+        with pytest.raises(rct.EstimationError, match=f"{term} cannot be left out of the model .agencies."):
+            fit(priors={term: False})
+
+
+def test_a_random_walk_of_the_periods_is_one():
+    """A prior named random-walk was taken as a zero-sum normal one."""
+    from rct.bayesian.agency_fit import AGENCIES
+    from rct.bayesian.compiling import pymc_model
+    from rct.bayesian.model_inputs import Inputs, prior_tables
+    from rct.bayesian.priors import complete_priors
+
+    rows = rows_of(np.full((4, 6), 2), [0, 3, 4, 0])
+    used = complete_priors({"period": {"random-walk": [0.5]}}, terms=AGENCIES.terms, impossible={})
+    coords = {"outcome": ["force"], "period_number": list(range(1, 7))}
+    model = pymc_model(AGENCIES, Inputs(used, coords, tables_of(rows) | prior_tables(used)))
+    assert "period_step" in model.named_vars
 
 
 def test_the_table_is_of_agencies_alone():

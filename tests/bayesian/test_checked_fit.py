@@ -1,5 +1,7 @@
 """What is said of a fit beside its effects: against closed forms, against ArviZ, against data made wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,12 @@ def posterior_at_the_truth(spread=0.0, *, arm="treated", draws=200):
     )  # fmt: skip
 
 
+def fitted_to(panel, posterior):
+    """Say of a posterior that its events are those of a panel."""
+    facts = posterior.meta["force"] | {"n_events": float(panel.rows("force")["count"].sum())}
+    return replace(posterior, meta={"force": facts})
+
+
 @pytest.fixture(scope="module")
 def panel():
     return panel_of(frame_of())
@@ -89,13 +97,13 @@ def panel():
 
 @pytest.fixture(scope="module")
 def posterior(panel):
-    return posterior_at_the_truth(0.05, arm=panel.treatments[0])
+    return fitted_to(panel, posterior_at_the_truth(0.05, arm=panel.treatments[0]))
 
 
 def test_an_officers_likelihood_is_the_negative_binomial_of_his_total_and_the_multinomial_of_its_months(
     panel,
 ):
-    posterior = posterior_at_the_truth(arm=panel.treatments[0])
+    posterior = fitted_to(panel, posterior_at_the_truth(arm=panel.treatments[0]))
     rates = unit_rates(posterior, panel, "force", most_draws=4)
     found = unit_log_likelihood(rates)[0]
     rows = panel.rows("force")
@@ -118,7 +126,7 @@ def test_data_of_the_model_pass_its_checks_and_bursts_do_not(posterior, panel):
     assert min(row["tail"] for row in passed.values()) > 0.01
     assert passed["events in east"]["low"] < passed["events in east"]["observed"]
     bursty = panel_of(frame_of(burst=0.2))
-    failed = rct.bayesian.check_fit(posterior, bursty).checks["force"]["predictive"]
+    failed = rct.bayesian.check_fit(fitted_to(bursty, posterior), bursty).checks["force"]["predictive"]
     by_name = {row["figure"]: row["tail"] for row in failed}
     assert by_name["variance by mean of unit-periods"] < 0.01
     assert by_name["share of unit-periods without an event"] < 0.01
@@ -185,6 +193,43 @@ def test_other_priors_give_the_posteriors_that_they_would_have_given():
     assert table["sceptical"]["probability_reduced"] < table["enthusiastic"]["probability_reduced"]
 
 
+def test_the_prior_of_an_injury_is_that_of_force_and_of_injury_given_force_together():
+    """The draws of injuries were weighted as if their prior were that of force alone."""
+    posterior = posterior_at_the_truth(draws=20_000)
+    y, s, sd = -0.35, 0.2, np.hypot(0.5, 0.3)
+    own = 1 / (1 / s**2 + 1 / sd**2)
+    rng = np.random.default_rng(6)
+    effect = np.stack(
+        [np.full((4, 20_000), -0.1), rng.normal(own * (y / s**2 - 0.1 / sd**2), np.sqrt(own), (4, 20_000))], 2
+    )
+    posterior = replace(
+        posterior, outcomes=("force", "injury"), model="joint",
+        priors=PRIORS | {"effect_given": {"normal": [-0.1, 0.3]}},
+        source={"posterior": xr.Dataset({"effect": (("chain", "draw", "outcome"), effect)})},
+    )  # fmt: skip
+    table = {row["prior"]: row for row in prior_table(posterior, outcome="injury", arm="treated")}
+    assert (table["as fitted"]["mean"], table["as fitted"]["sd"]) == pytest.approx((-0.1, sd))
+    for row in table.values():
+        variance = 1 / (1 / s**2 + 1 / row["sd"] ** 2)
+        assert row["estimate"] == pytest.approx(
+            variance * (y / s**2 + row["mean"] / row["sd"] ** 2), abs=0.01
+        )
+
+
+def test_a_panel_that_was_not_fitted_is_refused(posterior, panel):
+    """Places that the fit does not know were taken for its last one."""
+    frame = frame_of()
+    for other in (frame.assign(district="d" + frame["district"]), frame[frame["month"] > 1],
+                  frame[frame["officer"] != "o01"]):  # fmt: skip
+        for asked in (rct.bayesian.check_fit, rct.bayesian.officer_effects):
+            with pytest.raises(rct.DataError, match="the panel is not the one that was fitted"):
+                asked(
+                    posterior,
+                    panel_of(other),
+                    **({} if asked is rct.bayesian.check_fit else {"outcome": "force"}),
+                )
+
+
 def test_the_sceptic_gives_one_in_twenty_to_more_than_hoped_for():
     priors = rct.bayesian.reference_priors(ratio=0.72)
     mean, sd = priors["sceptical"]["effect"]["normal"]
@@ -221,8 +266,25 @@ def test_prior_incidents_are_lognormal_where_there_are_no_clusters(panel):
     assert found["observed"] == panel.rows("force")["count"].sum() / MONTHS
 
 
+def test_prior_incidents_of_blocks_have_levels_that_sum_to_zero(panel):
+    """Two blocks of equal exposure: the hyperbolic cosine of their normal level is added."""
+    rows = frame_of()
+    rows["half"] = np.where(rows["officer"].str[1:].astype(int) < OFFICERS // 2, "a", "b")
+    blocked = rct.Panel.from_frame(
+        rows, unit="officer", period="month", outcomes=["force"], starts="start", block="half"
+    )
+    priors = PRIORS | {
+        "cluster_sd": False, "period": False, "intercept": {"normal": [-1.0, 0.01]},
+        "block": {"zero-sum-normal": [1.0]},
+    }  # fmt: skip
+    found = prior_incidents(priors, blocked, outcome="force", level=0.95, seed=1)
+    level = stats.norm.ppf([0.5, 0.75, 0.9875]) * 0.5**0.5
+    expected = OFFICERS * np.exp(-1) * np.cosh(level)
+    assert [found["low"], found["median"], found["high"]] == pytest.approx(expected, rel=0.05)
+
+
 def test_officers_effects_are_their_gamma_conditionals(posterior, panel):
-    exact = posterior_at_the_truth(arm=panel.treatments[0], draws=1000)
+    exact = fitted_to(panel, posterior_at_the_truth(arm=panel.treatments[0], draws=1000))
     table = rct.bayesian.officer_effects(exact, panel, outcome="force").set_index("unit")
     rates = unit_rates(exact, panel, "force", most_draws=4)
     shape, rate = PHI + rates.events, PHI + rates.expected()[0]
@@ -253,7 +315,8 @@ def test_answers_are_counted_from_the_draws(posterior, panel):
     treated = rows[rows["treated"] > 0]
     eta = INTERCEPT + PERIOD[treated["period"] - 1] + treated["cluster"].map(CLUSTER).to_numpy()
     rate = np.average(np.exp(eta), weights=treated["exposure"])
-    exact = rct.bayesian.check_fit(posterior_at_the_truth(1e-9, arm=panel.treatments[0]), panel)
+    exact = fitted_to(panel, posterior_at_the_truth(1e-9, arm=panel.treatments[0]))
+    exact = rct.bayesian.check_fit(exact, panel)
     assert exact.answers().iloc[0]["averted"] == pytest.approx(rate * (1 - np.exp(EFFECT)) * 1200)
     with pytest.raises(rct.DataError, match="a share below 1"):
         posterior.answers(larger_than=10)

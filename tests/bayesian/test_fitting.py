@@ -34,11 +34,16 @@ def panel_of(frame, **options):
         ({"priors": {"period": 2}}, "period = 2 is not one distribution"),
         ({"chains": 1}, "at least two are needed"),
         ({"level": 95}, "between 0 and 1"),
+        ({"draws": -5}, "draws = -5: a whole number of 1 or more"),
+        ({"draws": 2.5}, "draws = 2.5: a whole number"),
+        ({"tune": 0}, "tune = 0: a whole number of 10 or more"),
+        ({"seed": -1}, "seed = -1: a whole number of 0 or more"),
+        ({"seed": 2**64}, "below 2..64"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_sampling(frame, options, message):
     with pytest.raises(rct.EstimationError, match=message):
-        rct.bayesian.fit(panel_of(frame), "force", seed=1, **options)
+        rct.bayesian.fit(panel_of(frame), "force", **{"seed": 1, **options})
 
 
 def test_a_prior_of_a_term_that_the_panel_cannot_have_is_refused(frame):
@@ -67,6 +72,17 @@ def test_fractional_counts_are_refused(frame):
         rct.bayesian.fit(panel_of(halved), "force", seed=1)
     with pytest.raises(rct.EstimationError, match="no Poisson likelihood"):
         rct.bayesian.fit(panel_of(halved, fractional=["force"]), "force", seed=1)
+
+
+@pytest.mark.parametrize("names", [[], ["force", "force"]])
+def test_outcomes_are_named_once_each(frame, names):
+    with pytest.raises(rct.EstimationError, match="at least one outcome, and each of them once"):
+        rct.bayesian.fit(panel_of(frame), names, seed=1)
+
+
+def test_a_frame_is_no_panel(frame):
+    with pytest.raises(rct.DataError, match="a Panel is needed, not a DataFrame"):
+        rct.bayesian.fit(frame, "force", seed=1)
 
 
 def drawn(shift: float, divergent: int = 0):

@@ -153,6 +153,8 @@ def test_refreshers_start_the_time_since_training_again():
     rows = pd.DataFrame(
         {
             "unit": ["a"] * 6 + ["b"] * 3,
+            "randomized": ["a"] * 6 + ["b"] * 3,
+            "starts": [2] * 6 + [1] * 3,
             "period": [1, 2, 3, 4, 5, 6, 1, 2, 3],
             "treated": [0, 1, 1, 1, 1, 1, 1, 0, 1],
             "refreshed": [0, 0, 0, 0, 1, 0, 0, 1, 0],
@@ -164,6 +166,22 @@ def test_refreshers_start_the_time_since_training_again():
     assert periods_since_training(shuffled).tolist() == [
         periods_since_training(rows)[i] for i in shuffled.index
     ]
+
+
+def test_an_officer_on_leave_when_training_began_is_not_fresh_from_it():
+    """Of squad s, trained in period 2, an officer comes in period 4; so does one randomized alone."""
+    rows = pd.DataFrame(
+        {
+            "unit": ["a"] * 5 + ["b"] * 2 + ["c"] * 2,
+            "randomized": ["s"] * 7 + ["c"] * 2,
+            "starts": [2] * 9,
+            "period": [1, 2, 3, 4, 5, 4, 5, 4, 5],
+            "treated": [0] + [1] * 8,
+        }
+    )
+    assert periods_since_training(rows).tolist() == [0, 0, 1, 2, 3, 2, 3, 2, 3]
+    again = rows.assign(refreshed=[0, 0, 0, 0, 1, 0, 0, 0, 0])
+    assert periods_since_training(again).tolist() == [0, 0, 1, 2, 0, 2, 3, 2, 3], "the refresher is a's own"
 
 
 def test_a_fading_effect_is_a_dose_that_falls():

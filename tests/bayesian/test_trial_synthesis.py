@@ -138,3 +138,28 @@ def test_the_posterior_of_earlier_trials_is_a_prior_of_the_next():
 def test_what_is_no_trial_and_no_prior_is_refused(frame, priors, message):
     with pytest.raises(rct.RctError, match=message):
         rct.bayesian.meta(frame, priors=priors)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"outcome": ["force", "injury"], "estimate": [-0.2, -0.1], "std_error": 0.1}),
+         "outcomes but no column trial"),
+        (THREE.assign(trial=["a", "a", "b"]), "trial 'a' stands in several rows"),
+        (THREE.assign(scale="difference"), "differences of rates"),
+        (THREE.assign(estimate=["-0.1", "a", "b"]), "is no number"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_not_one_log_rate_ratio_a_trial_are_refused(frame, message):
+    with pytest.raises(rct.DataError, match=message):
+        rct.bayesian.meta(frame)
+
+
+def test_trials_of_a_t_distribution_without_a_standard_deviation_are_refused():
+    with pytest.raises(rct.EstimationError, match=r"student-t: df = 2, but up to 2"):
+        rct.bayesian.meta(THREE, priors={"trials": {"student-t": [2]}})
+
+
+def test_a_start_that_is_no_normal_prior_is_refused():
+    with pytest.raises(rct.EstimationError, match="normal takes .mean, sd., not .0.0,."):
+        rct.bayesian.earlier_trials(THREE, discount=0.5, start=(0.0,))

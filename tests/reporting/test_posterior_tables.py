@@ -1,13 +1,20 @@
 """What the report says of a Bayesian fit beside its effects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from rct.bayesian import agency_table
 from rct.estimates import Estimate, Estimates
 from rct.posterior import Posterior
 from rct.reporting import posterior_tables as tables
+from rct.reporting.figure_markup import new_figure
+from rct.reporting.number_format import NONE
+from rct.reporting.posterior_section import posterior_sections
 from rct.reporting.report_units import ReportUnits
+from rct.reporting.shrinkage_plot import draw_shrinkage
 
 WORDS = ReportUnits("division", "officer", "month", {"force": "Force"}, {})
 
@@ -91,6 +98,11 @@ def test_the_primary_analysis_stands_first_and_decides(posterior):
     assert table.rows[0][3] == ".060"
     assert "the first decides" in table.caption
     assert tables.comparison_table(posterior, Estimates(()), WORDS) is None
+    half = replace(primary, term="half", arm="half")
+    dose = replace(posterior, arms=("dose 1",))
+    both = tables.comparison_table(dose, Estimates((primary, half)), WORDS)
+    assert [row[0] for row in both.rows] == ["Force, ICAT", "Force, half", "Force, dose 1"]
+    assert both.rows[-1][1].startswith("posterior: ")
 
 
 def test_a_fit_without_checks_has_no_tables_of_them():
@@ -98,3 +110,54 @@ def test_a_fit_without_checks_has_no_tables_of_them():
     assert tables.predictive_table(bare, WORDS) is None
     assert tables.priors_table(bare, WORDS) is None
     assert tables.check_sentences(bare, WORDS) == []
+
+
+def agencies_posterior(*, controlled=True, agencies=40):
+    """Forty agencies with draws of their changes around -.2, one of them without an event."""
+    rng = np.random.default_rng(2)
+    events = rng.poisson(30, agencies).astype(float)
+    events[0] = 0
+    middle = np.where(np.arange(agencies) == 1, -1.5, -0.1)
+    change = rng.normal(middle, 0.2, (2, 500, agencies)).astype(np.float32)
+    data = posterior_of({}).groups["posterior"].assign_coords(agency=[f"a{i:02d}" for i in range(agencies)])
+    data = data.assign(
+        agency_change=(("chain", "draw", "agency"), change),
+        agency_sd=(("chain", "draw"), np.full((2, 500), 0.4)),
+    )
+    facts = {
+        "events": events.tolist(), "events_after": (events // 3).tolist(), "controlled": controlled,
+        "exposure_before": [6.0] * agencies, "exposure_after": [6.0] * agencies,
+    }  # fmt: skip
+    plain = posterior_of({})
+    return replace(
+        plain, model="agencies", meta={"force": plain.meta["force"] | facts},
+        source={"posterior": data, "sample_stats": xr.Dataset()},
+    )  # fmt: skip
+
+
+def test_agencies_are_drawn_with_how_many_the_data_cannot_tell():
+    section = posterior_sections(Estimates((), {"bayesian agencies": agencies_posterior()}), WORDS)[0]
+    assert "of 40 officers, 1 fell, 0 rose, and of 39 the data cannot tell" in section.shrinkage.caption
+    assert "1 whose own counts give no ratio" in section.shrinkage.caption
+    assert section.shrinkage.markup.startswith("<svg")
+    assert "cannot tell (39)" in section.shrinkage.markup
+    plain = posterior_sections(Estimates((), {"bayesian marginal": posterior_of({})}), WORDS)[0]
+    assert plain.shrinkage is None
+
+
+def test_each_agency_is_a_line_from_its_own_counts_to_its_posterior():
+    table = agency_table(agencies_posterior())
+    _, (axes,) = new_figure([3.0])
+    draw_shrinkage(axes, table, mean=-10.0)
+    ends = [line.get_xdata() for line in axes.lines if list(line.get_ydata()) == [1, 0]]
+    known = table[table["raw_percent_change"].notna()]
+    expected = np.log1p(known[["raw_percent_change", "percent_change"]].to_numpy() / 100)
+    drawn = np.array([one for one in ends if np.isfinite(one).all()])
+    assert np.sort(drawn, axis=0) == pytest.approx(np.sort(expected, axis=0))
+
+
+def test_a_change_over_time_averts_nothing():
+    (row,) = tables.answers_table(agencies_posterior(controlled=False), WORDS).rows
+    assert row[-1] == NONE
+    assert np.isnan(agencies_posterior(controlled=False).answers()["averted"].iloc[0])
+    assert agencies_posterior().answers()["averted"].iloc[0] > 0
