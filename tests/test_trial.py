@@ -318,6 +318,13 @@ def test_a_missing_file_names_the_path_the_shipped_trials_and_the_nearest(tmp_pa
         rct.load("lousville_icat")
 
 
+def test_trials_are_equal_whatever_their_files_are_called_and_their_hashes_asked():
+    trial = Trial.parse(TEXT, name="one.toml")
+    assert len(trial.hash) == 64
+    assert trial == Trial.parse(TEXT, name="another.toml")
+    assert trial != Trial.parse(TEXT + "# another remark\n")
+
+
 def test_a_file_with_byte_order_mark_and_carriage_returns_is_the_same_trial(tmp_path):
     path = tmp_path / "windows.toml"
     path.write_bytes(TEXT.replace("\n", "\r\n").encode("utf-8-sig"))
