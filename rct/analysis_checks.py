@@ -148,7 +148,6 @@ def _check_spec(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
         near = _nearest(spec.estimator, ESTIMATORS)
         raise _error(trial, place, f"there is no estimator {spec.estimator!r}{near}")
     own = ESTIMATORS[spec.estimator].own_inference or "random_effects" in spec.options
-    own = own or spec.estimator == "bayesian"
     if own and spec.inference not in (None, "hc2"):
         raise _error(
             trial,

@@ -325,7 +325,7 @@ class Estimator:
     @property
     def own_inference(self) -> bool:
         """Whether its uncertainty does not depend on the inference that the trial declares."""
-        return self.run is _own_inference
+        return self.run in (_own_inference, _bayesian)
 
     def options(self) -> dict[str, list[str]]:
         """Give the options that a trial may name, each with the texts it allows (none: anything)."""
