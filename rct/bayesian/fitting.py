@@ -112,7 +112,7 @@ def fit(
     DataError
         For an unknown outcome, and for fractional counts.
     """
-    from rct.bayesian.compiling import compiled_model
+    from rct.bayesian.density import Density
     from rct.bayesian.sampling import Settings, sample
 
     _check_request(model, refresher)
@@ -129,8 +129,7 @@ def fit(
     rows = chosen.prepare(count_rows(panel, names, refresher))
     used = model_priors(chosen, rows, priors)
     require_identified(rows, used)
-    inputs = model_inputs(chosen, rows, used)
-    compiled, kept = compiled_model(model, chosen, inputs)
+    compiled, kept = Density(model_inputs(chosen, rows, used)).for_nutpie(chosen.kept)
     settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
     groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
