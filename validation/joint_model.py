@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 import rct
-from rct.bayesian.compiling import compiled_model
 from rct.bayesian.count_rows import count_rows
+from rct.bayesian.density import officer_density
 from rct.bayesian.fitting import MODELS, model_inputs, model_priors
 from rct.bayesian.sampling import Settings, diagnose, draw
 
@@ -69,8 +69,8 @@ def fitted(panel: rct.Panel, model: str, seed: int) -> tuple[np.ndarray, float, 
     chosen = MODELS[model]
     rows = chosen.prepare(count_rows(panel, list(OUTCOMES)))
     inputs = model_inputs(chosen, rows, model_priors(chosen, rows, None))
-    compiled, kept = compiled_model(model, chosen, inputs)
-    groups = draw(compiled, kept, Settings(500, 500, 2, seed, progress=False), 0.9)
+    sampled, kept = officer_density(inputs).for_nutpie(chosen.kept)
+    groups = draw(sampled, kept, Settings(500, 500, 2, seed, progress=False), 0.9)
     effect = groups["posterior"]["effect"]
     verdict = diagnose(groups["posterior"][["effect"]], groups["sample_stats"], ["effect"])
     return effect.to_numpy().reshape(-1, len(OUTCOMES)), verdict["rhat"]["effect"], verdict["divergences"]

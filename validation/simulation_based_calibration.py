@@ -20,8 +20,8 @@ import pandas as pd
 from scipy import stats
 
 from rct import Panel
-from rct.bayesian.compiling import compiled_model
 from rct.bayesian.count_rows import count_rows
+from rct.bayesian.density import officer_density
 from rct.bayesian.fitting import MODELS, learns_correlations, model_inputs, model_priors
 from rct.bayesian.sampling import Settings, diagnose, draw
 
@@ -207,11 +207,11 @@ def one_fit(model: str, number: int) -> list[dict[str, Any]]:
     chosen, names = MODELS[model], OUTCOMES[model]
     rows = chosen.prepare(count_rows(panel_of(counts, names), names))
     priors = model_priors(chosen, rows, PRIORS[model])
-    compiled, kept = compiled_model(model, chosen, model_inputs(chosen, rows, priors))
+    sampled, kept = officer_density(model_inputs(chosen, rows, priors)).for_nutpie(chosen.kept)
     settings = Settings(
         500, 500, 2, number + 1, progress=False, correlated=learns_correlations(model, priors)
     )
-    groups = draw(compiled, kept, settings, 0.95)
+    groups = draw(sampled, kept, settings, 0.95)
     judged = [name for name in chosen.judged if name in kept]
     verdict = diagnose(groups["posterior"], groups["sample_stats"], judged)
     found = []

@@ -6,6 +6,7 @@ from rct.bayesian.evidence_priors import earlier_trials, reference_priors
 from rct.bayesian.fitting import fit
 from rct.bayesian.laplace_fit import LaplaceFit, laplace
 from rct.bayesian.officer_rates import officer_effects
+from rct.bayesian.stated_in_pymc import pymc_model
 from rct.bayesian.trial_synthesis import Meta, meta
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "laplace",
     "meta",
     "officer_effects",
+    "pymc_model",
     "reference_priors",
 ]

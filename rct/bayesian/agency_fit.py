@@ -9,6 +9,7 @@ import numpy as np
 from rct.bayesian.agency_likelihood import (
     AgencyCounts,
     agency_tables,
+    common_change,
     count_agencies,
     draw_changes,
     log_likelihood,
@@ -77,7 +78,7 @@ def agencies(
     ConvergenceError
         When the chains fail twice.
     """
-    from rct.bayesian.compiling import compiled_model
+    from rct.bayesian.density_agencies import agency_density
     from rct.bayesian.sampling import Settings, sample
 
     check_request(panel, draws=draws, tune=tune, chains=chains, seed=seed, level=level)
@@ -92,9 +93,9 @@ def agencies(
     used = complete_priors(priors, terms=AGENCIES.terms, impossible=impossible)
     AGENCIES.require(used)
     inputs = Inputs(used, rows.coords, agency_tables(counts) | prior_tables(used))
-    compiled, kept = compiled_model("agencies", AGENCIES, inputs)
+    sampled, kept = agency_density(inputs).for_nutpie(AGENCIES.kept)
     groups, diagnostics = sample(
-        compiled, list(AGENCIES.judged), kept, Settings(draws, tune, chains, seed, progress)
+        sampled, list(AGENCIES.judged), kept, Settings(draws, tune, chains, seed, progress)
     )
     posterior = groups["posterior"].assign_coords(period_number=rows.periods)
     groups["posterior"] = _with_changes(posterior, counts, seed)
@@ -143,6 +144,7 @@ def _check_units(rows: CountRows) -> None:
 def build_agencies(inputs: Inputs) -> None:
     """Declare periods, heterogeneity and the changes' distribution, and the likelihood."""
     import pymc as pm
+    import pytensor.tensor as pt
 
     mean, sd = numbers(inputs, "intercept")  # type: ignore[misc]
     intercept = pm.Normal("intercept", mean, sd)
@@ -157,7 +159,7 @@ def build_agencies(inputs: Inputs) -> None:
     if effect := numbers(inputs, "effect"):
         centre = pm.Normal("effect", *effect)
     else:
-        pm.Deterministic("effect", common_change(inputs.tables, eta))
+        pm.Deterministic("effect", common_change(inputs.tables, eta, pt))
     pm.Potential("log_likelihood", log_likelihood(inputs.tables, eta, centre, spread, phi))
 
 
@@ -166,14 +168,6 @@ def require_all_terms(priors: Priors) -> None:
     for term in ("period", "heterogeneity"):
         if priors[term] is False:
             raise EstimationError(f'priors: {term} cannot be left out of the model "agencies".')
-
-
-def common_change(tables: Mapping[str, Any], eta: Any) -> Any:
-    """Give the log ratio of the mean rates after and before a start that all agencies share."""
-    import pytensor.tensor as pt
-
-    rate, before, after = pt.exp(eta), tables["all_before"], tables["all_after"]
-    return pt.log(pt.dot(after, rate) / after.sum()) - pt.log(pt.dot(before, rate) / before.sum())
 
 
 def _no_tables(_rows: CountRows, _priors: Priors) -> dict[str, Any]:

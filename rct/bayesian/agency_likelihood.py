@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rct.bayesian.log_gamma import log_gamma
 from rct.errors import EstimationError
 
 if TYPE_CHECKING:
@@ -152,8 +151,17 @@ def log_likelihood(tables: Mapping[str, Any], eta: Any, effect: Any, sd: Any, ph
     )
     relative = (weight * np.exp(node**2) * pt.exp(at_nodes - at_centre)).sum(axis=1)
     integral = at_centre[:, 0] + pt.log(relative) + pt.log(spread) - pt.log(sd) - np.log(np.pi) / 2
-    each = integral + log_gamma(phi + events, pt) - log_gamma(phi, pt) + phi * pt.log(phi)
+    each = integral + pt.gammaln(phi + events) - pt.gammaln(phi) + phi * pt.log(phi)
     return (tables["agencies"] * each).sum() + (tables["by_period"] * eta).sum()
+
+
+def common_change(tables: Mapping[str, Any], eta: Any, xp: Any) -> Any:
+    """Give the log ratio of the mean rates after and before a start that all agencies share.
+
+    eta is the log rate by period, xp numpy or pytensor.
+    """
+    rate, before, after = xp.exp(eta), tables["all_before"], tables["all_after"]
+    return xp.log(xp.dot(after, rate) / after.sum()) - xp.log(xp.dot(before, rate) / before.sum())
 
 
 def draw_changes(

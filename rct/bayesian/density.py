@@ -1,49 +1,56 @@
 """The log density of a model of counts and its gradient, compiled once on a machine for all panels.
 
-PyMC states a model (:func:`rct.bayesian.compiling.pymc_model`), and its density is what the one here is
+PyMC states a model (:func:`rct.bayesian.pymc_model`), and its density is what the one here is
 tested against, to the last digits. It is not what is sampled, because PyTensor compiles it anew for every
 shape of panel, for a minute or more before the first draw; the loops here serve every panel and prior.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rct.bayesian.density_counts import cells, officers, thinned
+from rct.bayesian.density_counts import cells, counts_of, officers, thinned
 from rct.bayesian.density_course import weights, weights_back
 from rct.bayesian.density_layout import ABSENT, Layout
 from rct.bayesian.density_priors import log_constants, middles, priors
 from rct.bayesian.density_terms import coefficients, factor, log_rates, log_rates_back
 from rct.bayesian.model_inputs import Inputs
+from rct.bayesian.waiting import waiting
 
 Floats = NDArray[np.float64]
+# Dimensions of a variable that is computed from others, and how: from those and all parameters.
 Derived = tuple[tuple[str, ...], Callable[[dict[str, Floats], Floats], Any]]
+# Parameters, log rates, rates → log-likelihood; adds its derivatives in log rates and parameters to the rest.
+Likelihood = Callable[[Floats, Floats, Floats, Floats, Floats], float]
 
 
 class Density:
     """A model's log density for one panel.
 
-    Attributes
+    Parameters
     ----------
-    size
-        How many numbers are free.
     layout
-        Where its parameters stand.
+        Where the parameters stand.
+    likelihood
+        Of the counts.
+    constant
+        Part of the log-likelihood that no parameter enters.
+    derived
+        Variables besides those of the layout, by name.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
-        self.layout = Layout(inputs)
-        self._priors, self._terms = self.layout.priors, self.layout.terms
-        self._course, self._counts = self.layout.course, self.layout.counts
+    def __init__(
+        self, layout: Layout, likelihood: Likelihood, constant: float, derived: Mapping[str, Derived]
+    ) -> None:
+        self.layout, self._likelihood, self._derived = layout, likelihood, derived
+        self._priors, self._terms, self._course = layout.priors, layout.terms, layout.course
         self.size = len(self._priors[0])
-        self._constant = log_constants(*self._priors) + float(np.sum(inputs.tables["constant"]))
+        self._constant = log_constants(*self._priors) + constant
         self._moving = max(self._course.fading, self._course.share) != ABSENT
-        self._likelihood = officers if self._counts.dispersion == ABSENT else cells
-        self._derived = _derived_variables(self.layout)
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Give the log density of the free numbers, (size,), with their Jacobian, and its gradient."""
@@ -53,9 +60,7 @@ class Density:
         total = priors(np.array(x), *self._priors, value, slope, gradient)
         weight = weights(value, self._course) if self._moving else self._course.doses
         log_rates(value, weight, self._terms, eta, rate)
-        total += self._likelihood(value, eta, rate, self._counts, eta_back, back)
-        if len(self._counts.injuries):
-            total += thinned(eta, self._counts, eta_back)
+        total += self._likelihood(value, eta, rate, eta_back, back)
         log_rates_back(value, weight, self._terms, eta_back, back)
         if self._moving:
             weights_back(value, self._course, weight, eta_back, back)
@@ -80,7 +85,9 @@ class Density:
         """Give what nutpie samples, and those of the wanted variables that the model has."""
         from nutpie.compiled_pyfunc import from_pyfunc
 
-        found, dims = self.variables(middles(*self._priors)), self._dims()
+        with waiting("compiling, once on this machine"):
+            self(middles(*self._priors))
+            found, dims = self.variables(middles(*self._priors)), self._dims()
         kept = [name for name in wanted if name in found]
 
         def expand(x: Floats) -> dict[str, Floats]:
@@ -103,6 +110,19 @@ class Density:
     def _dims(self) -> dict[str, tuple[str, ...]]:
         own = {name: variable.dims for name, variable in self.layout.variables.items()}
         return own | {name: dims for name, (dims, _) in self._derived.items()}
+
+
+def officer_density(inputs: Inputs) -> Density:
+    """Give the density of any model but that of agencies."""
+    layout = Layout(inputs)
+    counts = counts_of(inputs, layout.start)
+    main = officers if counts.dispersion == ABSENT else cells
+
+    def likelihood(value: Floats, eta: Floats, rate: Floats, eta_back: Floats, back: Floats) -> float:
+        total = main(value, eta, rate, counts, eta_back, back)
+        return total + thinned(eta, counts, eta_back) if len(counts.injuries) else total
+
+    return Density(layout, likelihood, float(np.sum(inputs.tables["constant"])), _derived_variables(layout))
 
 
 def _derived_variables(layout: Layout) -> dict[str, Derived]:

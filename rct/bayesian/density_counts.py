@@ -258,3 +258,102 @@ def of_cells(o: int, value: Floats, rate: Floats, counts: Counts, eta_back: Floa
     if surplus:
         back[counts.zero_share + o] += pi_slope
     return total
+
+
+class Agencies(NamedTuple):
+    """What agencies counted: arrays of :func:`rct.bayesian.agency_likelihood.agency_tables`.
+
+    ``node`` and ``weight`` are those of Gauss-Hermite quadrature, the weights times exp(node²); the last
+    three are the places of parameters, ``effect`` ABSENT where the changes are taken around zero.
+    """
+
+    profile: Integers
+    events: Floats
+    after: Floats
+    agencies: Floats
+    by_period: Floats
+    exposure_before: Floats
+    exposure_after: Floats
+    node: Floats
+    weight: Floats
+    effect: int
+    agency_sd: int
+    heterogeneity: int
+
+
+@compiled
+def agencies(
+    value: Floats, eta: Floats, rate: Floats, counts: Agencies, eta_back: Floats, back: Floats
+) -> float:
+    """Give the log-likelihood of agencies whose rates and changes are integrated out."""
+    profiles, periods = counts.exposure_before.shape
+    before, before_back = np.empty(profiles), np.zeros(profiles)
+    after, after_back = np.empty(profiles), np.zeros(profiles)
+    for p in range(profiles):
+        before[p] = weighted_sum(counts.exposure_before[p], rate)
+        after[p] = weighted_sum(counts.exposure_after[p], rate)
+    phi = value[counts.heterogeneity]
+    total, phi_back, units = gamma_ratios(phi, counts.events, counts.agencies)
+    total += units * phi * math.log(phi)
+    phi_back += units * (math.log(phi) + 1)
+    for i in range(counts.events.size):
+        p = counts.profile[i]
+        found, by_before, by_after, by_phi = change_integrated(i, value, before[p], after[p], counts, back)
+        total += counts.agencies[i] * found
+        before_back[p] += counts.agencies[i] * by_before
+        after_back[p] += counts.agencies[i] * by_after
+        phi_back += counts.agencies[i] * by_phi
+    back[counts.heterogeneity] += phi_back
+    for t in range(periods):
+        by_rate = 0.0
+        for p in range(profiles):
+            by_rate += counts.exposure_before[p, t] * before_back[p]
+            by_rate += counts.exposure_after[p, t] * after_back[p]
+        total += counts.by_period[t] * eta[t]
+        eta_back[t] = counts.by_period[t] + by_rate * rate[t]
+    return total
+
+
+@compiled
+def change_integrated(
+    i: int, value: Floats, before: float, after: float, counts: Agencies, back: Floats
+) -> tuple[float, float, float, float]:
+    """Integrate over the change of one kind of agency; give the logarithm and its derivatives.
+
+    Those in expected events before and after and in phi are given, those in the changes' mean and sd added.
+    A derivative of the logarithm of an integral is the mean of the integrand's logarithm's.
+    """
+    phi, sd = value[counts.heterogeneity], value[counts.agency_sd]
+    effect = value[counts.effect] if counts.effect >= 0 else 0.0
+    power, later = phi + counts.events[i], counts.after[i]
+    if after == 0:
+        return -power * math.log(phi + before), -power / (phi + before), 0.0, (
+            -math.log(phi + before) - power / (phi + before)
+        )  # fmt: skip
+    share = (later + 0.5) / (power + 1)
+    information = (power + 1) * share * (1 - share)
+    precision = information + 1 / sd**2
+    own = math.log(share / (1 - share)) + math.log(phi + before) - math.log(after)
+    centre, spread = (information * own + effect / sd**2) / precision, precision**-0.5
+    highest = later * centre - power * math.log(phi + before + math.exp(centre) * after)
+    highest -= 0.5 * ((centre - effect) / sd) ** 2
+    mass = by_before = by_after = of_log = first = second = 0.0
+    for k in range(counts.node.size):
+        change = centre + math.sqrt(2.0) * spread * counts.node[k]
+        factor, away = math.exp(change), change - effect
+        mean = phi + before + factor * after
+        log_mean = math.log(mean)
+        log_density = later * change - power * log_mean - 0.5 * (away / sd) ** 2
+        density = counts.weight[k] * math.exp(log_density - highest)
+        mass += density
+        by_before += density / mean
+        by_after += density * factor / mean
+        of_log += density * log_mean
+        first += density * away
+        second += density * away * away
+    if counts.effect >= 0:
+        back[counts.effect] += counts.agencies[i] * first / mass / sd**2
+    back[counts.agency_sd] += counts.agencies[i] * (second / mass / sd**3 - 1 / sd)
+    found = highest + math.log(mass) + math.log(spread / sd) - 0.5 * math.log(math.pi)
+    by_before *= -power / mass
+    return found, by_before, -power * by_after / mass, by_before - of_log / mass

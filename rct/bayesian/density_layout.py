@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rct.bayesian.density_counts import Counts, counts_of
 from rct.bayesian.density_course import Course
 from rct.bayesian.density_priors import BETA, GAMMA, NORMAL
 from rct.bayesian.density_terms import CORRELATED, PLAIN, SCALED, WALK, ZERO_SUM, Terms
@@ -58,8 +57,12 @@ class Layout:
         self._blocks: list[tuple[int, ...]] = []
         self._places: list[NDArray[np.int64]] = []
         self._coefficients = 0
-        self._add_rates()
-        self._add_own()
+        self._declare()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Outcomes, paths and periods."""
+        return (self.outcomes, *self.inputs.tables["counts"].shape[1:])
 
     @property
     def priors(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
@@ -83,11 +86,6 @@ class Layout:
         places = (self.start[name] for name in ("effect", "fading", "dose_share"))
         return Course(doses, since, level, *lengths, *places)
 
-    @property
-    def counts(self) -> Counts:
-        """What was counted."""
-        return counts_of(self.inputs, self.start)
-
     def _numbers(self, term: str) -> Numbers:
         """Give the numbers of a term's prior by outcome; in the model "joint" injuries have their own."""
         tables = self.inputs.tables
@@ -106,8 +104,12 @@ class Layout:
         shape = tuple(len(self.inputs.coords[dim]) for dim in dims)
         self.variables[name] = Variable(dims, shape, start, coefficient)
 
+    def _declare(self) -> None:
+        self._add_rates()
+        self._add_own()
+
     def _add_rates(self) -> None:
-        """Add the terms that every model has."""
+        """Add the terms that every model of officers has."""
         self._add("effect", NORMAL, self._numbers("effect"), self.arms)
         self._name("effect", ("arm",) if self.arms > 1 else (), self.start["effect"])
         self._add_block("intercept", PLAIN, self._numbers("intercept"), (), np.zeros(1, np.int64))
@@ -146,9 +148,8 @@ class Layout:
         start = self._add(name, NORMAL, numbers, columns - (kind == ZERO_SUM))
         self._blocks.append((kind, start, begun, rows, columns, sd))
         self._coefficients += rows * columns
-        shape = (self.outcomes, *self.inputs.tables["counts"].shape[1:])
         offsets = begun + of_outcome * np.arange(self.outcomes)[:, None, None]
-        self._places.append(np.broadcast_to(offsets + place, shape).astype(np.int64))
+        self._places.append(np.broadcast_to(offsets + place, self.shape).astype(np.int64))
         self._name(name, inner, begun, coefficient=True)
 
     def _add_groups(self, term: str, kind: int, inner: tuple[str, ...], place: NDArray[np.int64]) -> None:

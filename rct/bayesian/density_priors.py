@@ -9,7 +9,7 @@ from rct.bayesian.machine_code import compiled
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-NORMAL, GAMMA, BETA = range(3)
+NORMAL, GAMMA, BETA, HALF_NORMAL = range(4)
 
 
 @compiled
@@ -19,7 +19,8 @@ def priors(
     """Set the parameters, their slopes in the free numbers x, and the gradient; give the log density.
 
     Up to :func:`log_constants`, and with the Jacobian of the free numbers. A parameter is x where its kind is
-    NORMAL (first: mean, second: sd), exp(x) where GAMMA (shape, rate), 1 / (1 + exp(-x)) where BETA (a, b).
+    NORMAL (first: mean, second: sd), exp(x) where GAMMA (shape, rate) or
+    HALF_NORMAL (0, sd), 1 / (1 + exp(-x)) where BETA (a, b).
     """
     total = 0.0
     for i in range(x.size):
@@ -33,6 +34,11 @@ def priors(
             value[i] = slope[i] = math.exp(x[i])
             total += a * x[i] - b * value[i]
             gradient[i] = a - b * value[i]
+        elif kind[i] == HALF_NORMAL:
+            value[i] = slope[i] = math.exp(x[i])
+            z = value[i] / b
+            total += x[i] - 0.5 * z * z
+            gradient[i] = 1 - z * z
         else:
             share = 1 / (1 + math.exp(-x[i]))
             value[i], slope[i] = share, share * (1 - share)
@@ -46,11 +52,12 @@ def log_constants(kind: Integers, first: Floats, second: Floats) -> float:
     """Give the logarithms of the priors' constants, added up."""
     from scipy.special import betaln, gammaln
 
-    of_normal, of_gamma, of_beta = kind == NORMAL, kind == GAMMA, kind == BETA
+    of_normal, of_gamma, of_beta = (kind == NORMAL) | (kind == HALF_NORMAL), kind == GAMMA, kind == BETA
     shape, rate = first[of_gamma], second[of_gamma]
     return float(
         -np.log(second[of_normal]).sum()
         - 0.5 * np.log(2 * np.pi) * of_normal.sum()
+        + np.log(2) * (kind == HALF_NORMAL).sum()
         + (shape * np.log(rate) - gammaln(shape)).sum()
         - betaln(first[of_beta], second[of_beta]).sum()
     )
@@ -58,5 +65,8 @@ def log_constants(kind: Integers, first: Floats, second: Floats) -> float:
 
 def middles(kind: Integers, first: Floats, second: Floats) -> Floats:
     """Give the free number in the middle of each prior: of its mean, for BETA of its odds."""
-    ratio = np.log(np.where(kind == NORMAL, 1.0, first) / np.where(kind == NORMAL, 1.0, second))
-    return np.where(kind == NORMAL, first, ratio)
+    middle = first.copy()
+    middle[kind == HALF_NORMAL] = np.log(second[kind == HALF_NORMAL])
+    ratio = (kind == GAMMA) | (kind == BETA)
+    middle[ratio] = np.log(first[ratio] / second[ratio])
+    return middle

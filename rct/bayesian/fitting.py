@@ -112,7 +112,7 @@ def fit(
     DataError
         For an unknown outcome, and for fractional counts.
     """
-    from rct.bayesian.density import Density
+    from rct.bayesian.density import officer_density
     from rct.bayesian.sampling import Settings, sample
 
     _check_request(model, refresher)
@@ -125,13 +125,11 @@ def fit(
             panel, _only(names), priors=priors, draws=draws, tune=tune, chains=chains, seed=seed, level=level,
             progress=progress,
         )  # fmt: skip
-    chosen = MODELS[model]
-    rows = chosen.prepare(count_rows(panel, names, refresher))
-    used = model_priors(chosen, rows, priors)
-    require_identified(rows, used)
-    compiled, kept = Density(model_inputs(chosen, rows, used)).for_nutpie(chosen.kept)
+    chosen, rows, inputs = prepared(panel, names, model=model, priors=priors, refresher=refresher)
+    used = inputs.priors
+    sampled, kept = officer_density(inputs).for_nutpie(chosen.kept)
     settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
-    groups, diagnostics = sample(compiled, [term for term in chosen.judged if term in kept], kept, settings)
+    groups, diagnostics = sample(sampled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),
         arms=tuple(rows.arms),
@@ -143,6 +141,31 @@ def fit(
         meta={name: fit_facts(name, rows, used, chosen, groups["posterior"]) for name in names},
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
+
+
+def prepared(
+    panel: "Panel",
+    outcomes: str | Sequence[str],
+    *,
+    model: str,
+    priors: Mapping[str, object] | None,
+    refresher: str | None,
+) -> tuple[CountModel, CountRows, Inputs]:
+    """Give a model of officers' counts, its rows of the panel, and all that it is built from.
+
+    Raises
+    ------
+    EstimationError, DataError
+        As :func:`fit`.
+    """
+    _check_request(model, refresher)
+    if model not in MODELS:
+        raise EstimationError(f"the model {model!r} is not one of officers: {', '.join(MODELS)} are.")
+    chosen = MODELS[model]
+    rows = chosen.prepare(count_rows(panel, _names(outcomes), refresher))
+    used = model_priors(chosen, rows, priors)
+    require_identified(rows, used)
+    return chosen, rows, model_inputs(chosen, rows, used)
 
 
 def learns_correlations(model: str, priors: Priors) -> bool:

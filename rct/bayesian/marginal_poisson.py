@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rct.bayesian.count_rows import CountRows
-from rct.bayesian.log_gamma import log_gamma
 from rct.bayesian.log_rate import TERMS, log_rate, outcome_totals
 from rct.bayesian.model_inputs import CountModel, Inputs, numbers
 from rct.bayesian.priors import Priors
@@ -65,7 +64,7 @@ def marginal_log_likelihood(tables: Mapping[str, Any], eta: Any, shape: Any | No
     if shape is None:
         return in_cells - (units * expected).sum(axis=(1, 2))
     phi = shape[:, None]
-    each = log_gamma(phi + tables["total"], pt) - log_gamma(phi, pt) + phi * pt.log(phi)
+    each = pt.gammaln(phi + tables["total"]) - pt.gammaln(phi) + phi * pt.log(phi)
     return (
         in_cells
         + (tables["total_units"] * each).sum(axis=1)

@@ -1,8 +1,7 @@
 """What a model is built from, and how: the shape that every Bayesian model of counts has.
 
 A model is a file with its likelihood and one :class:`CountModel`, listed in ``MODELS`` of
-:mod:`rct.bayesian.fitting`. Its arrays and the numbers of its priors enter the PyMC model as data, so that
-one compilation serves every fit of the same structure.
+:mod:`rct.bayesian.fitting`.
 """
 
 from collections.abc import Callable, Mapping
@@ -106,11 +105,3 @@ def numbers(inputs: Inputs, term: str) -> list[Any] | None:
         return None
     table = inputs.tables[f"prior_{term}"]
     return [table[index] for index in range(len(next(iter(prior.values()))))]
-
-
-def structure(name: str, inputs: Inputs) -> tuple:
-    """Give what two fits must have in common to share a compilation."""
-    distributions = tuple((term, next(iter(p)) if p else "") for term, p in sorted(inputs.priors.items()))  # type: ignore[arg-type]
-    sizes = tuple((dimension, len(labels)) for dimension, labels in sorted(inputs.coords.items()))
-    shapes = tuple((table, np.shape(values)) for table, values in inputs.tables.items())
-    return name, distributions, sizes, shapes, inputs.blocked_periods

@@ -15,7 +15,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from rct.bayesian.count_rows import CountRows
-from rct.bayesian.log_gamma import log_gamma
 from rct.bayesian.log_rate import TERMS, log_rate, outcome_totals
 from rct.bayesian.marginal_poisson import MARGINAL, rates_of_strips
 from rct.bayesian.model_inputs import Inputs, numbers
@@ -64,9 +63,7 @@ def cell_log_likelihood(tables: Mapping[str, Any], eta: Any, size: Any, surplus:
     value = (
         (tables["counts"] * eta).sum(axis=(1, 2))
         + tables["constant"]
-        + (times * (log_gamma(size[:, None] + tables["cell_total"], pt) - log_gamma(size, pt)[:, None])).sum(
-            axis=1
-        )
+        + (times * (pt.gammaln(size[:, None] + tables["cell_total"]) - pt.gammaln(size)[:, None])).sum(axis=1)
         + (phi * ordinary * log_ratio - tables["cell_events"] * pt.log(phi + mean)).sum(axis=(1, 2, 3))
     )
     if surplus is None:

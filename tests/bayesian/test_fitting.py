@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import rct
-from rct.bayesian import compiling, sampling
+from rct.bayesian import sampling
 from rct.bayesian.compilerless import import_pymc
 
 
@@ -163,7 +163,6 @@ def test_correlations_are_learned_in_the_marginal_model_without_clusters(
         raise ReachedError
 
     monkeypatch.setattr(sampling, "sample", sample)
-    monkeypatch.setattr(compiling, "compiled_model", lambda *_: (None, []))
     with pytest.raises(ReachedError):
         rct.bayesian.fit(panel_of(frame, cluster=cluster), "force", seed=1, **options)
     assert asked == [expected]

@@ -68,13 +68,13 @@ def test_gradient_and_hessian_equal_finite_differences(exposure, period):
 def test_the_density_is_that_of_the_sampled_model():
     """Differences of the log-density equal those of the PyMC model, priors and all."""
     from rct.bayesian.compilerless import import_pymc
-    from rct.bayesian.compiling import pymc_model
     from rct.bayesian.fitting import MODELS, model_inputs
+    from rct.bayesian.stated_in_pymc import stated
 
     pt = import_pymc().math.pt
     frame = frame_of(3, officers=9, months=3)
     rows = count_rows(panel_of(frame), ["force"])
-    model = pymc_model(MODELS["marginal"], model_inputs(MODELS["marginal"], rows, PRIORS))
+    model = stated(MODELS["marginal"], model_inputs(MODELS["marginal"], rows, PRIORS))
     totals = totals_of(frame)
     exact = model.compile_logp(mode="FAST_COMPILE")
     start = model.initial_point()

@@ -8,12 +8,12 @@ import pytest
 from scipy import integrate, stats
 
 from rct.bayesian.compilerless import import_pymc
-from rct.bayesian.compiling import pymc_model
 from rct.bayesian.count_rows import CountRows
 from rct.bayesian.fitting import model_inputs
 from rct.bayesian.log_rate import outcome_totals
 from rct.bayesian.marginal_poisson import MARGINAL, marginal_log_likelihood
 from rct.bayesian.priors import complete_priors
+from rct.bayesian.stated_in_pymc import stated
 
 import_pymc()
 
@@ -130,7 +130,7 @@ def test_outcomes_and_clusters_are_independent_blocks():
     ]
     names = ["force", "injury"]
     whole, *alone = (
-        pymc_model(MARGINAL, model_inputs(MARGINAL, one, priors({})))
+        stated(MARGINAL, model_inputs(MARGINAL, one, priors({})))
         for one in (
             count_rows(rows, names, ["a", "b"]),
             *(count_rows([each], [name], ["a", "b"]) for each, name in zip(rows, names, strict=True)),
@@ -155,6 +155,6 @@ def test_each_arm_has_its_own_effect():
     totals = outcome_totals(counted, priors())
     doses = [sorted(map(tuple, totals.marks[f"dose_{arm}"][0])) for arm in (0, 1)]
     assert doses == [[(0, 0), (0, 0), (0, 1)], [(0, 0), (0, 0.5), (0, 1)]]
-    model = pymc_model(MARGINAL, model_inputs(MARGINAL, counted, priors()))
+    model = stated(MARGINAL, model_inputs(MARGINAL, counted, priors()))
     assert model.named_vars_to_dims["effect"] == ("arm",)
     assert "cluster_sd" not in model.named_vars

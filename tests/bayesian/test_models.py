@@ -8,12 +8,12 @@ import pytest
 from scipy import stats
 
 import rct
-from rct.bayesian.compiling import pymc_model
 from rct.bayesian.count_rows import count_rows
 from rct.bayesian.fading_effect import periods_since_training
 from rct.bayesian.fitting import MODELS, model_inputs, model_priors
 from rct.bayesian.injuries_within_force import _correlation_factor, thinned
 from rct.bayesian.overdispersed_cells import cell_log_likelihood
+from rct.bayesian.stated_in_pymc import stated
 from rct.prior_words import in_words
 
 OFFICERS, MONTHS = 24, 6
@@ -42,7 +42,7 @@ def panel_of(frame, **options):
 def built(name, panel, outcomes, priors=None):
     model = MODELS[name]
     rows = model.prepare(count_rows(panel, outcomes))
-    return pymc_model(model, model_inputs(model, rows, model_priors(model, rows, priors)))
+    return stated(model, model_inputs(model, rows, model_priors(model, rows, priors)))
 
 
 @cache
@@ -266,20 +266,6 @@ def test_blocks_that_differ_in_the_share_treated_have_time_trends_of_their_own()
     even = frame.assign(district=np.where(frame["officer"].str[1:].astype(int) < 12, "north", "south"))
     model = built("marginal", panel_of(even, block="district"), ["force"])
     assert model.named_vars_to_dims["period"] == ("period_number",)
-
-
-def test_the_structure_and_not_the_data_decides_what_is_compiled():
-    from rct.bayesian.model_inputs import structure
-
-    def key(seed, priors=None, name="marginal"):
-        model = MODELS[name]
-        rows = model.prepare(count_rows(panel_of(frame_of(seed)), ["force"]))
-        return structure(name, model_inputs(model, rows, model_priors(model, rows, priors)))
-
-    assert key(1) == key(2, {"effect": {"normal": [-0.1, 0.2]}})
-    assert key(1) != key(1, {"period": {"random-walk": [0.5]}})
-    assert key(1) != key(1, {"cluster_period_sd": False})
-    assert key(1) != key(1, name="fading")
 
 
 def test_every_term_has_a_default_and_words():

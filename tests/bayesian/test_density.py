@@ -1,0 +1,219 @@
+"""The density that is sampled against PyMC's of the same model, and its gradient against differences."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from numba.core.dispatcher import Dispatcher
+
+import rct
+from rct.bayesian import density_counts, density_course, density_priors, density_terms
+from rct.bayesian.agency_fit import AGENCIES
+from rct.bayesian.agency_likelihood import agency_tables, count_agencies
+from rct.bayesian.compilerless import import_pymc
+from rct.bayesian.density import officer_density
+from rct.bayesian.density_agencies import agency_density
+from rct.bayesian.density_layout import ABSENT
+from rct.bayesian.fitting import prepared
+from rct.bayesian.model_inputs import Inputs, prior_tables
+from rct.bayesian.priors import complete_priors
+from rct.bayesian.stated_in_pymc import stated
+
+OUTCOMES = ["force", "citizen", "injured"]
+WALK = {"random-walk": [0.5]}
+
+
+def panel_of(*, doses=False, leave=False, **columns):
+    """24 officers of six squads in two districts over six months, a squad trained each month."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        [(f"o{i:02d}", f"s{i % 6}", 2 + i % 6, t) for i in range(24) for t in range(1, 7)],
+        columns=["officer", "squad", "start", "month"],
+    )
+    frame["district"] = np.where(frame["squad"] < "s4", "north", "south")
+    frame["force"] = rng.poisson(1.5, len(frame))
+    frame["citizen"] = rng.binomial(frame["force"], 0.4)
+    frame["injured"] = rng.binomial(frame["force"], 0.2)
+    since = frame["month"] - frame["start"]
+    frame["trained"] = (since >= 0) * ((1 + since.clip(0, 2)) / 3 if doses else 1.0)
+    frame["days"] = rng.uniform(0.5, 1.5, len(frame))
+    if leave:
+        frame = frame[rng.random(len(frame)) > 0.2]
+    return rct.Panel.from_frame(
+        frame,
+        unit="officer",
+        period="month",
+        outcomes=OUTCOMES,
+        treated="trained",
+        cluster="squad",
+        **columns,
+    )
+
+
+# Model, outcomes, priors besides the defaults, and the panel.
+CASES = {
+    "a walk in each district": ("marginal", 3, {"period": WALK}, {"block": "district", "leave": True}),
+    "plain Poisson": ("marginal", 1, {"heterogeneity": False, "cluster_sd": False}, {"block": "district"}),
+    "days": ("stepped-wedge", 1, {}, {"exposure": "days"}),
+    "fading": ("fading", 3, {}, {"doses": True}),
+    "dose": ("dose", 3, {}, {"doses": True}),
+    "joint": ("joint", 3, {"period_given": {"zero-sum-normal": [0.6]}}, {}),
+    "joint, clusters apart": (
+        "joint", 3, {"cluster_correlation": False, "period": WALK, "period_given": {"random-walk": [0.3]}},
+        {},
+    ),
+    "cells": ("negative-binomial", 1, {}, {"exposure": "days"}),
+    "surplus zeros": ("zero-inflated", 3, {}, {"leave": True}),
+}  # fmt: skip
+
+
+def officers(case):
+    model, outcomes, priors, columns = CASES[case]
+    chosen, _, inputs = prepared(
+        panel_of(**columns), OUTCOMES[:outcomes], model=model, priors=priors, refresher=None
+    )
+    return officer_density(inputs), stated(chosen, inputs), chosen
+
+
+def agencies(*, controlled):
+    starts = [0, 3, 5, 5, 0, 3] if controlled else [4] * 6
+    rows = pd.DataFrame({"unit": np.repeat(list("abcdef"), 6), "period": np.tile(np.arange(1, 7), 6)})
+    start = np.repeat(starts, 6)
+    rows["treated"] = ((start > 0) & (rows["period"] >= start)).astype(float)
+    rows["exposure"] = 1.0 + 0.5 * (rows["unit"] > "c")
+    rows["count"] = np.random.default_rng(3).poisson(1.5, 36).astype(float)
+    used = complete_priors(
+        {} if controlled else {"period": WALK}, terms=AGENCIES.terms,
+        impossible={} if controlled else {"effect": "there is no control"},
+    )  # fmt: skip
+    coords = {
+        "outcome": ["force"], "arm": ["T"], "period_number": list(range(1, 7)), "cluster_name": ["a"],
+        "block_name": ["a"],
+    }  # fmt: skip
+    tables = agency_tables(count_agencies(rows, np.arange(1, 7)))
+    inputs = Inputs(used, coords, tables | prior_tables(used))
+    return agency_density(inputs), stated(AGENCIES, inputs), AGENCIES
+
+
+def point_in_pymc(density, model, x):
+    """The same point as PyMC's value variables, by PyMC's own transforms."""
+    pt = import_pymc().math.pt
+    named, start = density.variables(x), density.layout.start
+    aliases = {"effect_on_force": lambda: named["effect"][0], "period_step": lambda: free("period", "period")}
+
+    def free(term, shaped_like):
+        shape = np.shape(named[shaped_like])
+        return x[start[term] : start[term] + int(np.prod(shape))].reshape(shape)
+
+    point = {}
+    for variable in model.free_RVs:
+        name = variable.name
+        if name in aliases:
+            value = aliases[name]()
+        elif name.endswith("_signed_sd"):
+            value = free(f"{name.removesuffix('_signed_sd')}_sd", f"{name.removesuffix('_signed_sd')}_sd")
+        elif name.endswith("_standard"):
+            value = free(name.removesuffix("_standard"), name.removesuffix("_standard"))
+        elif name == "cluster_partial_correlation":
+            value = 1 / (1 + np.exp(-x[start["partial"] : start["partial"] + 3]))
+        else:
+            value = named[name]
+        transform = model.rvs_to_transforms[variable]
+        if transform is not None:
+            value = pt.as_tensor_variable(np.asarray(value, dtype=float))
+            value = transform.forward(value, *variable.owner.inputs).eval(mode="FAST_COMPILE")
+        point[model.rvs_to_values[variable].name] = np.asarray(value)
+    return point
+
+
+def log_jacobian(density, x):
+    """Logarithm of the change from the free numbers to the parameters that PyMC has priors of."""
+    kind = density.layout.priors[0]
+    share = 1 / (1 + np.exp(-x))
+    each = np.select(
+        [kind == density_priors.BETA, kind != density_priors.NORMAL], [np.log(share * (1 - share)), x], 0.0
+    )
+    total = each.sum()
+    start, steps = density.layout.start["dose_share"], density.layout.course.steps
+    if start != ABSENT:
+        # From the fractions of what is left to the shares: each times what is left.
+        left = np.cumprod(1 - share[start : start + 3 * (steps - 1)].reshape(3, steps - 1), axis=1)
+        total += np.log(left[:, :-1]).sum()
+    return total
+
+
+@pytest.mark.parametrize("case", [*CASES, "agencies", "agencies at once"])
+def test_the_density_is_pymcs_and_the_gradient_its_slope(case):
+    if case in CASES:
+        density, model, chosen = officers(case)
+    else:
+        density, model, chosen = agencies(controlled=case == "agencies")
+    x = np.random.default_rng(5).normal(0, 0.4, density.size)
+    value, gradient = density(x)
+    exact = model.compile_logp(mode="FAST_COMPILE", jacobian=False)(point_in_pymc(density, model, x))
+    assert value - log_jacobian(density, x) == pytest.approx(float(exact), rel=1e-11)
+    steps = 1e-5 * np.eye(density.size)
+    slope = np.array([(density(x + h)[0] - density(x - h)[0]) / 2e-5 for h in steps])
+    assert gradient == pytest.approx(slope, rel=1e-6, abs=2e-8 * np.abs(slope).max())
+    _, kept = density.for_nutpie(chosen.kept)
+    assert kept == [name for name in chosen.kept if name in model.named_vars]
+    for name, dims in density._dims().items():
+        assert dims == tuple(model.named_vars_to_dims.get(name, ())), name
+
+
+def test_far_out_the_density_is_no_number_but_no_error():
+    for case in ("joint", "fading", "surplus zeros"):
+        density, _, _ = officers(case)
+        with np.errstate(all="ignore"):
+            for far in (-1e4, 1e4):
+                assert not np.isfinite(density(np.full(density.size, far))[0])
+
+
+def test_a_point_that_may_not_be_written_to_is_taken():
+    density, _, _ = officers("days")
+    x = np.zeros(density.size)
+    free = density(x)[0]
+    x.setflags(write=False)
+    assert density(x)[0] == free
+
+
+def test_chains_start_within_one_of_the_middle_of_each_prior():
+    density, _, _ = officers("days")
+    kind, first, second = density.layout.priors
+    middle = np.where(kind == density_priors.NORMAL, first, 0.0)
+    middle[kind == density_priors.GAMMA] = np.log(2 / 2)
+    away = density.start(1) - middle
+    assert np.abs(away).max() <= 1
+    assert np.abs(away).std() > 0.2
+    assert (density.start(1) == density.start(1)).all()
+    assert (density.start(1) != density.start(2)).all()
+
+
+def test_zero_and_missing_terms_are_constants_of_the_prior():
+    kind = np.array([density_priors.HALF_NORMAL, density_priors.GAMMA, density_priors.BETA])
+    middle = density_priors.middles(kind, np.array([0.0, 4.0, 1.0]), np.array([0.5, 40.0, 9.0]))
+    assert middle == pytest.approx(np.log([0.5, 0.1, 1 / 9]))
+
+
+@pytest.mark.parametrize("module", [density_counts, density_course, density_priors, density_terms])
+def test_whatever_compiled_code_rests_on_stands_in_its_own_file(module):
+    """Numba keeps the compiled code until the function's own file changes: a constant or a function of
+    another file could change under it."""
+    functions = [f for f in vars(module).values() if isinstance(f, Dispatcher)]
+    assert functions
+    assert all(inspect.getmodule(f.py_func) is module for f in functions), "imported compiled code"
+    source = inspect.getsource(module)
+    for function in functions:
+        for name in function.py_func.__code__.co_names:
+            found = vars(module).get(name)
+            if isinstance(found, (int, float)):
+                imported = [line for line in source.splitlines() if "import" in line and name in line]
+                assert not imported, f"{name} in {function.py_func.__name__}"
+
+
+def test_the_pymc_model_is_given_to_read():
+    model = rct.bayesian.pymc_model(panel_of(), ["force"], priors={"effect": {"normal": [-0.1, 0.2]}})
+    assert {"effect", "period", "heterogeneity"} <= set(model.named_vars)
+    with pytest.raises(rct.EstimationError, match="'agencies' is not one of officers"):
+        rct.bayesian.pymc_model(panel_of(), ["force"], model="agencies")
