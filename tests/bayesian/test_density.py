@@ -180,9 +180,8 @@ def test_a_point_that_may_not_be_written_to_is_taken():
 
 def test_chains_start_within_one_of_the_middle_of_each_prior():
     density, _, _ = officers("days")
-    kind, first, second = density.layout.priors
-    middle = np.where(kind == density_priors.NORMAL, first, 0.0)
-    middle[kind == density_priors.GAMMA] = np.log(2 / 2)
+    kind, first, _ = density.layout.priors
+    middle = np.where(kind == density_priors.NORMAL, first, np.log(2 / 2))  # the other is Gamma(2, 2)
     away = density.start(1) - middle
     assert np.abs(away).max() <= 1
     assert np.abs(away).std() > 0.2
