@@ -127,7 +127,7 @@ def test_earlier_months_may_be_the_agencys_own_table(power, here, simulated):
 
 def test_what_is_assumed_comes_last_and_names_resampled_months(power, simulated):
     said = power("--history", simulated / "panel.parquet", "--resample").out
-    assert "a random stretch of" in said
+    assert "the same 8 earlier periods" in said
     assert "are learned from" not in said
 
 

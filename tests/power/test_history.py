@@ -5,7 +5,7 @@ import pytest
 
 import rct
 from rct import power
-from rct.power.learned_assumptions import Counted, _variation
+from rct.power.learned_assumptions import Counted, _variation, learned_trial
 from rct.power.resampled_history import history_of, roster_of
 from rct.simulation import synthetic_roster
 
@@ -48,7 +48,24 @@ def test_what_is_learned_is_what_the_past_was_made_with():
 def test_a_trial_on_learned_assumptions_says_that_they_were_learned():
     found = power.simulate(rct.Trial.parse(TEXT), history=past(), sims=16, draws=99)
     assert "learned from 48 earlier periods of 600 units" in found.trial.power.assumptions[0]
+    learned = found.trial.power
+    said = learned.assumptions[1]
+    assert f"events per officer and month: force {learned.rates['force']:.3g}, citizen injury" in said
+    assert f"gamma shape of rates by officer {learned.heterogeneity:.2g}" in said
+    assert (
+        f"by division {learned.cluster_sd:.2f}, by division and month {learned.cluster_period_sd:.2f}" in said
+    )
+    assert f"trend −{-100 * np.expm1(learned.trend):.1f} % a month" in said
+    assert f"to {learned.season[6]:.2f} of the mean" in said
     assert found.size.events["force"] < 30
+
+
+def test_a_history_as_long_as_the_trial_is_one_stretch_and_said_to_be():
+    trial, panel = rct.Trial.parse(TEXT), past()
+    several = learned_trial(trial, panel, resampled=True).power.assumptions[0]
+    assert "a random stretch of 24 of 48 earlier periods of 600 units" in several
+    one = rct.Panel(panel.frame[panel.frame["period"] <= 24], panel.outcomes)
+    assert "is the same 24 earlier periods" in learned_trial(trial, one, resampled=True).power.assumptions[0]
 
 
 def test_effects_are_thinned_into_real_months():
