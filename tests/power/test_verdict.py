@@ -70,3 +70,48 @@ def test_two_clusters_cannot_work():
     assert "2 distinct allocations" in said
     assert said.count(". ") == 0
     assert power.cannot_work(TRIAL) == ""
+
+
+@pytest.mark.parametrize(("waiting", "unsettled"), [(4, True), (200, False)])
+def test_a_planner_is_told_where_a_handful_who_still_wait_decide_the_standard_error(waiting, unsettled):
+    text = CLASSES.format(units=100 + waiting)
+    found = power.simulate(rct.Trial.parse(text), sims=64)
+    errors = found.replicates["std_error"]
+    high = errors.quantile(0.95) / errors.mean() - 1
+    assert (high > 0.2) == unsettled
+    told = [note for note in found.notes if note.startswith("Force: the standard error")]
+    assert len(told) == unsettled
+    if told:
+        assert f"below its mean and {100 * high:.0f} % above" in told[0]
+
+
+CLASSES = """
+format = 1
+name = "Classes"
+[units]
+randomize = "officer_id"
+measure = "officer"
+id = "officer_id"
+[arms]
+control = "untrained"
+treatments = ["ICAT"]
+[schedule]
+kind = "staggered"
+period = "month"
+periods = 12
+starts = [4, 6]
+sizes = [50, 50]
+never = true
+[[outcomes]]
+name = "force"
+label = "Force"
+primary = true
+[analysis]
+primary = {{ estimator = "staggered", aggregate = "simple" }}
+inference = "cluster-robust"
+[power]
+effects = {{ force = 0.8 }}
+rates = {{ force = 0.4 }}
+units = {units}
+heterogeneity = 1.0
+"""
