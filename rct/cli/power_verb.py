@@ -1,5 +1,6 @@
 """The verb that asks how likely the trial is to find what it looks for: power."""
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -158,7 +159,7 @@ def print_power(printer: Printer, found: "Power") -> None:
             decimal(row["bias"], decimals=3),
             share(row["coverage"]),
             share(row["type_s"]),
-            f"× {decimal(row['type_m'], decimals=1)}",
+            _times(row["type_m"]),
             share(row["failed"] / row["sims"]),
         )
         for row in records(found.frame)
@@ -173,6 +174,12 @@ def print_power(printer: Printer, found: "Power") -> None:
         f"For the primary outcome the primary analysis {verdict} the usual 80 %.",
         style="green" if enough else "yellow",
     )
+
+
+def _times(factor: float) -> str:
+    from rct.reporting.number_format import NONE, decimal
+
+    return NONE if math.isnan(factor) else f"× {decimal(factor, decimals=1)}"
 
 
 def print_assumptions(printer: Printer, found: "Power") -> None:

@@ -1,6 +1,5 @@
 """Interim looks at a declared trial, simulated: how often, and when, it would stop."""
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.errors import RctError
 from rct.frequentist.inference.score_randomization import score_p_values
+from rct.power.diagnosands import monte_carlo_error
 from rct.power.solving import check_count, check_positive
 from rct.power.study import BLOCK, Study, declared_study
 from rct.power.trial_draws import draw_totals_of_trials
@@ -96,7 +96,7 @@ def monitor(
             rows.append(
                 {
                     "outcome": name, "look": at + 1, "period": look, "level": levels[at], "stops": stops[at],
-                    "power": reached, "mc_error": math.sqrt(max(reached * (1 - reached), 0.0) / sims),
+                    "power": reached, "mc_error": float(monte_carlo_error(min(reached, 1.0), sims)),
                     "false_positive": sum(false[: at + 1]),
                 }
             )  # fmt: skip

@@ -30,6 +30,13 @@ def test_power_bias_and_exaggeration_are_what_the_definitions_say():
     assert row["type_m"] == pytest.approx((2 + 3) / 2)
 
 
+@pytest.mark.parametrize("p", [0.5, 0.001])
+def test_none_or_all_of_the_simulations_are_not_known_without_error(p):
+    row = diagnose(replicates([-0.4] * 8, [p] * 8, -0.2), 0.05).iloc[0]
+    assert row["power"] == (p < 0.05)
+    assert row["mc_error"] == pytest.approx(math.sqrt(0.5 / 9 * (1 - 0.5 / 9) / 8))
+
+
 def test_without_an_effect_there_is_no_sign_to_miss():
     row = diagnose(replicates([-0.4, 0.2], [0.01, 0.2], 0.0), 0.05).iloc[0]
     assert row["power"] == 0.5
