@@ -67,6 +67,8 @@ def power(
     from rct.power.history_file import read_history
     from rct.power.resampled_history import roster_of
 
+    if resample and history is None:
+        raise rct.RctError("--resample takes the months of --history: give that file too")
     if resample and (detectable or courses or designs):
         raise rct.RctError(
             "--resample puts the trial itself on real months; --detectable, --courses and --designs simulate "

@@ -39,6 +39,19 @@ class Monitoring:
     frame: "pd.DataFrame"
     expected_periods: dict[str, float]
 
+    def __repr__(self) -> str:
+        lines = []
+        for name, mean_length in self.expected_periods.items():
+            own = self.frame[self.frame["outcome"] == name].to_dict("records")
+            stops = ", ".join(f"{100 * row['stops']:.0f} % after period {row['period']}" for row in own)
+            last = own[-1]
+            lines.append(
+                f"{name}: of trials stop {stops}: {100 * last['power']:.0f} % (± "
+                f"{100 * last['mc_error']:.1f}) in all, {100 * last['false_positive']:.1f} % without an "
+                f"effect; they last {mean_length:.1f} periods on average"
+            )
+        return "\n".join(lines)
+
 
 def monitor(
     trial: "Trial",

@@ -133,6 +133,10 @@ def test_what_is_assumed_comes_last_and_names_resampled_months(power, simulated)
     assert "are learned from" not in said
 
 
+def test_months_to_resample_must_be_given(power):
+    assert power("--resample").err == "error: --resample takes the months of --history: give that file too\n"
+
+
 def test_a_study_that_is_stopped_says_what_is_kept(power, here, monkeypatch):
     def stopped(*_args, **_options):
         raise KeyboardInterrupt

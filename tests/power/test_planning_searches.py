@@ -73,11 +73,16 @@ def test_power_along_a_curve_rises_with_the_effect_and_the_number_of_clusters():
 def test_the_smallest_study_has_the_power_that_was_asked():
     found = power.smallest_study(only(), draws=99, precision=0.15)
     assert found.low <= found.number <= found.high
-    enough, less = (
+    there, enough, less = (
         power.curve(pooled(only(), number), [0.72], sims=256, draws=99, seed=77)["power"].iloc[0]
-        for number in (found.high, found.low - 1)
+        for number in (found.number, found.high, found.low - 1)
     )
     assert enough > 0.8 - 3 * 0.025
+    assert found.power == pytest.approx(there, abs=3 * math.hypot(found.mc_error, 0.025))
+    said = (
+        f"the fewest agencies that are enough are {found.number} (by simulation {found.low} to {found.high})"
+    )
+    assert said in repr(found)
     assert less < 0.8 + 3 * 0.025
 
 
@@ -250,6 +255,8 @@ def test_looks_cost_what_their_bounds_spend_and_stop_strong_effects_early():
     assert force["stops"].sum() == pytest.approx(force["power"].iloc[-1])
     assert force["power"].iloc[0] > 0.3
     assert found.expected_periods["force"] < 21.5
+    first = f"force: of trials stop {100 * force['stops'].iloc[0]:.0f} % after period 18"
+    assert repr(found).startswith(first)
     spent = 2 * norm.sf(2.5) * 2 + 2 * norm.sf(2.0)
     assert force["false_positive"].iloc[-1] <= spent + 3.5 * (spent / 320) ** 0.5
     with pytest.raises(rct.RctError, match="as many bounds"):
