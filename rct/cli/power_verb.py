@@ -67,13 +67,7 @@ def power(
     from rct.power.history_file import read_history
     from rct.power.resampled_history import roster_of
 
-    if resample and history is None:
-        raise rct.RctError("--resample takes the months of --history: give that file too")
-    if resample and (detectable or courses or designs):
-        raise rct.RctError(
-            "--resample puts the trial itself on real months; --detectable, --courses and --designs simulate "
-            "from what the history teaches: leave --resample out for them"
-        )
+    _require_history(history, resample=resample, alone=not (detectable or courses or designs))
     declared = rct.load(trial)
     past = None if history is None else read_history(history, declared)
     units = None if roster is None else rct.read_roster(roster)
@@ -109,6 +103,18 @@ def power(
     printer.result(_power_result(found, out) | more)
     if not found.meets(USUAL_POWER):
         raise typer.Exit(CHECK_FAILED)
+
+
+def _require_history(history: Path | None, *, resample: bool, alone: bool) -> None:
+    from rct.errors import RctError
+
+    if resample and history is None:
+        raise RctError("--resample takes the months of --history: give that file too")
+    if resample and not alone:
+        raise RctError(
+            "--resample puts the trial itself on real months; --detectable, --courses and --designs simulate "
+            "from what the history teaches: leave --resample out for them"
+        )
 
 
 def _advised(printer: Printer, found: "Power", executor: Executor | None) -> str:
