@@ -72,7 +72,11 @@ def diagnose(replicates: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
         "type_s",
         "type_m",
     ]
-    return frame.reset_index()[[*order, "false_positive", "excludes_null", "sims", "failed"]]
+    rows = frame.reset_index()[[*order, "false_positive", "excludes_null", "sims", "failed"]]
+    outcomes = list(dict.fromkeys(rows["outcome"]))
+    return rows.sort_values(
+        "outcome", key=lambda name: name.map(outcomes.index), kind="stable", ignore_index=True
+    )
 
 
 def _false(replicates: "pd.DataFrame", alpha: float) -> "pd.Series | float":
