@@ -37,6 +37,11 @@ def test_none_or_all_of_the_simulations_are_not_known_without_error(p):
     assert row["mc_error"] == pytest.approx(math.sqrt(0.5 / 9 * (1 - 0.5 / 9) / 8))
 
 
+def test_a_false_positive_has_a_p_of_alpha_or_less():
+    rows = replicates([-0.4] * 4, [0.01] * 4, -0.2).assign(null_p_value=[0.05, 0.04, 0.06, 0.9])
+    assert diagnose(rows, 0.05)["false_positive"].iloc[0] == 0.5
+
+
 def test_rows_stand_together_by_outcome_however_they_were_computed():
     one = replicates([-0.4], [0.01], -0.2)
     by_analysis = [

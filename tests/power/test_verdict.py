@@ -1,11 +1,12 @@
 """The verdict in words, and how many studies like it would be needed."""
 
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 import rct
 from rct import power
-from rct.power.verdict import Size, studies_needed, verdict
+from rct.power.verdict import Size, impossible, studies_needed, unsettled_errors, verdict
 
 TRIAL = rct.load("louisville_icat")
 SIZE = Size(41, 41, {"force": 4.0, "citizen_injury": 1.6, "officer_injury": 0.4})
@@ -59,6 +60,25 @@ def test_pooled_studies_reach_the_target_of_a_normal_test(distance):
     reached = lambda d: norm.sf(z - d) + norm.cdf(-z - d)  # noqa: E731
     number = studies_needed(reached(distance), 0.05)
     assert reached(distance * number**0.5) >= 0.8 > reached(distance * (number - 1) ** 0.5)
+
+
+def test_a_smallest_p_of_alpha_itself_is_enough():
+    assert impossible(TRIAL, 0.05, 20) == ""
+    assert "the smallest possible randomization p-value is 0.0526" in impossible(TRIAL, 1 / 19, 19)
+
+
+@pytest.mark.parametrize(("errors", "told"), [([0.6, 1.1], True), ([1.0, 1.0], False)])
+def test_a_standard_error_may_also_be_far_below_its_mean(errors, told):
+    """A tenth of the errors is smaller by four tenths, the others hardly larger than the mean."""
+    found = pd.DataFrame(
+        {
+            "analysis": "staggered simple",
+            "outcome": "force",
+            "std_error": [errors[0]] * 10 + [errors[1]] * 90,
+        }
+    )
+    notes = unsettled_errors(rct.Trial.parse(CLASSES.format(units=104)), found)
+    assert len(notes) == told
 
 
 def test_two_clusters_cannot_work():
