@@ -14,6 +14,7 @@ from rct.power.design_comparison import spread_advice
 from rct.power.panel_replicates import replicate_panel
 from rct.power.posterior_replicates import fast_posterior
 from rct.power.prior_power import posterior_z
+from rct.power.probit_search import Look, Root
 from rct.power.study import declared_study
 from rct.power.trial_variants import pooled, resized
 
@@ -84,6 +85,15 @@ def test_the_smallest_study_has_the_power_that_was_asked():
     )
     assert said in repr(found)
     assert less < 0.8 + 3 * 0.025
+
+
+def test_part_of_an_agency_is_a_whole_one_and_its_power_that_of_the_whole_number(monkeypatch):
+    root = Root(2.3**0.5, 2.1**0.5, 3.2**0.5, Look(1.0, 1, 64), 64)
+    monkeypatch.setattr("rct.power.sufficient_study.probit_root", lambda _look, **_options: root)
+    found = power.smallest_study(only(), draws=39)
+    assert (found.number, found.low, found.high) == (3, 3, 4)
+    assert found.power > 0.5
+    assert found.sims == 256
 
 
 def test_an_outcome_without_an_effect_has_no_sufficient_study():
