@@ -4,13 +4,15 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 import rct
-from rct import power
+from rct import analysis, power
 from rct.power import prior_power
 from rct.power.design_comparison import spread_advice
+from rct.power.detectable_effect import _hits
 from rct.power.panel_replicates import replicate_panel
 from rct.power.posterior_replicates import fast_posterior
 from rct.power.prior_power import posterior_z
@@ -93,6 +95,19 @@ def test_part_of_an_agency_is_a_whole_one_and_its_power_that_of_the_whole_number
     assert (found.number, found.low, found.high) == (3, 3, 4)
     assert found.power > 0.5
     assert found.sims == 256
+
+
+def test_of_several_arms_the_one_that_is_hardest_to_tell_decides():
+    name = analysis.label(TRIAL.analysis.primary)
+    p_values = {"easy": [0.01, 0.01, 0.02], "hard": [0.01, 0.2, 0.3]}
+    rows = pd.DataFrame(
+        [
+            {"analysis": name, "outcome": "force", "arm": arm, "p_value": p}
+            for arm, own in p_values.items()
+            for p in own
+        ]
+    )
+    assert _hits(rows, TRIAL, 0.3) == {"force": Look(0.3, 1, 3)}
 
 
 def test_an_outcome_without_an_effect_has_no_sufficient_study():
