@@ -1,5 +1,6 @@
 """What rct power tells beyond power: detectable effects, a wedge's two answers, other designs."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def print_detectable(
         found = detectable(trial, units, **given)
     for row in records(found.frame):
         label = words.label(row["outcome"])
-        if row["ratio"] is None:
+        if math.isnan(row["ratio"]):
             printer.say(f"{label}: no change, however large, is found in 80 % of studies.")
             continue
         low, high = (signed(100 * (row[end] - 1), decimals=0) for end in ("ratio_low", "ratio_high"))

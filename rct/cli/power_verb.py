@@ -1,5 +1,6 @@
 """The verb that asks how likely the trial is to find what it looks for: power."""
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -66,11 +67,7 @@ def power(
     from rct.power.history_file import read_history
     from rct.power.resampled_history import roster_of
 
-    if resample and (detectable or courses or designs):
-        raise rct.RctError(
-            "--resample puts the trial itself on real months; --detectable, --courses and --designs simulate "
-            "from what the history teaches: leave --resample out for them"
-        )
+    _require_history(history, resample=resample, alone=not (detectable or courses or designs))
     declared = rct.load(trial)
     past = None if history is None else read_history(history, declared)
     units = None if roster is None else rct.read_roster(roster)
@@ -106,6 +103,18 @@ def power(
     printer.result(_power_result(found, out) | more)
     if not found.meets(USUAL_POWER):
         raise typer.Exit(CHECK_FAILED)
+
+
+def _require_history(history: Path | None, *, resample: bool, alone: bool) -> None:
+    from rct.errors import RctError
+
+    if resample and history is None:
+        raise RctError("--resample takes the months of --history: give that file too")
+    if resample and not alone:
+        raise RctError(
+            "--resample puts the trial itself on real months; --detectable, --courses and --designs simulate "
+            "from what the history teaches: leave --resample out for them"
+        )
 
 
 def _advised(printer: Printer, found: "Power", executor: Executor | None) -> str:
@@ -158,7 +167,7 @@ def print_power(printer: Printer, found: "Power") -> None:
             decimal(row["bias"], decimals=3),
             share(row["coverage"]),
             share(row["type_s"]),
-            f"× {decimal(row['type_m'], decimals=1)}",
+            _times(row["type_m"]),
             share(row["failed"] / row["sims"]),
         )
         for row in records(found.frame)
@@ -173,6 +182,12 @@ def print_power(printer: Printer, found: "Power") -> None:
         f"For the primary outcome the primary analysis {verdict} the usual 80 %.",
         style="green" if enough else "yellow",
     )
+
+
+def _times(factor: float) -> str:
+    from rct.reporting.number_format import NONE, decimal
+
+    return NONE if math.isnan(factor) else f"× {decimal(factor, decimals=1)}"
 
 
 def print_assumptions(printer: Printer, found: "Power") -> None:

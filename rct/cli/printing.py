@@ -60,24 +60,82 @@ class Printer:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[str] = ()
     ) -> None:
-        """Print a table for people, numbers on the right."""
+        """Print a table for people, numbers on the right; a list where the terminal is too narrow for one.
+
+        Words are broken over lines before anything is cut, and numbers are never either.
+        """
         if self.as_json:
             return
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            table.add_column(Text(column), justify="right" if column in numeric else "left")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        _console().print(table)
+        console, cells = _console(), [tuple(row) for row in rows]
+        widths = _widths(columns, cells, numeric, console.width)
+        if widths is None:
+            _print_as_list(console, columns, cells, numeric)
+        else:
+            _print_as_table(console, columns, cells, numeric, widths)
 
     def result(self, content: Mapping[str, Any]) -> None:
         """Print the result for programs, where it was asked for."""
         if self.as_json:
             print(json_text(content))
+
+
+def _print_as_table(
+    console: "Console",
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: Sequence[str],
+    widths: Sequence[int],
+) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(Text(column), justify="right" if column in numeric else "left", width=width)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def _print_as_list(
+    console: "Console", columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[str]
+) -> None:
+    """Print for each row what it is about, the words before its first number, and then a line a number."""
+    about = next((place for place, column in enumerate(columns) if column in numeric), 1)
+    width = max(map(len, columns[about:]), default=0)
+    for row in rows:
+        lines = [", ".join(filter(None, row[:about]))]
+        lines += [
+            f"  {name:<{width}}  {cell}" for name, cell in zip(columns[about:], row[about:], strict=True)
+        ]
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print()
+
+
+def _widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[str], room: int
+) -> list[int] | None:
+    """Give each column its widest cell if there is room, else less; None where its longest word is too wide.
+
+    Numbers are kept on one line. What room there is beyond goes to headings and words from the left.
+    """
+    least, whole = [], []
+    for heading, *cells in zip(columns, *rows, strict=True):
+        pieces = cells if heading in numeric else [word for cell in cells for word in cell.split()]
+        least.append(max(map(len, [*heading.split(), *pieces]), default=0))
+        whole.append(max(map(len, [heading, *cells])))
+    spare = room - sum(least) - _BETWEEN * len(least)
+    if spare < 0:
+        return None
+    for place, (narrow, wide) in enumerate(zip(least, whole, strict=True)):
+        least[place] = narrow + min(wide - narrow, spare)
+        spare -= least[place] - narrow
+    return least
+
+
+_BETWEEN = 3
+"""Blank columns between the columns of a table, its margins counted as one such space."""
 
 
 def json_text(content: Mapping[str, Any]) -> str:

@@ -43,21 +43,11 @@ def fit_timing(
     beta : float, optional
         Weight of the pre-treatment difference; the efficient plug-in where absent.
     """
-    cohort = np.repeat(np.arange(len(sizes)), sizes)
+    cohort, earliest = np.repeat(np.arange(len(sizes)), sizes), _earliest(theta)
     of_unit = np.stack([_dot(outcomes, theta[cohort]), _dot(outcomes, zero[cohort])])
-    means, covariance = _moments(of_unit, sizes)
-    theta_0, x = means.sum(axis=1)
-    total = (covariance / sizes).sum(axis=2)
-    if beta is None:
-        beta = float(total[0, 1] / total[1, 1]) if total[1, 1] > 0 else 0.0
-    neyman = total[0, 0] - 2 * beta * total[0, 1] + beta**2 * total[1, 1]
-    adjusted = neyman - _explained_heterogeneity(outcomes, of_unit[0], sizes, starts, theta)
-    return TimingFit(
-        float(theta_0 - beta * x),
-        float(np.sqrt(max(adjusted, 0.0))),
-        float(np.sqrt(max(neyman, 0.0))),
-        beta,
-    )
+    before = outcomes[:, : int(starts[earliest]) - 1]
+    found = _fits(of_unit[:, None], before[None], sizes, earliest, beta)
+    return TimingFit(*(float(values[0]) for values in found))
 
 
 def permuted_statistics(
@@ -82,14 +72,22 @@ def permuted_statistics(
     """
     generator = np.random.default_rng(seed)
     members = [np.flatnonzero(block == b) for b in np.unique(block)]
+    cohort, earliest = np.repeat(np.arange(len(sizes)), sizes), _earliest(theta)
+    # What each unit would bring to the contrasts in each cohort, once for all draws.
+    brought = np.stack([outcomes @ theta.T, outcomes @ zero.T])
+    before = outcomes[:, : int(starts[earliest]) - 1]
+    together = max(1, VALUES_TOGETHER // max(before.size, outcomes.shape[0]))
     statistics = np.empty(permutations)
-    order = np.arange(len(block))
-    for draw in range(permutations):
-        for rows in members:
-            order[rows] = generator.permutation(rows)
-        fit = fit_timing(outcomes[order], sizes, starts, theta, zero, beta)
-        statistics[draw] = (
-            fit.estimate / fit.std_error if fit.std_error > 0 else np.sign(fit.estimate) * np.inf
+    for first in range(0, permutations, together):
+        orders = np.tile(np.arange(len(block)), (min(together, permutations - first), 1))
+        for order in orders:
+            for rows in members:
+                order[rows] = generator.permutation(rows)
+        estimate, std_error, *_ = _fits(brought[:, orders, cohort], before[orders], sizes, earliest, beta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            studentized = estimate / std_error
+        statistics[first : first + len(orders)] = np.where(
+            std_error > 0, studentized, np.sign(estimate) * np.inf
         )
     return statistics
 
@@ -104,46 +102,76 @@ def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.fl
     return np.asarray(np.einsum("ut,ut->u", left, right))
 
 
+def _earliest(theta: NDArray[np.float64]) -> int:
+    """Give the first cohort in the estimand."""
+    return int(np.flatnonzero(theta.any(axis=1))[0])
+
+
+def _fits(
+    of_unit: NDArray[np.float64],
+    before: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+    earliest: int,
+    beta: float | None,
+) -> tuple[NDArray[np.float64], ...]:
+    """Give estimate, adjusted and conservative standard error and beta, each (draws,).
+
+    Parameters
+    ----------
+    of_unit : (2, draws, units)
+        What each unit brings to theta(0) and to X, units sorted by cohort.
+    before : (draws, units, periods)
+        Outcomes before the earliest cohort in the estimand is treated.
+    """
+    means, covariance = _moments(of_unit, sizes)
+    theta_0, x = means.sum(axis=2)
+    total = (covariance / sizes).sum(axis=3)
+    if beta is None:
+        known = total[1, 1] > 0
+        used = np.divide(total[0, 1], total[1, 1], out=np.zeros(len(known)), where=known)
+    else:
+        used = np.full(total.shape[2], beta)
+    neyman = total[0, 0] - 2 * used * total[0, 1] + used**2 * total[1, 1]
+    adjusted = neyman - _explained_heterogeneity(before, of_unit[0], sizes, earliest)
+    errors = (np.sqrt(np.maximum(variance, 0.0)) for variance in (adjusted, neyman))
+    return theta_0 - used * x, *errors, used
+
+
 def _moments(
     values: NDArray[np.float64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cohort means (variables, cohorts) and covariances (variables, variables, cohorts)."""
+    """Cohort means (variables, draws, cohorts) and covariances (variables, variables, draws, cohorts)."""
     first = np.r_[0, np.cumsum(sizes)[:-1]]
-    means = np.add.reduceat(values, first, axis=1) / sizes
-    centred = values - np.repeat(means, sizes, axis=1)
-    products = centred[:, None, :] * centred[None, :, :]
-    return means, np.add.reduceat(products, first, axis=2) / (sizes - 1)
+    means = np.add.reduceat(values, first, axis=2) / sizes
+    centred = values - np.repeat(means, sizes, axis=2)
+    products = centred[:, None] * centred[None, :]
+    return means, np.add.reduceat(products, first, axis=3) / (sizes - 1)
 
 
 def _explained_heterogeneity(
-    outcomes: NDArray[np.float64],
-    theta_of_unit: NDArray[np.float64],
-    sizes: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    theta: NDArray[np.float64],
-) -> float:
-    """Lower bound on the variance of unit effects, from pre-treatment outcomes, over N (section 4.2).
+    before: NDArray[np.float64], theta_of_unit: NDArray[np.float64], sizes: NDArray[np.int64], earliest: int
+) -> NDArray[np.float64]:
+    """Lower bound (draws,) on the variance of unit effects from earlier outcomes, over N (section 4.2).
 
     Covariances of pre-treatment outcomes are averaged over cohorts with equal weight, cohorts before the
     first one in the estimand left out.
     """
-    earliest = int(np.flatnonzero(theta.any(axis=1))[0])
-    n_before = int(starts[earliest]) - 1
-    first = np.r_[0, np.cumsum(sizes)]
-    cohorts = len(sizes) - earliest
-    covariance, with_theta = np.empty((cohorts, n_before, n_before)), np.empty((cohorts, n_before, 1))
+    first, cohorts = np.r_[0, np.cumsum(sizes)], len(sizes) - earliest
+    draws, _, periods = before.shape
+    covariance = np.empty((cohorts, draws, periods, periods))
+    with_theta = np.empty((cohorts, draws, periods, 1))
     for place, g in enumerate(range(earliest, len(sizes))):
         rows = slice(first[g], first[g + 1])
-        before = outcomes[rows, :n_before] - outcomes[rows, :n_before].mean(axis=0)
-        covariance[place] = before.T @ before / (sizes[g] - 1)
-        with_theta[place, :, 0] = (
-            before.T @ (theta_of_unit[rows] - theta_of_unit[rows].mean()) / (sizes[g] - 1)
-        )
-    slopes = (np.linalg.pinv(covariance, rcond=_GINV_TOLERANCE, hermitian=True) @ with_theta)[..., 0].sum(
-        axis=0
-    )
-    average = covariance.sum(axis=0)
-    return float(slopes @ average @ slopes) / cohorts / int(sizes.sum())
+        own = before[:, rows] - before[:, rows].mean(axis=1, keepdims=True)
+        across = own.transpose(0, 2, 1) / (sizes[g] - 1)
+        covariance[place] = across @ own
+        theta = theta_of_unit[:, rows]
+        with_theta[place] = across @ (theta - theta.mean(axis=1, keepdims=True))[..., None]
+    slopes = (np.linalg.pinv(covariance, rcond=_GINV_TOLERANCE, hermitian=True) @ with_theta).sum(axis=0)
+    explained = slopes.transpose(0, 2, 1) @ covariance.sum(axis=0) @ slopes
+    return np.asarray(explained[:, 0, 0]) / cohorts / int(sizes.sum())
 
 
 _GINV_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
+VALUES_TOGETHER = 2**18
+"""Numbers of one table that re-assignments fill together: 2 MB, which a processor keeps at hand."""

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 GROUP = ["analysis", "outcome", "arm", "effect"]
@@ -70,7 +72,11 @@ def diagnose(replicates: "pd.DataFrame", alpha: float) -> "pd.DataFrame":
         "type_s",
         "type_m",
     ]
-    return frame.reset_index()[[*order, "false_positive", "excludes_null", "sims", "failed"]]
+    rows = frame.reset_index()[[*order, "false_positive", "excludes_null", "sims", "failed"]]
+    outcomes = list(dict.fromkeys(rows["outcome"]))
+    return rows.sort_values(
+        "outcome", key=lambda name: name.map(outcomes.index), kind="stable", ignore_index=True
+    )
 
 
 def _false(replicates: "pd.DataFrame", alpha: float) -> "pd.Series | float":
@@ -80,6 +86,13 @@ def _false(replicates: "pd.DataFrame", alpha: float) -> "pd.Series | float":
     return null.le(alpha).astype(float).where(null.notna())
 
 
-def monte_carlo_error(power: "pd.Series", sims: "pd.Series | int") -> "pd.Series":
-    """Give the standard error of a share of simulations."""
-    return (power * (1 - power) / sims) ** 0.5
+def monte_carlo_error(power: "npt.ArrayLike", sims: "npt.ArrayLike") -> "npt.NDArray[np.float64]":
+    """Give the standard error of a share of simulations.
+
+    Where all or none of n found the effect, that of (x + ½)/(n + 1): no simulated share is without error.
+    """
+    import numpy as np
+
+    share, number = np.asarray(power, dtype=float), np.asarray(sims, dtype=float)
+    inside = np.where((share > 0) & (share < 1), share, (number * share + 0.5) / (number + 1))
+    return np.asarray(np.sqrt(inside * (1 - inside) / number))

@@ -102,15 +102,49 @@ def learned_trial(trial: "Trial", history: "Panel", *, resampled: bool = False) 
     learned = learn(trial, history)
     if trial.schedule.start is None:
         learned.pop("season", None)
-    past = f"{history.periods} earlier periods of {history.frame['unit'].nunique():,} units"
-    said = (
-        f"Each simulated trial is a random stretch of {past}, with the effect put in: nothing is assumed of "
-        "rates, heterogeneity, variation or trend."
-        if resampled
-        else f"Rates, heterogeneity, variation and trend are learned from {past}, not from the file."
+    learned["assumptions"] = (
+        (_resampled_in_words(trial, history),) if resampled else _learned_in_words(trial, history, learned)
     )
-    learned["assumptions"] = (said,)
     return trial.model_copy(update={"power": trial.power.model_copy(update=learned)})
+
+
+def _resampled_in_words(trial: "Trial", history: "Panel") -> str:
+    units, earlier = f"{history.frame['unit'].nunique():,} units", history.periods
+    taken = (
+        f"the same {earlier} earlier periods of {units}"
+        if earlier == trial.schedule.periods
+        else f"a random stretch of {trial.schedule.periods} of {earlier} earlier periods of {units}"
+    )
+    return (
+        f"Each simulated trial is {taken}, with the effect put in: nothing is assumed of rates, "
+        "heterogeneity, variation or trend. That other months might have been otherwise is not in the ±."
+    )
+
+
+def _learned_in_words(trial: "Trial", history: "Panel", learned: dict[str, Any]) -> tuple[str, str]:
+    """Say where assumptions come from, and what they are."""
+    units, of = trial.units, trial.schedule.period
+    rates = ", ".join(f"{name.replace('_', ' ')} {rate:.3g}" for name, rate in learned["rates"].items())
+    shape = learned["heterogeneity"]
+    parts = [
+        f"events per {units.measure} and {of}: {rates}",
+        f"rates by {units.measure} no more unequal than chance makes them"
+        if shape is None
+        else f"gamma shape of rates by {units.measure} {shape:.2g}",
+    ]
+    if units.randomize != units.measure:
+        parts.append(
+            f"standard deviation of log rates by {units.randomize} {learned['cluster_sd']:.2f}, by "
+            f"{units.randomize} and {of} {learned['cluster_period_sd']:.2f}"
+        )
+    parts.append(f"trend {100 * math.expm1(learned['trend']):+.1f} % a {of}".replace("-", "−"))
+    if "season" in learned:
+        parts.append(f"season from {min(learned['season']):.2f} to {max(learned['season']):.2f} of the mean")
+    return (
+        f"Rates, heterogeneity, variation and trend are learned from {history.periods} earlier periods of "
+        f"{history.frame['unit'].nunique():,} units, not from the file.",
+        f"Learned: {'; '.join(parts)}.",
+    )
 
 
 def _counted(history: "Panel", name: str) -> Counted:

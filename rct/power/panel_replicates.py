@@ -58,6 +58,8 @@ def panel_rows(study: "Study", specs: "list[AnalysisSpec]", replicate: int) -> "
                     "p_adjusted": row.p_adjusted,
                 }
             )  # fmt: skip
+    declared = [o.name for o in study.trial.outcomes]
+    found.sort(key=lambda row: declared.index(row["outcome"]))
     return pd.DataFrame(found)
 
 

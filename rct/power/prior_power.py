@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.bayesian.priors import complete_priors
 from rct.errors import RctError
+from rct.power.diagnosands import monte_carlo_error
 from rct.power.posterior_replicates import fast_posterior, reduction_probabilities
 from rct.power.solving import check_not_negative
 from rct.power.study import Study, declared_study
@@ -153,7 +154,7 @@ def assurance(
             {
                 "outcome": outcome, "arm": arm, "prior_ratio": math.exp(centre), "prior_sd": width,
                 "prior_benefit": float(ndtr(sign * centre / width)) if width else float(sign * centre > 0),
-                "assurance": share, "mc_error": math.sqrt(share * (1 - share) / len(own)),
+                "assurance": share, "mc_error": float(monte_carlo_error(share, len(own))),
                 "false_assurance": float(shown[without].mean()) if without.any() else math.nan,
                 "expected_power": float(own["p_value"].le(trial.analysis.alpha).mean()),
                 "failed": int(own["estimate"].isna().sum()), "sims": len(own),

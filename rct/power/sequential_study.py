@@ -1,6 +1,5 @@
 """Interim looks at a declared trial, simulated: how often, and when, it would stop."""
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from rct import analysis
 from rct.errors import RctError
 from rct.frequentist.inference.score_randomization import score_p_values
+from rct.power.diagnosands import monte_carlo_error
 from rct.power.solving import check_count, check_positive
 from rct.power.study import BLOCK, Study, declared_study
 from rct.power.trial_draws import draw_totals_of_trials
@@ -38,6 +38,19 @@ class Monitoring:
 
     frame: "pd.DataFrame"
     expected_periods: dict[str, float]
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, mean_length in self.expected_periods.items():
+            own = self.frame[self.frame["outcome"] == name].to_dict("records")
+            stops = ", ".join(f"{100 * row['stops']:.0f} % after period {row['period']}" for row in own)
+            last = own[-1]
+            lines.append(
+                f"{name}: of trials stop {stops}: {100 * last['power']:.0f} % (± "
+                f"{100 * last['mc_error']:.1f}) in all, {100 * last['false_positive']:.1f} % without an "
+                f"effect; they last {mean_length:.1f} periods on average"
+            )
+        return "\n".join(lines)
 
 
 def monitor(
@@ -96,7 +109,7 @@ def monitor(
             rows.append(
                 {
                     "outcome": name, "look": at + 1, "period": look, "level": levels[at], "stops": stops[at],
-                    "power": reached, "mc_error": math.sqrt(max(reached * (1 - reached), 0.0) / sims),
+                    "power": reached, "mc_error": float(monte_carlo_error(min(reached, 1.0), sims)),
                     "false_positive": sum(false[: at + 1]),
                 }
             )  # fmt: skip

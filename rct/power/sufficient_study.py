@@ -1,6 +1,7 @@
 """The smallest study that finds a declared effect with a wanted power."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from rct import analysis
 from rct.errors import RctError
 from rct.power.probit_search import Look, probit_root
 from rct.power.solving import check_count, check_positive
-from rct.power.study import declared_study
+from rct.power.study import BLOCK, declared_study
 from rct.power.trial_power import all_blocks
 from rct.power.trial_variants import pooled, resized
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from rct.trial import Trial
 
 Vary = Literal["agencies", "clusters", "units", "periods"]
+LOOK_AT_ANSWER = 4 * BLOCK
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sufficient:
     """How large a study must be.
 
@@ -34,7 +36,7 @@ class Sufficient:
         95 % interval of the number, from the noise of the simulation.
     outcome : str
     power, mc_error : float
-        Of the replicates nearest to the number; NaN without one.
+        Of all replicates of studies of that number; NaN without one.
     sims : int
         Replicates looked at.
     """
@@ -47,6 +49,15 @@ class Sufficient:
     power: float
     mc_error: float
     sims: int
+
+    def __repr__(self) -> str:
+        if self.number is None:
+            return f"{self.outcome}: not even the largest number of {self.vary} allowed is enough"
+        return (
+            f"{self.outcome}: the fewest {self.vary} that are enough are {self.number:,} (by simulation "
+            f"{self.low:,} to {self.high:,}); with so many {100 * self.power:.0f} % of studies find the "
+            f"effect (± {100 * self.mc_error:.1f})"
+        )
 
 
 def smallest_study(
@@ -99,7 +110,7 @@ def smallest_study(
     if trial.power.effects.get(name, 1.0) == 1.0:
         raise RctError(f"power.effects declares no effect on {name}: no study is large enough to find it")
     now = _now(trial, vary)
-    spent = 0
+    spent, looks = 0, Counter[tuple[int, str]]()
 
     def look(x: float, count: int) -> Look:
         nonlocal spent
@@ -113,6 +124,7 @@ def smallest_study(
         spent += count
         own = rows[(rows["analysis"] == analysis.label(trial.analysis.primary)) & (rows["outcome"] == name)]
         hits = own["p_value"].le(trial.analysis.alpha).groupby(own["arm"]).sum().min()
+        looks.update({(number, "hits"): int(hits), (number, "sims"): count})
         return Look(math.sqrt(number), int(hits), count)
 
     smallest = now if vary == "periods" or (vary != "agencies" and _wedge(trial)) else 1
@@ -123,7 +135,10 @@ def smallest_study(
     if root is None:
         return Sufficient(vary, None, None, None, name, math.nan, math.nan, spent)
     number, low, high = (max(math.ceil(x**2 - 1e-9), smallest) for x in (root.x, root.low, root.high))
-    return Sufficient(vary, number, low, high, name, root.look.power, root.look.mc_error, root.sims)
+    if not looks[number, "sims"]:
+        look(math.sqrt(number), LOOK_AT_ANSWER)
+    there = Look(math.sqrt(number), looks[number, "hits"], looks[number, "sims"])
+    return Sufficient(vary, number, low, high, name, there.power, there.mc_error, spent)
 
 
 def _wedge(trial: "Trial") -> bool:

@@ -18,7 +18,7 @@ from rct.power.learned_assumptions import learned_trial
 from rct.power.resampled_history import history_of, roster_of
 from rct.power.solving import check_count
 from rct.power.study import BLOCK, Study, declared_study, run_block, run_packed
-from rct.power.verdict import Size, impossible, verdict
+from rct.power.verdict import Size, impossible, unsettled_errors, verdict
 from rct.randomization import randomize
 from rct.simulation import Effects, synthetic_roster
 
@@ -235,7 +235,7 @@ def simulate(
     replicates = all_blocks(study, sims, executor, progress, kept)
     allocation = study.allocation
     impossibility = impossible(trial, allocation.smallest_p, allocation.space)
-    notes = analysis.notes(trial, allocation)
+    notes = (*analysis.notes(trial, allocation), *unsettled_errors(trial, replicates))
     return Power(
         frame=diagnose(replicates, trial.analysis.alpha),
         replicates=replicates,

@@ -4,10 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rct.analysis import label
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.trial import Trial
 
 USUAL_POWER = 0.8
+UNSETTLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,32 @@ def impossible(trial: "Trial", smallest_p: float, space: int) -> str:
         f"{trial.analysis.alpha:g}, for with {_counted(space, 'distinct allocation')} the smallest possible "
         f"randomization p-value is {smallest_p:.3g}; randomize more units."
     )
+
+
+def unsettled_errors(trial: "Trial", replicates: "pd.DataFrame") -> tuple[str, ...]:
+    """Say of which outcomes the standard error under randomized timing is itself a matter of chance.
+
+    That is so where its 5 or 95 % quantile over the replicates is more than a fifth off its mean: the normal
+    test then finds too much, and what one trial estimates may be far from what was planned for.
+    """
+    primary = trial.analysis.primary
+    if primary.estimator != "staggered":
+        return ()
+    found = []
+    own = replicates[replicates["analysis"] == label(primary)]
+    for outcome in trial.outcomes:
+        errors = own.loc[own["outcome"] == outcome.name, "std_error"].dropna()
+        if errors.empty:
+            continue
+        low, high = errors.quantile([0.05, 0.95]) / errors.mean() - 1
+        if max(-low, high) > UNSETTLED:
+            found.append(
+                f"{outcome.label or outcome.name}: the standard error is itself a matter of chance, in 90 % "
+                f"of the simulated trials between {-100 * low:.0f} % below its mean and {100 * high:.0f} % "
+                "above. Late classes are compared with the few who still wait; a trial that ends while more "
+                "of them do (fewer periods, never = true) knows its error better."
+            )
+    return tuple(found)
 
 
 def _counted(number: int, noun: str) -> str:

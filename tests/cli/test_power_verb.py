@@ -1,4 +1,5 @@
 import json
+import math
 import xml.etree.ElementTree as ET
 
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 
 import rct
 from rct.power import simulate
+from rct.power.detectable_effect import Detectable
 
 
 @pytest.fixture
@@ -127,8 +129,12 @@ def test_earlier_months_may_be_the_agencys_own_table(power, here, simulated):
 
 def test_what_is_assumed_comes_last_and_names_resampled_months(power, simulated):
     said = power("--history", simulated / "panel.parquet", "--resample").out
-    assert "a random stretch of" in said
+    assert "the same 8 earlier periods" in said
     assert "are learned from" not in said
+
+
+def test_months_to_resample_must_be_given(power):
+    assert power("--resample").err == "error: --resample takes the months of --history: give that file too\n"
 
 
 def test_a_study_that_is_stopped_says_what_is_kept(power, here, monkeypatch):
@@ -140,3 +146,10 @@ def test_a_study_that_is_stopped_says_what_is_kept(power, here, monkeypatch):
     assert said.code == 130
     assert "the same command goes on" in said.err
     assert "the same command goes on" not in power().err
+
+
+def test_an_effect_that_no_study_can_find_is_said_in_words(power, monkeypatch):
+    columns = ["outcome", "ratio", "percent_change", "ratio_low", "ratio_high"]
+    nothing = pd.DataFrame([["force", *[math.nan] * 4]], columns=columns)
+    monkeypatch.setattr("rct.power.detectable", lambda *_args, **_options: Detectable(nothing, 0.8))
+    assert "no change, however large, is found in 80 % of studies" in power("--detectable").out

@@ -2,7 +2,9 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from rct.cli import printing
 from rct.cli.printing import Printer, json_text, records
 
 
@@ -53,3 +55,34 @@ def test_text_in_square_brackets_is_printed_as_it_is(capsys):
 def test_long_sentences_are_not_broken_into_lines(capsys):
     Printer().say("word " * 100)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+ROWS = [
+    ("Use-of-force incidents", "poisson exposure-time mean of 1–12", "−28.0 %", "31.2 %"),
+    ("Injuries", "beta_negative_binomial_with_a_long_name", "−36.0 %", "12.5 %"),
+]
+COLUMNS = ("outcome", "analysis", "true change", "false positives")
+
+
+@pytest.mark.parametrize("width", [150, 90, 82, 60, 30])
+def test_a_table_loses_nothing_however_narrow_the_terminal(width, capsys, monkeypatch):
+    monkeypatch.setattr(printing, "WIDTH_OF_A_FILE", width)
+    Printer().table(COLUMNS, ROWS, numeric=COLUMNS[2:])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for row in ROWS:
+        assert all(word in out for cell in row[:2] for word in cell.split())
+        assert all(number in out for number in row[2:])
+    assert all(word in out for name in COLUMNS[2:] for word in name.split())
+    if width >= 82:
+        assert max(map(len, out.splitlines())) <= width
+
+
+def test_where_a_table_is_too_wide_each_row_is_a_list(capsys, monkeypatch):
+    monkeypatch.setattr(printing, "WIDTH_OF_A_FILE", 50)
+    Printer().table(COLUMNS, ROWS[:1], numeric=COLUMNS[2:])
+    assert capsys.readouterr().out == (
+        "Use-of-force incidents, poisson exposure-time mean of 1–12\n"
+        "  true change      −28.0 %\n"
+        "  false positives  31.2 %\n\n"
+    )

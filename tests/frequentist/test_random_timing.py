@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from rct.errors import EstimationError
-from rct.frequentist import staggered
+from rct.frequentist import random_timing_variance, staggered
+from rct.frequentist.random_timing_variance import fit_timing, permuted_statistics
+from rct.frequentist.timing_contrasts import comparison_shares, contrasts, effect_weights
 from rct.panel import Panel
 
 ESTIMATORS = {"eff": "efficient", "cs": "callaway-santanna", "sa": "sun-abraham", "dim": "difference"}
@@ -181,6 +183,24 @@ def test_permutations_need_a_seed_and_give_a_p_value_near_the_normal_one():
     assert len(shuffled.null_draws) == 499
     with pytest.raises(EstimationError, match="seed"):
         staggered(panel, "force", permutations=99)
+
+
+@pytest.mark.parametrize("beta", [None, 1.0])
+@pytest.mark.parametrize("together", [1, 100, 10**6])
+def test_re_assignments_computed_together_are_those_of_one_after_another(beta, together, monkeypatch):
+    rng = np.random.default_rng(3)
+    sizes, starts, block = np.array([5, 4, 2, 3]), np.array([3, 4, 6, 7]), np.repeat([0, 1], [9, 5])
+    outcomes = rng.poisson(1.0, (14, 6)).astype(float)
+    weights = effect_weights(starts, sizes, 6, "simple")
+    design = contrasts(starts, weights, comparison_shares(starts, sizes, 6, last_only=False))
+    monkeypatch.setattr(random_timing_variance, "VALUES_TOGETHER", together)
+    found = permuted_statistics(outcomes, block, sizes, starts, *design, beta, permutations=20, seed=8)
+    again, one_by_one = np.random.default_rng(8), []
+    for _ in range(20):
+        order = np.concatenate([again.permutation(np.flatnonzero(block == b)) for b in (0, 1)])
+        fit = fit_timing(outcomes[order], sizes, starts, *design, beta)
+        one_by_one.append(fit.estimate / fit.std_error)
+    assert found == pytest.approx(one_by_one, rel=1e-12)
 
 
 def test_units_treated_from_the_start_are_left_out_and_counted():

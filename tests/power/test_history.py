@@ -5,8 +5,8 @@ import pytest
 
 import rct
 from rct import power
-from rct.power.learned_assumptions import Counted, _variation
-from rct.power.resampled_history import history_of, roster_of
+from rct.power.learned_assumptions import Counted, _trend_and_season, _variation, learned_trial
+from rct.power.resampled_history import History, history_of, roster_of
 from rct.simulation import synthetic_roster
 
 TEXT = rct.load("louisville_icat").to_toml()
@@ -48,7 +48,24 @@ def test_what_is_learned_is_what_the_past_was_made_with():
 def test_a_trial_on_learned_assumptions_says_that_they_were_learned():
     found = power.simulate(rct.Trial.parse(TEXT), history=past(), sims=16, draws=99)
     assert "learned from 48 earlier periods of 600 units" in found.trial.power.assumptions[0]
+    learned = found.trial.power
+    said = learned.assumptions[1]
+    assert f"events per officer and month: force {learned.rates['force']:.3g}, citizen injury" in said
+    assert f"gamma shape of rates by officer {learned.heterogeneity:.2g}" in said
+    assert (
+        f"by division {learned.cluster_sd:.2f}, by division and month {learned.cluster_period_sd:.2f}" in said
+    )
+    assert f"trend −{-100 * np.expm1(learned.trend):.1f} % a month" in said
+    assert f"to {learned.season[6]:.2f} of the mean" in said
     assert found.size.events["force"] < 30
+
+
+def test_a_history_as_long_as_the_trial_is_one_stretch_and_said_to_be():
+    trial, panel = rct.Trial.parse(TEXT), past()
+    several = learned_trial(trial, panel, resampled=True).power.assumptions[0]
+    assert "a random stretch of 24 of 48 earlier periods of 600 units" in several
+    one = rct.Panel(panel.frame[panel.frame["period"] <= 24], panel.outcomes)
+    assert "is the same 24 earlier periods" in learned_trial(trial, one, resampled=True).power.assumptions[0]
 
 
 def test_effects_are_thinned_into_real_months():
@@ -62,6 +79,13 @@ def test_effects_are_thinned_into_real_months():
     wide = panel.frame.pivot(index="unit", columns="period", values="force").to_numpy()
     stretches = [wide[:, first : first + 24] for first in range(25)]
     assert any((base[0][0] == stretch).all() for stretch in stretches)
+
+
+def test_every_stretch_of_months_can_be_drawn():
+    history = History(("a",), np.arange(4)[None, None], np.ones((1, 4)), 3)
+    none = np.zeros((1, 1, 3))
+    drawn = {int(history.thinned(np.random.default_rng(seed), none)[0][0, 0, 0]) for seed in range(20)}
+    assert drawn == {0, 1}
 
 
 def test_placebo_trials_on_real_months_keep_the_level_and_find_a_strong_effect():
@@ -105,6 +129,25 @@ def test_rare_events_and_small_clusters_hide_no_heterogeneity(clusters, officers
     heterogeneity, between = np.array(found).T
     assert np.median(heterogeneity) == pytest.approx(1.0, abs=0.15)
     assert np.median(between) < np.expm1(sd**2) + 0.04
+
+
+def test_few_clusters_hide_no_variation_between_their_periods():
+    """Means over many histories of 4 clusters × 6 periods, whose margins take 9 of 24 cells' freedom."""
+    rng, found = np.random.default_rng(2), []
+    for _ in range(400):
+        cells = 500 * np.exp(rng.normal(0, 0.2, (4, 6)))
+        counts = rng.poisson(np.repeat(cells, 2, axis=0)).astype(float)
+        counted = Counted(counts, np.ones((8, 6)), np.repeat(np.arange(4), 2), np.zeros(6, dtype=int))
+        found.append(_variation(counted, np.ones(6), 1.0)[2] ** 2)
+    assert np.mean(found) == pytest.approx(0.04, rel=0.1)
+
+
+def test_rates_are_those_of_the_first_period_after_the_history():
+    counts = 1000 * np.exp(0.05 * np.arange(10))[None]
+    counted = Counted(counts, np.ones((1, 10)), np.zeros(1, dtype=int), np.zeros(10, dtype=int))
+    trend, season, relative = _trend_and_season(counted)
+    assert (trend, season) == (pytest.approx(0.05), ())
+    assert counts[0] / relative == pytest.approx(1000 * np.exp(0.05 * 10))
 
 
 @pytest.mark.parametrize("reader", [power.learn, lambda trial, panel: history_of(panel, trial)])

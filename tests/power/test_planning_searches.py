@@ -4,16 +4,19 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 import rct
-from rct import power
+from rct import analysis, power
 from rct.power import prior_power
 from rct.power.design_comparison import spread_advice
+from rct.power.detectable_effect import _hits
 from rct.power.panel_replicates import replicate_panel
 from rct.power.posterior_replicates import fast_posterior
 from rct.power.prior_power import posterior_z
+from rct.power.probit_search import Look, Root
 from rct.power.study import declared_study
 from rct.power.trial_variants import pooled, resized
 
@@ -78,7 +81,33 @@ def test_the_smallest_study_has_the_power_that_was_asked():
         for number in (found.high, found.low - 1)
     )
     assert enough > 0.8 - 3 * 0.025
+    said = (
+        f"the fewest agencies that are enough are {found.number} (by simulation {found.low} to {found.high})"
+    )
+    assert said in repr(found)
     assert less < 0.8 + 3 * 0.025
+
+
+def test_part_of_an_agency_is_a_whole_one_and_its_power_that_of_the_whole_number(monkeypatch):
+    root = Root(2.3**0.5, 2.1**0.5, 3.2**0.5, Look(1.0, 1, 64), 64)
+    monkeypatch.setattr("rct.power.sufficient_study.probit_root", lambda _look, **_options: root)
+    found = power.smallest_study(only(), draws=39)
+    assert (found.number, found.low, found.high) == (3, 3, 4)
+    assert found.power > 0.5
+    assert found.sims == 256
+
+
+def test_of_several_arms_the_one_that_is_hardest_to_tell_decides():
+    name = analysis.label(TRIAL.analysis.primary)
+    p_values = {"easy": [0.01, 0.01, 0.02], "hard": [0.01, 0.2, 0.3]}
+    rows = pd.DataFrame(
+        [
+            {"analysis": name, "outcome": "force", "arm": arm, "p_value": p}
+            for arm, own in p_values.items()
+            for p in own
+        ]
+    )
+    assert _hits(rows, TRIAL, 0.3) == {"force": Look(0.3, 1, 3)}
 
 
 def test_an_outcome_without_an_effect_has_no_sufficient_study():
@@ -250,6 +279,8 @@ def test_looks_cost_what_their_bounds_spend_and_stop_strong_effects_early():
     assert force["stops"].sum() == pytest.approx(force["power"].iloc[-1])
     assert force["power"].iloc[0] > 0.3
     assert found.expected_periods["force"] < 21.5
+    first = f"force: of trials stop {100 * force['stops'].iloc[0]:.0f} % after period 18"
+    assert repr(found).startswith(first)
     spent = 2 * norm.sf(2.5) * 2 + 2 * norm.sf(2.0)
     assert force["false_positive"].iloc[-1] <= spent + 3.5 * (spent / 320) ** 0.5
     with pytest.raises(rct.RctError, match="as many bounds"):

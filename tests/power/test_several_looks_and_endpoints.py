@@ -97,6 +97,27 @@ def test_a_group_sequential_trial_comes_out_as_it_is_simulated():
     assert trial.expected_information / trial.inflation == pytest.approx(mean_stop, abs=0.003)
 
 
+def test_inflation_and_expected_information_are_those_that_sas_prints():
+    """SAS/STAT, The SEQDESIGN Procedure, "Creating Two-Sided Pocock and O'Brien-Fleming Designs"."""
+    trial = power.group_sequential(4, kind="pocock", alpha=0.05, power=0.9)
+    percent = [
+        100 * x for x in (trial.inflation, trial.expected_information_null, trial.expected_information)
+    ]
+    assert percent == pytest.approx([118.3143, 115.6074, 69.74805], rel=1e-6)
+
+
+@pytest.mark.parametrize(("looks", "information"), [(2, 169.32), (5, 172.57), (10, 174.42)])
+def test_looks_cost_the_information_that_sas_prints(looks, information):
+    """SAS/STAT, The SEQDESIGN Procedure, summary of sequential designs: a fixed one has 168.12.
+
+    That is (1.96 + 1.28)² for an alternative reference of .25.
+    """
+    fixed = (norm.ppf(0.975) + norm.ppf(0.9)) ** 2 / 0.25**2
+    assert fixed == pytest.approx(168.12, abs=0.005)
+    trial = power.group_sequential(looks, kind="obrien-fleming", power=0.9)
+    assert trial.inflation * fixed == pytest.approx(information, abs=0.005)
+
+
 def test_families_of_boundaries_meet():
     obrien = power.group_sequential(3, kind="obrien-fleming").bounds
     assert power.group_sequential(3, kind="wang-tsiatis", parameter=0).bounds == pytest.approx(obrien)

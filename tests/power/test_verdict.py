@@ -1,11 +1,12 @@
 """The verdict in words, and how many studies like it would be needed."""
 
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 import rct
 from rct import power
-from rct.power.verdict import Size, studies_needed, verdict
+from rct.power.verdict import Size, impossible, studies_needed, unsettled_errors, verdict
 
 TRIAL = rct.load("louisville_icat")
 SIZE = Size(41, 41, {"force": 4.0, "citizen_injury": 1.6, "officer_injury": 0.4})
@@ -61,6 +62,25 @@ def test_pooled_studies_reach_the_target_of_a_normal_test(distance):
     assert reached(distance * number**0.5) >= 0.8 > reached(distance * (number - 1) ** 0.5)
 
 
+def test_a_smallest_p_of_alpha_itself_is_enough():
+    assert impossible(TRIAL, 0.05, 20) == ""
+    assert "the smallest possible randomization p-value is 0.0526" in impossible(TRIAL, 1 / 19, 19)
+
+
+@pytest.mark.parametrize(("errors", "told"), [([0.6, 1.1], True), ([1.0, 1.0], False)])
+def test_a_standard_error_may_also_be_far_below_its_mean(errors, told):
+    """A tenth of the errors is smaller by four tenths, the others hardly larger than the mean."""
+    found = pd.DataFrame(
+        {
+            "analysis": "staggered simple",
+            "outcome": "force",
+            "std_error": [errors[0]] * 10 + [errors[1]] * 90,
+        }
+    )
+    notes = unsettled_errors(rct.Trial.parse(CLASSES.format(units=104)), found)
+    assert len(notes) == told
+
+
 def test_two_clusters_cannot_work():
     text = TRIAL.to_toml().replace("clusters = 9", "clusters = 2").replace("units = 600", "units = 100")
     said = power.cannot_work(rct.Trial.parse(text))
@@ -70,3 +90,48 @@ def test_two_clusters_cannot_work():
     assert "2 distinct allocations" in said
     assert said.count(". ") == 0
     assert power.cannot_work(TRIAL) == ""
+
+
+@pytest.mark.parametrize(("waiting", "unsettled"), [(4, True), (200, False)])
+def test_a_planner_is_told_where_a_handful_who_still_wait_decide_the_standard_error(waiting, unsettled):
+    text = CLASSES.format(units=100 + waiting)
+    found = power.simulate(rct.Trial.parse(text), sims=64)
+    errors = found.replicates["std_error"]
+    high = errors.quantile(0.95) / errors.mean() - 1
+    assert (high > 0.2) == unsettled
+    told = [note for note in found.notes if note.startswith("Force: the standard error")]
+    assert len(told) == unsettled
+    if told:
+        assert f"below its mean and {100 * high:.0f} % above" in told[0]
+
+
+CLASSES = """
+format = 1
+name = "Classes"
+[units]
+randomize = "officer_id"
+measure = "officer"
+id = "officer_id"
+[arms]
+control = "untrained"
+treatments = ["ICAT"]
+[schedule]
+kind = "staggered"
+period = "month"
+periods = 12
+starts = [4, 6]
+sizes = [50, 50]
+never = true
+[[outcomes]]
+name = "force"
+label = "Force"
+primary = true
+[analysis]
+primary = {{ estimator = "staggered", aggregate = "simple" }}
+inference = "cluster-robust"
+[power]
+effects = {{ force = 0.8 }}
+rates = {{ force = 0.4 }}
+units = {units}
+heterogeneity = 1.0
+"""
