@@ -56,14 +56,54 @@ def test_a_file_none_of_whose_ids_is_on_the_roster_is_refused_with_examples(decl
         )
 
 
-def test_a_file_without_records_is_listed(declared, built, tmp_path):
-    path = tmp_path / "force.csv"
-    path.write_text("case,badge,day\n\n")
-    panel = built(declared(), path)
+def test_an_empty_file_beside_another_is_listed(declared, built, counted, tmp_path):
+    empty, full = tmp_path / "2023.csv", tmp_path / "2024.csv"
+    empty.write_text("case,badge,day\n\n")
+    full.write_text("case,badge,day\nI1,01,2024-01-05\n")
+    panel = built(declared(), [empty, full])
     assert panel.problems[["file", "row", "problem"]].values.tolist() == [
-        [str(path), 0, "no record in the file"]
+        [str(empty), 0, "no record in the file"]
     ]
-    assert listed(built(declared(), records())) == [(0, "no record in the file")]
+    assert counted(panel) == {("01", 1): 1}
+
+
+def test_records_that_would_make_a_panel_of_zeros_are_refused(declared, built, tmp_path):
+    empty = tmp_path / "force.csv"
+    empty.write_text("case,badge,day\n")
+    with pytest.raises(rct.DataError, match=r"force.csv: there is no record in it\. Every count would be 0"):
+        built(declared(), empty)
+    with pytest.raises(rct.DataError, match="incidents: there is no record in it"):
+        built(declared(), records())
+    outside = records(("I1", "01", "2023-12-31", "1"), ("I2", "02", "2024-04-01", "1"))
+    said = (
+        "incidents: none of its 2 incidents is of a unit on the roster and of the schedule, 2024-01 to "
+        "2024-03. The first: incidents, row 2: date 2023-12-31 is outside the schedule"
+    )
+    with pytest.raises(rct.DataError, match=said):
+        built(declared(), outside)
+    apart = records(("I1", "01", "2023-12-31", "1"), ("I2", "99", "2024-01-05", "1"))
+    with pytest.raises(rct.DataError, match="none of its 2 incidents is of a unit on the roster and of"):
+        built(declared(), apart)
+    rare = built(declared('where = "level > 8"'), records(("I1", "01", "2024-01-05", "1")))
+    assert rare.frame["force"].sum() == 0
+
+
+def test_periods_that_chance_would_hardly_leave_without_a_record_are_noted(declared, built):
+    def noted(january: int, march: int, **options: object) -> list[str]:
+        days = ["2024-01-05"] * january + ["2024-03-05"] * march
+        rows = [(f"I{number}", "01", day, "1") for number, day in enumerate(days)]
+        panel = built(declared(), records(*rows), **options)
+        return panel.problems.loc[panel.problems["row"] == 0, "problem"].tolist()
+
+    # 3 × (2/3)^n falls below .001 at n = 20, 3 × (1/3)^n at n = 8.
+    assert noted(10, 9) == []
+    assert noted(10, 10) == ["no record in the period 2024-02: did the export leave it out?"]
+    assert noted(7, 0) == []
+    assert noted(8, 0) == ["no record in the period 2024-02 to 2024-03: did the export leave it out?"]
+    january = pd.DataFrame(
+        {"officer_id": ["01", "02", "03", "04"], "period": ["1"] * 4, "exposure": ["1"] * 4}
+    )
+    assert noted(8, 0, exposure=january) == []
 
 
 def test_a_date_outside_the_schedule_or_unreadable_is_listed(declared, built, counted):
@@ -160,7 +200,10 @@ def test_parquet_is_read_too(declared, built, counted, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("case,bagde,day\nI1,01,2024-01-05\n", r"force.csv lacks the column badge .nearest: bagde"),
+        (
+            "case,bagde,day\nI1,01,2024-01-05\n",
+            "the column badge, which records.officer names .nearest: bagde",
+        ),
         ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
         ("", "force.csv is empty"),
         ("case;badge;day\nI1;01;2024-01-05\n", "separated by semicolons"),
