@@ -258,6 +258,25 @@ def test_exposure_may_be_a_file(declared, built, tmp_path):
         built(trial, frame, exposure=tmp_path / "nowhere.csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("badge,period,exposure\n01,1,1\n", "lacks the column officer_id; it has badge, period, exposure"),
+        ("officer_id,period,exposure\n\n01,1,1\n02,x,1\n", "outside the schedule: x in row 4"),
+        ("officer_id,period,exposure\n\n01,1,1\n02,1,much\n", "column exposure: no .*: much in row 4"),
+        ("officer_id,period,exposure\n01,1,1\n\n01,2024-01,1\n", "same officer_id and period: 01 in row 4"),
+        ("officer_id,period,exposure\n\n", "there is no row in it"),
+    ],
+)
+def test_a_file_of_exposure_that_cannot_be_used_is_named_with_its_rows(
+    declared, built, tmp_path, content, message
+):
+    path = tmp_path / "hours.csv"
+    path.write_text(content)
+    with pytest.raises(rct.DataError, match=f"hours.csv.*{message}"):
+        built(declared(), records(("I1", "02", "2024-01-05", "1")), exposure=path)
+
+
 def test_exposure_comes_from_its_table(declared, built):
     exposure = pd.DataFrame(
         {
@@ -280,7 +299,7 @@ def test_exposure_comes_from_its_table(declared, built):
     )
     with pytest.raises(rct.TrialError, match="give exposure= .rct panel: --exposure FILE"):
         built(declared('exposure = "calls"'), frame)
-    with pytest.raises(rct.DataError, match="column exposure: no number of 0 or more in row 2"):
+    with pytest.raises(rct.DataError, match="column exposure: no number of 0 or more: -1 in row 2"):
         built(declared(), frame, exposure=exposure.assign(exposure=[-1, 1, 1]))
 
 
