@@ -1,8 +1,6 @@
 """Incident records as one table of text, with the file and row each came from."""
 
 import codecs
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rct.errors import DataError
 from rct.identifiers import listed
-from rct.randomization.rosters import refuse_other_separator, refuse_workbook
+from rct.randomization.rosters import csv_rows, refuse_other_separator, refuse_workbook
 from rct.records.problem_list import ProblemList
 
 if TYPE_CHECKING:
@@ -100,11 +98,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
 def _table(path: Path, text: str) -> "pd.DataFrame":
     import pandas as pd
 
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not readable as CSV: {error}") from None
+    rows = [row for _, row in csv_rows(path, text)]
     if not rows:
         raise DataError(f"{path} is empty; a header line with the names of the columns is needed.")
     header, body = rows[0], rows[1:]

@@ -11,6 +11,8 @@ from rct.records.problem_list import ProblemList
 if TYPE_CHECKING:
     import pandas as pd
 
+EXAMPLES = 3
+
 
 def exposure_table(given: "pd.DataFrame | str | Path", problems: ProblemList) -> "pd.DataFrame":
     """Give a table of exposure, read from its file unless it is one; blank lines are no rows.
@@ -68,7 +70,15 @@ def with_exposure(
     twice = _in_rows(table.loc[table.duplicated(["unit", "period"]), "unit"])
     if twice:
         raise DataError(f"{file} has a second row of the same {unit} and period: {twice}. Add them up.")
-    for name in sorted(set(table["unit"]) - set(rows["unit"])):
+    known = table["unit"].isin(rows["unit"])
+    for name in values:
+        if not (table.loc[known, name] > 0).any():
+            raise DataError(
+                f"{file}, column {name}: no unit of the roster has any, so no analysis has anything to read; "
+                f"it names {', '.join(table['unit'].unique()[:EXAMPLES])}, the roster "
+                f"{', '.join(rows['unit'].unique()[:EXAMPLES])}. Write ids as the roster does."
+            )
+    for name in sorted(set(table.loc[~known, "unit"])):
         problems.add(
             "exposure of a unit that is not on the roster", done="not used", file="exposure", unit=name
         )

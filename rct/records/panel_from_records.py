@@ -212,7 +212,11 @@ def _columns_read(trial: "Trial", by_officer: bool) -> dict[str, str]:
         if outcome.where:
             columns = columns_of(outcome.where, outcome.name)
             named += [(column, f"where of the outcome {outcome.name}") for column in columns]
-    return {column: key for column, key in reversed(named) if column}
+    keys: dict[str, str] = {}
+    for column, key in named:
+        if column:
+            keys.setdefault(column, key)
+    return keys
 
 
 def _named_columns(trial: "Trial", raw: "pd.DataFrame") -> "pd.DataFrame":

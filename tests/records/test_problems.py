@@ -206,6 +206,14 @@ def test_parquet_is_read_too(declared, built, counted, tmp_path):
         ),
         ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
         ("", "force.csv is empty"),
+        (
+            'case,badge,day,note\nI1,01,2024-01-05,"said\nI2,01,2024-01-06,x\n',
+            "force.csv, line 2: not readable as",
+        ),
+        (
+            'case,badge,day,note\nI1,01,2024-01-05,"a\nI2,01,2024-01-06,"b"\n',
+            "force.csv, line 2: not readable as",
+        ),
         ("case;badge;day\nI1;01;2024-01-05\n", "separated by semicolons"),
         (
             "case,badge,day\nI1,01,01/05/2024\nI2,01,\n",
@@ -266,6 +274,11 @@ def test_exposure_may_be_a_file(declared, built, tmp_path):
         ("officer_id,period,exposure\n\n01,1,1\n02,1,much\n", "column exposure: no .*: much in row 4"),
         ("officer_id,period,exposure\n01,1,1\n\n01,2024-01,1\n", "same officer_id and period: 01 in row 4"),
         ("officer_id,period,exposure\n\n", "there is no row in it"),
+        (
+            "officer_id,period,exposure\n1,1,1\n",
+            "no unit of the roster has any.* names 1, the roster 01, 02, 03",
+        ),
+        ("officer_id,period,exposure\n01,1,0\n", "column exposure: no unit of the roster has any"),
     ],
 )
 def test_a_file_of_exposure_that_cannot_be_used_is_named_with_its_rows(
