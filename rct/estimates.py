@@ -291,10 +291,11 @@ class Estimates:
                     null = dict(stored)
             rows = tuple(_decoded(row, null.get(str(i))) for i, row in enumerate(content["rows"]))
             named, meta = [str(name) for name in content["posteriors"]], dict(content["meta"])
-        except (ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
             raise DataError(
-                f"{path} holds no estimates that can be read any more ({error}); run `rct estimate` again"
-            ) from None
+                f"{path} holds no estimates that can be read any more: estimates.json or null_draws.npz was "
+                "cut or edited; run `rct estimate` again"
+            ) from error
         posteriors = {name: Posterior.read(path / f"posterior-{i}") for i, name in enumerate(named)}
         return cls(rows, posteriors, meta)
 

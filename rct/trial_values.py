@@ -21,8 +21,8 @@ DATE_PARTS = "aAwdbBmyYHIpMSfjzZ%"
 
 def as_written(value: object) -> str:
     """Write a value as a trial file does, cut to a glance: for messages."""
-    if isinstance(value, bool):
-        text = str(value).lower()
+    if value is None or isinstance(value, bool):
+        text = "null" if value is None else str(value).lower()
     elif isinstance(value, str):
         text = f'"{value}"'
     elif isinstance(value, Mapping):

@@ -75,8 +75,12 @@ def test_estimates_that_were_broken_are_one_error(tmp_path, content):
     Estimates((LOG,)).write(tmp_path / "estimates")
     (tmp_path / "estimates" / "estimates.json").write_text(content)
     with pytest.raises(
-        DataError, match="no estimates that can be read any more .*; run `rct estimate` again"
+        DataError, match="no estimates that can be read any more: .*; run `rct estimate` again"
     ):
+        Estimates.read(tmp_path / "estimates")
+    Estimates((LOG,)).write(tmp_path / "estimates")
+    (tmp_path / "estimates" / "null_draws.npz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"estimates.json or null_draws.npz was cut or edited"):
         Estimates.read(tmp_path / "estimates")
 
 

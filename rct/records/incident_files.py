@@ -78,7 +78,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
     if path.suffix.lower() == ".parquet":
         try:
             return pd.read_parquet(path)
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, OSError):
             raise DataError(f"{path} is no Parquet file; export it again.") from None
     if path.suffix.lower() != ".csv":
         raise DataError(
