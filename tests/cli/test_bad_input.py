@@ -201,6 +201,14 @@ def test_a_file_that_is_no_panel(not_estimated, simulated):
     assert "is no panel" in not_estimated()
 
 
+def test_a_panel_whose_bytes_were_damaged(not_estimated, simulated):
+    whole = (simulated / "panel.parquet").read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")  # of the footer, which stands before it
+    damaged = whole[: -8 - length] + b"\xff" * length + whole[-8:]
+    (simulated / "panel.parquet").write_bytes(damaged)
+    assert "panel.parquet is no panel written by rct" in not_estimated()
+
+
 def test_a_missing_panel(not_estimated, simulated):
     (simulated / "panel.parquet").unlink()
     assert "is not there" in not_estimated()
