@@ -15,6 +15,8 @@ NEWEST ?= $(call first,0x030c0000,python3.14 python3.13 python3.12 $(PYENV))
 TESTS ?= tests
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 PINS := pyproject.toml constraints.txt
+# Tests and tools together, so that who runs both waits for one installation.
+DEV := [lint,test]
 
 # $(call environment,FOLDER,PYTHON,EXTRAS)
 define environment
@@ -31,10 +33,8 @@ help: ## list what can be made
 
 .venv/.ready: $(PINS)
 	$(call environment,.venv,$(PYTHON),)
-.venv/.ready-test: $(PINS)
-	$(call environment,.venv,$(PYTHON),[test])
-.venv/.ready-lint: $(PINS)
-	$(call environment,.venv,$(PYTHON),[lint])
+.venv/.ready-dev: $(PINS)
+	$(call environment,.venv,$(PYTHON),$(DEV))
 .venv/.ready-docs: $(PINS)
 	$(call environment,.venv,$(PYTHON),[docs])
 .venv-newest/.ready-test: $(PINS)
@@ -44,7 +44,7 @@ demo: .venv/.ready ## one simulated trial from declaration to report, which is w
 	@echo "Running a simulated trial from its declaration to its report."
 	@.venv/bin/rct demo
 
-test: .venv/.ready-test ## run the tests
+test: .venv/.ready-dev ## run the tests
 	@echo "Running the tests with $$(.venv/bin/python --version) on two processes."
 	@.venv/bin/python $(PYTEST) $(TESTS)
 
@@ -55,7 +55,7 @@ test-newest: .venv-newest/.ready-test ## run the tests with the newest Python th
 newest-python:
 	@echo $(NEWEST)
 
-lint: .venv/.ready-lint ## check style, formatting, types and the order of imports
+lint: .venv/.ready-dev ## check style, formatting, types and the order of imports
 	@echo "Checking style."
 	@.venv/bin/ruff check .
 	@echo "Checking formatting."
@@ -70,7 +70,7 @@ docs: .venv/.ready-docs ## build the documentation in docs/_build/html
 	@.venv/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
-bench: .venv/.ready-test ## time rct beside its peers and print the ratios
+bench: .venv/.ready-dev ## time rct beside its peers and print the ratios
 	@for script in benchmarks/*.py; do echo "Running $$script."; .venv/bin/python $$script || exit 1; done
 
 clean: ## remove environments, caches and everything that was built

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rct.analysis_runs import ESTIMATORS, Sample, label, timing_permutations
+from rct.analysis_runs import ESTIMATORS, Sample, allowed_texts, label, timing_permutations
 from rct.errors import RctError
-from rct.trial_problems import Place
+from rct.trial_problems import Place, type_complaint
+from rct.trial_values import as_written
 
 if TYPE_CHECKING:
     from rct.errors import TrialError
@@ -160,11 +161,14 @@ def _check_spec(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
         if name not in known:
             raise _error(trial, place, f"{spec.estimator} has no option {name!r}{_nearest(name, known)}")
         if name in NAMING_COLUMNS and not _names_columns(value):
-            raise _error(trial, place, f"{name} names columns of the panel in text, so it is not {value!r}")
-        if name == "quadrature" and type(value) is not int:
-            raise _error(trial, place, f"quadrature is a whole number of points, not {value!r}")
-        if isinstance(value, str) and known[name] and value not in known[name]:
-            raise _error(trial, place, f"{name} = {value!r} is not known{_nearest(value, known[name])}")
+            raise _error(
+                trial, place, f"{name} names columns of the panel in text, so it is not {as_written(value)}"
+            )
+        texts = allowed_texts(known[name])
+        if isinstance(value, str) and texts and value not in texts:
+            raise _error(trial, place, f"{name} = {as_written(value)} is not known{_nearest(value, texts)}")
+        if complaint := type_complaint(known[name], value):
+            raise _error(trial, place, f"{name} {complaint}")
 
 
 def _names_columns(value: object) -> bool:

@@ -327,25 +327,28 @@ class Estimator:
         """Whether its uncertainty does not depend on the inference that the trial declares."""
         return self.run in (_own_inference, _bayesian)
 
-    def options(self) -> dict[str, list[str]]:
-        """Give the options that a trial may name, each with the texts it allows (none: anything)."""
+    def options(self) -> dict[str, Any]:
+        """Give the options that a trial may name, each with the type of its value."""
         function = getattr(import_module(self.home), self.function)
         names = vars(import_module(function.__module__))
         parameters = inspect.signature(function).parameters
-        return {n: _allowed_texts(p.annotation, names) for n, p in parameters.items() if n not in GIVEN}
+        return {n: _evaluated(p.annotation, names) for n, p in parameters.items() if n not in GIVEN}
 
 
-def _allowed_texts(annotation: Any, names: dict[str, Any]) -> list[str]:
-    """Give the texts of an annotation's literals; none where it allows any text."""
-    if isinstance(annotation, str):
-        try:
-            annotation = eval(annotation, names)
-        except (NameError, TypeError):  # a name imported for type checkers alone: no literal
-            return []
-    if typing.get_origin(annotation) is typing.Literal:
-        return [value for value in typing.get_args(annotation) if isinstance(value, str)]
-    parts = typing.get_args(annotation)
-    return [] if str in parts else [text for part in parts for text in _allowed_texts(part, names)]
+def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
+    """Give the type that an annotation names; any where it is imported for type checkers alone."""
+    try:
+        return eval(annotation, names) if isinstance(annotation, str) else annotation
+    except (NameError, TypeError):
+        return Any
+
+
+def allowed_texts(kind: Any) -> list[str]:
+    """Give the texts of a type's literals; none where it allows any text."""
+    if typing.get_origin(kind) is typing.Literal:
+        return [value for value in typing.get_args(kind) if isinstance(value, str)]
+    parts = typing.get_args(kind)
+    return [] if str in parts else [text for part in parts for text in allowed_texts(part)]
 
 
 ESTIMATORS: dict[str, Estimator] = {

@@ -265,7 +265,15 @@ class Estimates:
 
     @classmethod
     def read(cls, folder: str | Path) -> "Estimates":
-        """Read what `write` wrote."""
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        DataError
+            When the folder holds no estimates, or what it holds was edited or broken.
+        """
+        from zipfile import BadZipFile
+
         import numpy as np
 
         from rct.posterior import Posterior
@@ -275,14 +283,21 @@ class Estimates:
             raise DataError(
                 f"{path} holds no estimates (estimates.json is not there); run `rct estimate` first"
             )
-        content = json.loads((path / "estimates.json").read_text(encoding="utf-8"))
-        null: Mapping[str, np.ndarray] = {}
-        if (path / "null_draws.npz").exists():
-            with np.load(path / "null_draws.npz") as stored:
-                null = dict(stored)
-        rows = tuple(_decoded(row, null.get(str(i))) for i, row in enumerate(content["rows"]))
-        posteriors = {n: Posterior.read(path / f"posterior-{i}") for i, n in enumerate(content["posteriors"])}
-        return cls(rows, posteriors, content["meta"])
+        try:
+            content = json.loads((path / "estimates.json").read_text(encoding="utf-8"))
+            null: Mapping[str, np.ndarray] = {}
+            if (path / "null_draws.npz").exists():
+                with np.load(path / "null_draws.npz") as stored:
+                    null = dict(stored)
+            rows = tuple(_decoded(row, null.get(str(i))) for i, row in enumerate(content["rows"]))
+            named, meta = [str(name) for name in content["posteriors"]], dict(content["meta"])
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+            raise DataError(
+                f"{path} holds no estimates that can be read any more: estimates.json or null_draws.npz was "
+                "cut or edited; run `rct estimate` again"
+            ) from error
+        posteriors = {name: Posterior.read(path / f"posterior-{i}") for i, name in enumerate(named)}
+        return cls(rows, posteriors, meta)
 
 
 def p_text(p: float) -> str:

@@ -271,7 +271,7 @@ class Panel:
         try:
             table = pq.read_table(path)
             content = json.loads((table.schema.metadata or {})[b"rct"])
-        except (pa.ArrowInvalid, KeyError) as error:
+        except (pa.ArrowInvalid, OSError, KeyError) as error:
             raise DataError(
                 f"{path} is no panel written by rct; make one with `rct panel` or `rct simulate`"
             ) from error

@@ -9,16 +9,16 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import PrivateAttr, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from rct.errors import TrialError
 from rct.trial_checks import contradictions
 from rct.trial_hash import canonical_json, design_json, sha256
 from rct.trial_problems import Place, trial_error, validation_problems
 from rct.trial_tables import Analysis, Design, Outcome, Power, Records
-from rct.trial_values import Name
+from rct.trial_values import Name, not_a_truth
 
 
 class Trial(Design):
@@ -28,11 +28,11 @@ class Trial(Design):
     say the same, comments included.
     """
 
-    format: Literal[1]
+    format: Annotated[Literal[1], BeforeValidator(not_a_truth)]
     name: Name
     question: str = ""
     sources: tuple[str, ...] = ()
-    outcomes: tuple[Outcome, ...]
+    outcomes: Annotated[tuple[Outcome, ...], Field(min_length=1)]
     records: Records = Records()
     analysis: Analysis
     power: Power = Power()
@@ -61,7 +61,7 @@ class Trial(Design):
         try:
             trial = cls.model_validate(document)
         except ValidationError as error:
-            raise trial_error(name, text, validation_problems(cls, error)) from None
+            raise trial_error(name, text, validation_problems(cls, error, document)) from None
         problems = contradictions(trial)
         if problems:
             raise trial_error(name, text, problems)
@@ -194,8 +194,19 @@ def load(name_or_path: str | PathLike[str]) -> Trial:
             f"{path}: there is no such file, nor a shipped trial of that name.{advice} "
             f"Shipped are: {', '.join(shipped)}."
         )
+    return Trial.parse(toml_text(path), name=str(path))
+
+
+def toml_text(path: Path) -> str:
+    """Read the text of a TOML file.
+
+    Raises
+    ------
+    TrialError
+        When it is not UTF-8.
+    """
     try:
-        return Trial.parse(path.read_bytes().decode("utf-8-sig"), name=str(path))
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TrialError(f"{path}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
 

@@ -2,19 +2,47 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from rct.errors import TrialError
+from rct.trial_values import as_written
 
 Place = tuple[str | int, ...]
+Complaint = Mapping[str, Any]
+"""One of pydantic's, as ``ValidationError.errors`` gives it."""
 SHOWN = 10
-BRANCH = r"constrained-\w+|literal\[.*\]|tuple\[.*\]"
-"""What pydantic adds to the place of a value that may be of several types: no key of any file."""
-KINDS = ((r"a valid (tuple|list)", "a list in brackets"), (r"a valid dictionary.*", "a table"))
-"""Types in the words of TOML."""
+WANTED = {
+    "string_type": "text in quotation marks",
+    "tuple_type": "a list in brackets",
+    "is_instance_of": "a list in brackets",
+    "sequence_str": "a list in brackets",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "below {lt}",
+    "less_than_equal": "{le} or less",
+    "too_short": "a list of {min_length} or more",
+    "literal_error": "{expected}",
+    "union_tag_invalid": "one of {expected_tags}",
+    "union_tag_not_found": "a table with {discriminator}",
+}
+"""What a value should be, in the words of TOML, by the type of pydantic's complaint."""
+SIZES = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "too_short"})
+"""Complaints about values of the right type."""
 
 
 def trial_error(name: str, text: str, problems: Iterable[tuple[Place, str]]) -> TrialError:
@@ -25,33 +53,96 @@ def trial_error(name: str, text: str, problems: Iterable[tuple[Place, str]]) -> 
     return TrialError("\n".join(lines[:SHOWN] + ([f"and {rest} more problems"] if rest > 0 else [])))
 
 
-def validation_problems(model: type[BaseModel], error: ValidationError) -> list[tuple[Place, str]]:
-    """Give the place and a plain sentence for each of pydantic's complaints."""
-    lacking = [item["loc"] for item in error.errors() if item["type"] == "missing"]
+def validation_problems(
+    model: type[BaseModel], error: ValidationError, document: Mapping[str, Any]
+) -> list[tuple[Place, str]]:
+    """Give the place and a plain sentence for each of pydantic's complaints about a document.
+
+    A value that may be of several types has a complaint of each of them, which become one sentence.
+    """
+    items = error.errors()
+    lacking = [item["loc"] for item in items if item["type"] == "missing"]
+    at_place: dict[Place, list[Complaint]] = {}
+    for item in items:
+        at_place.setdefault(_written_place(item, document), []).append(item)
     return [
-        _problem(model, item["loc"], item["type"], item["msg"], item["input"], lacking)
-        for item in error.errors()
+        (place[:-1] if here[0]["type"] == "missing" else place, sentence)
+        for place, here in at_place.items()
+        if not any(other[: len(place)] == place and other != place for other in at_place)
+        for sentence in _sentences(model, place, here, lacking)
     ]
 
 
-def _problem(
-    model: type[BaseModel], place: Place, kind: str, message: str, given: object, lacking: Sequence[Place]
-) -> tuple[Place, str]:
-    place = tuple(part for part in place if not re.fullmatch(BRANCH, str(part)))
+def _written_place(item: Complaint, document: Mapping[str, Any]) -> Place:
+    """Give the place of a complaint without the types and tags that pydantic tried there."""
+    kept: list[str | int] = []
+    here: Any = document
+    for part in item["loc"]:
+        if isinstance(here, Mapping) and part in here:
+            here = here[str(part)]
+        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            continue
+        kept.append(part)
+    return (*kept, item["loc"][-1]) if item["type"] == "missing" else tuple(kept)
+
+
+def _sentences(
+    model: type[BaseModel], place: Place, here: Sequence[Complaint], lacking: Sequence[Place]
+) -> list[str]:
     shown = ".".join(str(part) for part in place if isinstance(part, str))
-    if kind == "extra_forbidden":
-        return place, _unknown_key(model, place, lacking)
-    if kind.startswith("date_"):
-        return place, f"{shown}: write a date such as 2024-01-31, without quotation marks, not {given!s:.60}"
-    if kind == "missing":
-        return place[:-1], f"{shown} is missing"
-    if kind == "union_tag_invalid":
-        message = f"kind should be one of {message.rpartition('expected tags: ')[2]}"
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
-    for python, toml in KINDS:
-        message = re.sub(python, toml, message)
-    said = "" if kind == "value_error" or isinstance(given, dict | list) else f", not {given!s:.60}"
-    return place, f"{shown}: {message}{said}" if shown else message
+    kinds, given = {item["type"] for item in here}, as_written(here[0]["input"])
+    wanted = _wanted(here)
+    if "extra_forbidden" in kinds:
+        return [_unknown_key(model, place, lacking)]
+    if "missing" in kinds:
+        return [f"{shown} is missing"]
+    if any(kind.startswith("date_") for kind in kinds):
+        return [f"{shown}: write a date such as 2024-01-31, without quotation marks, not {given}"]
+    if wanted and "value_error" not in kinds:
+        return [f"{shown}: should be {wanted}, not {given}"]
+    said = [item["msg"].removeprefix("Value error, ") for item in here if item["type"] not in WANTED]
+    return [f"{shown}: {message}" if shown else message for message in said]
+
+
+def _wanted(here: Sequence[Complaint]) -> str:
+    """Say in words what a value should be: its size, where it is of one of the right types."""
+    sized = [item for item in here if item["type"] in SIZES]
+    words = [
+        WANTED[item["type"]].format(**{key: _plain(value) for key, value in item.get("ctx", {}).items()})
+        for item in sized or here
+        if item["type"] in WANTED
+    ]
+    return " or ".join(dict.fromkeys(words))
+
+
+def type_complaint(kind: Any, value: object) -> str:
+    """Say what a value should be that is not of a type, strictly taken; "" where it is."""
+    try:
+        TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value, strict=True)
+    except ValidationError as error:
+        return f"should be {_wanted(error.errors()) or 'of another type'}, not {as_written(value)}"
+    return ""
+
+
+def shape_complaints(error: ValidationError) -> list[str]:
+    """Give a sentence for each complaint about the content of a JSON file: where, and what is wrong there."""
+    found = []
+    for item in error.errors():
+        place = ".".join(map(str, item["loc"])) or "the file"
+        if item["type"] == "missing":
+            found.append(f"{place} is missing")
+        elif wanted := _wanted([item]):
+            found.append(f"{place} should be {wanted}, not {as_written(item['input'])}")
+        else:
+            found.append(f"{place}: {item['msg'].removeprefix('Value error, ')}")
+    return found
+
+
+def _plain(bound: object) -> object:
+    """Write a bound without decimals where it has none."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _unknown_key(model: type[BaseModel], place: Place, lacking: Sequence[Place]) -> str:

@@ -1,7 +1,6 @@
 """The tables of a trial file, as frozen models: what each key means, its type and its default."""
 
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -11,8 +10,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
     Strict,
     model_validator,
 )
@@ -22,9 +19,14 @@ from rct.trial_values import (
     MOST_CANDIDATES,
     MOST_DECIMALS,
     Count,
+    Day,
     Effect,
+    Flag,
     Keep,
     Name,
+    NonNegative,
+    Number,
+    Positive,
     Share,
     ShiftStart,
     Threshold,
@@ -64,7 +66,7 @@ class Treatment(Table):
     """A treatment arm; a plain name in the file is an arm of dose 1."""
 
     name: Name
-    dose: PositiveFloat = 1.0
+    dose: Positive = 1.0
     label: str = ""
 
 
@@ -108,11 +110,22 @@ class Arms(Table):
         return {treatment.name: treatment.dose for treatment in self.treatments}
 
 
+class BlockSchedule(BaseModel):
+    """What one block, named by its block columns, has of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    starts: tuple[Count, ...] = ()
+    sizes: tuple[Whole, ...] = ()
+    never: Flag = False
+    per_step: Count | Annotated[tuple[Count, ...], Field(min_length=1)] = 1
+
+
 class Schedule(Table):
     """The calendar, and who crosses when."""
 
     kind: Literal["parallel", "stepped-wedge", "staggered", "crossover", "shifts"]
-    start: date | None = Field(default=None, description="First day of period 1")
+    start: Day | None = Field(default=None, description="First day of period 1")
     period: PeriodUnit = "month"
     periods: Annotated[Count, Field(le=100_000)]
     baseline: Whole = Field(default=0, description="Periods before the first crossover")
@@ -122,8 +135,8 @@ class Schedule(Table):
     )
     starts: tuple[Count, ...] = Field(default=(), description="First treated period of each class")
     sizes: tuple[Whole, ...] = Field(default=(), description="Randomized units in each class")
-    never: bool = Field(default=False, description="Whether the rest of a block is never treated")
-    by_block: tuple[dict[str, Any], ...] = Field(
+    never: Flag = Field(default=False, description="Whether the rest of a block is never treated")
+    by_block: tuple[BlockSchedule, ...] = Field(
         default=(), description="For one block, named by its block columns: starts, sizes, never, per_step"
     )
     shifts: tuple[ShiftStart, ...] = Field(default=(), description="Shifts: when each begins, rising")
@@ -138,6 +151,11 @@ class Schedule(Table):
     sequences: tuple[tuple[Name, ...], ...] = Field(
         default=(), description="Crossover: the arm in each stretch"
     )
+
+    @property
+    def of_blocks(self) -> tuple[dict[str, Any], ...]:
+        """The keys of each table of ``by_block``, as far as the file has them."""
+        return tuple(table.model_dump(exclude_unset=True) for table in self.by_block)
 
 
 class Randomization(Table):
@@ -182,18 +200,18 @@ class Outcome(Table):
 
     name: Name
     label: str = ""
-    primary: bool = False
+    primary: Flag = False
     direction: Literal["decrease", "increase"] = "decrease"
     unit_of_count: Literal["incident", "report", "person"] = "incident"
     where: Annotated[str | None, AfterValidator(condition_or_none)] = Field(
         default=None, description="Condition over the columns of the records"
     )
-    exposure: str | None = Field(default=None, description="Its own denominator")
-    fractional: bool = Field(default=False, description="Shares or rates rather than counts")
-    within: str | None = Field(
+    exposure: Name | None = Field(default=None, description="Its own denominator")
+    fractional: Flag = Field(default=False, description="Shares or rates rather than counts")
+    within: Name | None = Field(
         default=None, description="Outcome whose incidents its events are part of, as injuries of force"
     )
-    person: str | None = Field(default=None, description="Column that identifies the counted person")
+    person: Name | None = Field(default=None, description="Column that identifies the counted person")
     attribution: Literal["first", "every", "share"] = Field(
         default="first",
         description="The row an incident with several officers enters: the first's, every one's, or shares",
@@ -248,9 +266,9 @@ class Analysis(Table):
     inference: Literal["randomization", "cluster-robust", "wild-bootstrap", "hc2"] = "randomization"
     draws: Count | Literal["exact"] = 9999
     covariates: tuple[Name, ...] = ()
-    alpha: float = Field(default=0.05, gt=0, lt=1)
+    alpha: Number = Field(default=0.05, gt=0, lt=1)
     multiplicity: Literal["holm", "westfall-young", "none"] = "holm"
-    seed: int | str | None = None
+    seed: Whole | Name | None = None
     priors: Annotated[dict[str, Any], BeforeValidator(plain_number)] = {}
 
 
@@ -277,49 +295,49 @@ class Power(Table):
     """Assumptions for power and simulation; rates are counts per measured unit and period."""
 
     effects: dict[str, Effect] = Field(default={}, description="Ratio at dose 1, by outcome (and arm)")
-    rates: dict[str, PositiveFloat] = {}
-    injury_overlap: float = Field(
+    rates: dict[str, Positive] = {}
+    injury_overlap: Number = Field(
         default=0.0,
         ge=0,
         le=1,
         description="Share of officer-injury incidents injuring a citizen",
     )
-    persons: dict[str, float] = Field(default={}, description="Persons counted per incident, by outcome")
+    persons: dict[str, Number] = Field(default={}, description="Persons counted per incident, by outcome")
     clusters: Count | None = None
     units: Count | None = None
-    heterogeneity: PositiveFloat | None = Field(
+    heterogeneity: Positive | None = Field(
         default=None, description="Gamma shape of officer rates; absent = all alike"
     )
-    officers_per_incident: float = Field(default=1.0, ge=1, description="Size-weighted mean")
-    cluster_sd: NonNegativeFloat = Field(default=0.0, description="Sd of log rate between clusters")
-    cluster_period_sd: NonNegativeFloat = 0.0
-    trend: float = Field(default=0.0, description="Log rate per period")
-    season: Annotated[tuple[PositiveFloat, ...], AfterValidator(twelve_months)] = Field(
+    officers_per_incident: Number = Field(default=1.0, ge=1, description="Size-weighted mean")
+    cluster_sd: NonNegative = Field(default=0.0, description="Sd of log rate between clusters")
+    cluster_period_sd: NonNegative = 0.0
+    trend: Number = Field(default=0.0, description="Log rate per period")
+    season: Annotated[tuple[Positive, ...], AfterValidator(twelve_months)] = Field(
         default=(), description="Rate of January to December relative to the year's"
     )
     course: Course = Field(default=Course(), description="The effect along the time since training")
-    effect_sd: dict[str, PositiveFloat] = Field(
+    effect_sd: dict[str, Positive] = Field(
         default={}, description="Sd of the log ratio around power.effects, for assurance, by outcome"
     )
-    untrained: float = Field(
+    untrained: Number = Field(
         default=0.0, ge=0, lt=1, description="Share of measured units never trained though allocated"
     )
-    trained_anyway: float = Field(
+    trained_anyway: Number = Field(
         default=0.0, ge=0, lt=1, description="Share trained when the first are, whatever their allocation"
     )
-    contamination: float = Field(
+    contamination: Number = Field(
         default=0.0, ge=0, le=1, description="Share of the mean effect that the untrained have of the trained"
     )
-    attrition: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(
+    attrition: dict[str, Annotated[Number, Field(ge=0, lt=1)]] = Field(
         default={}, description="Chance to leave after each period, by arm"
     )
-    transfers: float = Field(
+    transfers: Number = Field(
         default=0.0, ge=0, lt=1, description="Chance to move to another randomized unit after each period"
     )
-    mixing: float = Field(
+    mixing: Number = Field(
         default=0.0, ge=0, le=0.5, description="Shifts: share of a crew that belongs to the other arm"
     )
-    reporting: dict[str, PositiveFloat] = Field(
+    reporting: dict[str, Positive] = Field(
         default={}, description="Events recorded once trained, relative to before, by outcome"
     )
     assumptions: tuple[str, ...] = Field(

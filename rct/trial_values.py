@@ -2,28 +2,46 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
 
 LARGEST_DENOMINATOR = 10**9
 MOST_FACTORS = 5
 MOST_DECIMALS = 12
 MOST_CANDIDATES = 1_000_000
 SCHEMES_BUILT = ("keyed-order", "simple", "matched", "constrained", "rerandomized")
+SHOWN = 60
+"""Characters of a value that a message repeats."""
 DATE_PARTS = "aAwdbBmyYHIpMSfjzZ%"
+
+
+def as_written(value: object) -> str:
+    """Write a value as a trial file does, cut to a glance: for messages."""
+    if value is None or isinstance(value, bool):
+        text = "null" if value is None else str(value).lower()
+    elif isinstance(value, str):
+        text = f'"{value}"'
+    elif isinstance(value, Mapping):
+        text = f"{{{', '.join(f'{key} = {as_written(inner)}' for key, inner in value.items())}}}"
+    elif isinstance(value, list | tuple):
+        text = f"[{', '.join(map(as_written, value))}]"
+    else:
+        text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
 
 
 def exact_share(value: object) -> Fraction:
     """Read a probability exactly: 0.55, "0.55" and "11/20" are the same; binary floats are refused."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
-        raise ValueError(f'{value!r} is not a probability; write 0.55, "0.55" or "1/3"')
+        raise ValueError(f'{as_written(value)} is not a probability; write 0.55, "0.55" or "1/3"')
     try:
         share = Fraction(value)
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise ValueError(f'{value!r} is not a probability; write 0.55, "0.55" or "1/3"') from None
+        raise ValueError(f'{as_written(value)} is not a probability; write 0.55, "0.55" or "1/3"') from None
     if not 0 <= share <= 1:
         raise ValueError(f"{value} is not between 0 and 1")
     if share.denominator > LARGEST_DENOMINATOR:
@@ -42,15 +60,16 @@ def _kept(value: object) -> object:
     return share
 
 
-def _positive(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
-        raise ValueError(f"{value!r} is not a number; write 0.446")
+def positive_fraction(value: object) -> Fraction:
+    """Read a number above 0 exactly: 0.446 and "1/4"; binary floats are refused."""
     try:
+        if isinstance(value, bool) or not isinstance(value, str | int | Decimal | Fraction):
+            raise ValueError
         number = Fraction(value)
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise ValueError(f"{value!r} is not a number; write 0.446") from None
+        raise ValueError(f'{as_written(value)} is not a number; write 2, 0.446 or "1/4"') from None
     if number <= 0:
-        raise ValueError(f"{value} is not above 0")
+        raise ValueError(f"{as_written(value)} is not above 0")
     return number
 
 
@@ -63,7 +82,7 @@ def twelve_months(factors: tuple[float, ...]) -> tuple[float, ...]:
 
 def _text(value: object) -> object:
     if isinstance(value, str) and (not value or value != value.strip()):
-        raise ValueError(f"{value!r} is blank or begins or ends with white space")
+        raise ValueError(f"{as_written(value)} is blank or begins or ends with white space")
     return value
 
 
@@ -98,13 +117,15 @@ def _ratio(value: object) -> object:
     given = plain_number(value)
     ratios = list(given.values()) if isinstance(given, dict) else [given]
     if not ratios or any(isinstance(r, bool) or not isinstance(r, int | float) or not r > 0 for r in ratios):
-        raise ValueError(f"{value} is not a ratio above 0, such as 0.72, or a table of ratios by arm")
+        raise ValueError(
+            f"{as_written(value)} is not a ratio above 0, such as 0.72, or a table of ratios by arm"
+        )
     return given
 
 
 def built_scheme(value: object) -> object:
     """Refuse a scheme of randomization that does not exist."""
-    if value not in SCHEMES_BUILT:
+    if isinstance(value, str) and value not in SCHEMES_BUILT:
         raise ValueError(
             f'scheme "{value}" is not built yet; built are {", ".join(SCHEMES_BUILT)}. Without '
             "[randomization] a trial is randomized by the keyed order: completely, within blocks, or by "
@@ -162,6 +183,26 @@ def condition_or_none(value: str | None) -> str | None:
     return value
 
 
+def not_a_truth(value: object) -> object:
+    """Refuse true and false, which pydantic would take for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"should be a number, not {as_written(value)}")
+    return value
+
+
+def _not_a_number(value: object) -> object:
+    """Refuse a number, which pydantic would take for seconds since 1970."""
+    if isinstance(value, int | float | Decimal):
+        raise ValueError(f"write a date such as 2024-01-31, without quotation marks, not {as_written(value)}")
+    return value
+
+
+def _time_of_day(value: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise ValueError(f'{as_written(value)} is no time of day; write one such as "07:00"')
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_text)]
 Share = Annotated[
     Fraction, BeforeValidator(exact_share), WithJsonSchema({"type": ["number", "string"], "title": "Share"})
@@ -173,10 +214,15 @@ Keep = Annotated[
 ]
 Threshold = Annotated[
     Fraction,
-    BeforeValidator(_positive),
+    BeforeValidator(positive_fraction),
     WithJsonSchema({"type": ["number", "string"], "title": "Threshold"}),
 ]
 Effect = Annotated[float | dict[str, float], BeforeValidator(_ratio)]
 Count = Annotated[int, Strict(), Field(ge=1)]
-ShiftStart = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+ShiftStart = Annotated[str, AfterValidator(_time_of_day)]
+Day = Annotated[date, BeforeValidator(_not_a_number)]
+Number = Annotated[float, BeforeValidator(not_a_truth)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict(), Field(ge=0)]

@@ -223,7 +223,7 @@ def test_a_panel_without_a_promised_outcome_is_refused():
         ('"poisson", effect = "exp', '"poison", effect = "exp', r"primary: .* did you mean 'poisson'"),
         ("average = [1", "averge = [1", "poisson has no option 'averge'; did you mean 'average'"),
         ('"exposure-time"', '"exposure-tme"', "did you mean 'exposure-time'"),
-        ('effect = "constant"', 'correction = "CR9"', r"secondary\[0\]: correction = 'CR9' is not"),
+        ('effect = "constant"', 'correction = "CR9"', r'secondary\[0\]: correction = "CR9" is not'),
         ('"randomization"', '"hc2"', "'hc2' is not available yet for poisson; use randomization, cluster"),
         ('"poisson", effect = "constant"', '"bayesian", model = "agencies"', "takes one outcome, .* has 3"),
         ('"poisson", effect = "exp', '"poisson", seed = 3, effect = "exp', "has no option 'seed'"),

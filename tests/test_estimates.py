@@ -70,6 +70,20 @@ def test_estimates_replace_estimates_but_never_other_files(tmp_path):
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("content", ["[]", "{", '{"rows": 3}', '{"rows": [{"estimate": 1}]}', "null"])
+def test_estimates_that_were_broken_are_one_error(tmp_path, content):
+    Estimates((LOG,)).write(tmp_path / "estimates")
+    (tmp_path / "estimates" / "estimates.json").write_text(content)
+    with pytest.raises(
+        DataError, match="no estimates that can be read any more: .*; run `rct estimate` again"
+    ):
+        Estimates.read(tmp_path / "estimates")
+    Estimates((LOG,)).write(tmp_path / "estimates")
+    (tmp_path / "estimates" / "null_draws.npz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"estimates.json or null_draws.npz was cut or edited"):
+        Estimates.read(tmp_path / "estimates")
+
+
 def test_p_values_are_never_printed_as_zero():
     assert [p_text(p) for p in (0.0312, 0.0004, 1.0)] == ["= .031", "< .001", "= 1.000"]
     assert "p < .001" in LOG.summary()

@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,18 @@ import rct
 from rct.errors import TrialError
 from rct.trial import Trial
 from rct.trial_hash import canonical_json, design_json, plain_decimal, sha256
+from rct.trial_tables import (
+    Analysis,
+    Arms,
+    BlockSchedule,
+    Course,
+    Outcome,
+    Power,
+    Randomization,
+    Records,
+    Schedule,
+    Units,
+)
 
 VECTORS = json.loads(
     (Path(__file__).parent / "randomization" / "allocation_vectors.json").read_text(encoding="utf-8")
@@ -193,7 +206,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
         ("force = 0.72", "force = nan", "is not a ratio above 0"),
         ("ICAT = 0.550", "ICAT = 0.8", "sum to 21/20, not 1"),
         ("ICAT = 0.550", "ICAT = 1.5", "not between 0 and 1"),
-        ("ICAT = 0.550", 'ICAT = "half"', "'half' is not a probability"),
+        ("ICAT = 0.550", 'ICAT = "half"', '"half" is not a probability'),
         ("ICAT = 0.550\n", "", "ICAT has no share"),
         ("ICAT = 0.550", "ICAP = 0.55", "ICAP is not an arm"),
         ("start = 2018-11-01", "start = 2018-11-15", "begin on the first of a month"),
@@ -202,7 +215,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
         ('block = ["district"]', 'block = ["squad"]', "cannot be their block"),
         ('unit_of_count = "person"', 'unit_of_count = "report"', "person names a column, but"),
         ("average = [1, 12]", "average = [12, 1]", "is no window of periods"),
-        ("periods = 24", "periods = true", "periods: should be a valid integer, not True"),
+        ("periods = 24", "periods = true", "periods: should be a whole number, not true"),
         ('kind = "parallel"', 'kind = "waitlist"', "'stepped-wedge'"),
         ("[power]", '[randomization]\nscheme = "urn"\n[power]', 'scheme "urn" is not built yet'),
         (
@@ -217,6 +230,90 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_lines():
 )
 def test_a_contradiction_is_refused_in_plain_words(old, new, message):
     assert message in refused(old, new)
+
+
+TABLES = {
+    "": (Trial, {"format": "1", "name": '"small"'}),
+    "units": (Units, {"randomize": '"squad"', "measure": '"officer"', "id": '"officer_id"'}),
+    "arms": (Arms, {"control": '"usual"', "treatments": '["ICAT"]'}),
+    "schedule": (Schedule, {"kind": '"staggered"', "periods": "24", "starts": "[3]", "sizes": "[4]"}),
+    "randomization": (Randomization, {}),
+    "[outcomes]": (Outcome, {"name": '"force"', "primary": "true"}),
+    "records": (Records, {}),
+    "analysis": (Analysis, {"primary": '"poisson"'}),
+    "power": (Power, {"effects": "{ force = 0.7 }"}),
+    "power.course": (Course, {}),
+    "[schedule.by_block]": (BlockSchedule, {"district": '"N"'}),
+    "[arms.probabilities.by_block]": (None, {"district": '"N"', "ICAT": "0.5"}),
+}
+ODD = (
+    "[]", "{}", '""', "0", "-1", "1.5", "1e400", "nan", "true", "2024-01-31", "12:30:00", '"x"', "[0]",
+    '[1, "a"]', "[[]]", "[{}]", "{ force = true }", "{ force = [] }",
+)  # fmt: skip
+LIBRARY_WORDS = re.compile(
+    r"Input|[Tt]uple|dict|Decimal|datetime|Fraction|instance|True|False|None|validation"
+    r"|valid (string|integer|number|boolean)|\(\)"
+)
+
+
+def with_value(table: str, key: str, value: str) -> str:
+    """Give the text of a trial in which a key has a value."""
+    changed = {name: {**keys} for name, (_, keys) in TABLES.items() if keys and "by_block" not in name}
+    changed.setdefault(table, {**TABLES[table][1]})[key] = value
+    if "by_block" in table:
+        changed["units"]["block"] = '["district"]'
+    lines = []
+    for name, keys in changed.items():
+        lines += [f"[{name}]"] if name else []
+        lines += [f"{one} = {text}" for one, text in keys.items()]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_value_of_any_key_is_answered_in_the_words_of_a_library(table):
+    model, keys = TABLES[table]
+    refusals = 0
+    for key in model.model_fields if model else keys:
+        for value in ODD:
+            try:
+                Trial.parse(with_value(table, key, value), name="small.toml")
+            except TrialError as error:
+                refusals += 1
+                for line in str(error).splitlines():
+                    assert line.startswith("small.toml"), (key, value)
+                    assert not LIBRARY_WORDS.search(line), (key, value, line)
+    assert refusals >= len(ODD) / 3
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "message"),
+    [
+        ("arms", "treatments", "[]", "arms.treatments: should be a list of 1 or more, not []"),
+        ("analysis", "draws", "0", "analysis.draws: should be 1 or more, not 0"),
+        ("analysis", "draws", "[]", "analysis.draws: should be a whole number or 'exact', not []"),
+        ("analysis", "seed", "-1", "analysis.seed: should be 0 or more, not -1"),
+        ("schedule", "start", "0", "start: write a date such as 2024-01-31, without quotation marks, not 0"),
+        ("schedule", "start", "9999-12-01", "end about 10001; the years 1900 to 2199 can be scheduled"),
+        ("schedule", "start", "1024-01-01", "the years 1900 to 2199 can be scheduled"),
+        ("schedule", "never", "0", "schedule.never: should be true or false, not 0"),
+        ("[schedule.by_block]", "sizes", "3", "schedule.by_block.sizes: should be a list in brackets, not 3"),
+        ("[schedule.by_block]", "never", '"x"', 'schedule.by_block.never: should be true or false, not "x"'),
+        ("[schedule.by_block]", "district", "[]", "district = [] names no block; write its text"),
+        ("records", "date_format", '[1, "a"]', "date_format: should be text in quotation marks, not 1"),
+        ("power", "rates", "{ force = true }", "power.rates.force: should be a number, not true"),
+        ("[outcomes]", "within", '""', 'outcomes.within: "" is blank'),
+        ("", "outcomes", "[]", "outcomes: should be a list of 1 or more, not []"),
+        ("schedule", "shifts", '["7"]', '"7" is no time of day; write one such as "07:00"'),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_one_line_that_says_what_to_write(table, key, value, message):
+    text = with_value(table, key, value).replace(
+        "[[outcomes]]", "[x]" if key == "outcomes" else "[[outcomes]]"
+    )
+    with pytest.raises(TrialError) as error:
+        Trial.parse(text, name="small.toml")
+    (line,) = [line for line in str(error.value).splitlines() if message in line]
+    assert len(str(error.value).splitlines()) == 1 or key == "outcomes", line
 
 
 WEDGE = (

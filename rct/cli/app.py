@@ -29,7 +29,7 @@ VERBS = (
     (designs, PLAN, "rct designs"),
     (new, PLAN, "rct new my_trial.toml --from louisville_icat"),
     (schema, PLAN, "rct schema > trial.schema.json"),
-    (check, PLAN, "rct check my_trial.toml --roster roster.csv"),
+    (check, PLAN, "rct check my_trial.toml --roster roster.csv --incidents 2017.csv"),
     (power, PLAN, "rct power louisville_icat --sims 1000 --workers 2 --out power"),
     (
         commit,

@@ -36,6 +36,23 @@ RosterOrCalendar = Annotated[
         "--roster", metavar="FILE", help="CSV with one row per measured unit; a trial of shifts needs none."
     ),
 ]
+INCIDENTS = typer.Option(
+    "--incidents",
+    metavar="FILE…",
+    help="Incident records, CSV or Parquet; several files after each other, or the option repeated.",
+)
+IncidentFiles = Annotated[list[Path], INCIDENTS]
+IncidentFilesIfAny = Annotated[list[Path] | None, INCIDENTS]
+ExposureIfAny = Annotated[
+    Path | None,
+    typer.Option(
+        "--exposure",
+        metavar="FILE",
+        help="CSV with one row per unit and period: the roster's id column, period (its number, or its "
+        "name such as 2024-01), exposure, and the columns that outcomes name as their own exposure. "
+        "Without it every unit is exposed for the whole of each period.",
+    ),
+]
 SeedIfAny = Annotated[
     str | None,
     typer.Option("--seed", metavar="SEED", help="Whole number or text, instead of the trial's own seed."),

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rct.cli.arguments import AsJson, RosterIfAny, TrialName
-from rct.cli.printing import Printer, json_text
+from rct.cli.arguments import AsJson, ExposureIfAny, IncidentFilesIfAny, RosterIfAny, TrialName
+from rct.cli.panel_verbs import print_problems
+from rct.cli.printing import Printer, json_text, records
 from rct.errors import RctError, TrialError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.randomization import Allocation
     from rct.trial import Trial
 
@@ -77,15 +80,18 @@ def check(
     trial: TrialName,
     *,
     roster: RosterIfAny = None,
+    incidents: IncidentFilesIfAny = None,
+    exposure: ExposureIfAny = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when there is anything to note.")
     ] = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the notes only.")] = False,
 ) -> None:
-    """Read a trial, and a roster, and say what they promise and what they cannot.
+    """Read a trial, a roster and files of incidents, and say what they promise and what they cannot.
 
-    Nothing is written. Without a roster, the units that the trial's power table assumes are taken.
+    Nothing is written. Without a roster, the units that the trial's power table assumes are taken. Incidents
+    may be of before the trial: every column and condition is tried on them.
     """
     import rct
     from rct import analysis
@@ -94,6 +100,7 @@ def check(
     declared = rct.load(trial)
     analysis.check(declared)
     allocation, notes = _trial_run(declared, roster)
+    problems = _records_run(declared, allocation, incidents, exposure, assumed=roster is None)
     words = [*trial_in_words(declared, allocation, assumed=roster is None), records_in_words(declared)]
     printer = Printer(as_json=as_json, quiet=quiet)
     if not quiet:
@@ -102,10 +109,12 @@ def check(
             printer.say(line)
     for note in notes:
         printer.say(f"note: {note}", style="yellow")
-    if not notes:
+    if not notes and problems.empty:
         printer.say("Nothing to note.", style="green")
-    printer.result(_check_result(declared, allocation, words=words, notes=notes))
-    if strict and notes:
+    print_problems(printer, problems)
+    found = _check_result(declared, allocation, words=words, notes=notes)
+    printer.result({**found, "problems": records(problems)})
+    if strict and (notes or len(problems)):
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -126,6 +135,28 @@ def _trial_run(trial: "Trial", roster: Path | None) -> "tuple[Allocation | None,
     if roster is not None or not trial.analysis.covariates:
         analysis.rehearse(trial, allocation)
     return allocation, analysis.notes(trial, allocation)
+
+
+def _records_run(
+    trial: "Trial",
+    allocation: "Allocation | None",
+    incidents: list[Path] | None,
+    exposure: Path | None,
+    *,
+    assumed: bool,
+) -> "pd.DataFrame":
+    """Count the incidents without keeping a count, so that whatever would stop the panel stops the check."""
+    import pandas as pd
+
+    from rct.records import records_problems
+
+    if not incidents:
+        if exposure:
+            raise RctError("--exposure is read with the incidents: give --incidents FILE too")
+        return pd.DataFrame()
+    if allocation is None or (assumed and trial.schedule.kind != "shifts"):
+        raise RctError("--incidents needs --roster FILE too: it says whose incidents they are")
+    return records_problems(trial, allocation, incidents=incidents, exposure=exposure)
 
 
 def _check_result(

@@ -8,7 +8,7 @@ import typer
 
 from rct.cli.arguments import AsJson, Quiet
 from rct.cli.printing import Printer
-from rct.errors import DataError, RctError, TrialError
+from rct.errors import DataError, RctError
 
 if TYPE_CHECKING:
     from rct.randomization import SequentialDesign
@@ -97,22 +97,18 @@ def verify_enrolment(printer: Printer, path: Path, receipts: Sequence[str]) -> b
 
 
 def _read_design(path: Path) -> "SequentialDesign":
-    import tomllib
-    from decimal import Decimal
-
     from pydantic import ValidationError
 
     from rct.randomization import SequentialDesign
+    from rct.trial import read_toml, toml_text
     from rct.trial_problems import trial_error, validation_problems
 
+    text = toml_text(path)
+    given = _with_arms_of_trial(read_toml(text, name=str(path)), path.parent)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        return SequentialDesign(**_with_arms_of_trial(content, path.parent))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TrialError(f"{path}: not readable as TOML: {error}") from None
+        return SequentialDesign(**given)
     except ValidationError as error:
-        text = path.read_text(encoding="utf-8")
-        raise trial_error(str(path), text, validation_problems(SequentialDesign, error)) from None
+        raise trial_error(str(path), text, validation_problems(SequentialDesign, error, given)) from None
 
 
 def _with_arms_of_trial(content: dict[str, Any], folder: Path) -> dict[str, Any]:

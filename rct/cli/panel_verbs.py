@@ -12,6 +12,8 @@ from rct.cli.amendments import amendment_note
 from rct.cli.arguments import (
     AllocationFolder,
     AsJson,
+    ExposureIfAny,
+    IncidentFiles,
     Quiet,
     RosterFile,
     TrialName,
@@ -21,6 +23,8 @@ from rct.cli.arguments import (
 from rct.cli.printing import Printer, records
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rct.panel import Panel
 
 CHECK_FAILED = 1
@@ -69,24 +73,8 @@ def panel(
     *,
     allocation: AllocationFolder,
     roster: RosterFile,
-    incidents: Annotated[
-        list[Path],
-        typer.Option(
-            "--incidents",
-            metavar="FILE…",
-            help="Incident records, CSV or Parquet; several files after each other, or the option repeated.",
-        ),
-    ],
-    exposure: Annotated[
-        Path | None,
-        typer.Option(
-            "--exposure",
-            metavar="FILE",
-            help="CSV with one row per unit and period: the roster's id column, period (its number, or its "
-            "name such as 2024-01), exposure, and the columns that outcomes name as their own exposure. "
-            "Without it every unit is exposed for the whole of each period.",
-        ),
-    ] = None,
+    incidents: IncidentFiles,
+    exposure: ExposureIfAny = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 when any record was dropped or doubtful.")
     ] = False,
@@ -110,16 +98,16 @@ def panel(
     built.write(out)
     for line in repr(built).splitlines():
         printer.say(line)
-    print_problems(printer, built)
+    print_problems(printer, built.problems)
     printer.say(f"Wrote {out}.")
     printer.result({"path": str(out), **_panel_facts(built), "problems": records(built.problems)})
     if strict and len(built.problems):
         raise typer.Exit(CHECK_FAILED)
 
 
-def print_problems(printer: Printer, built: "Panel") -> None:
+def print_problems(printer: Printer, found: "pd.DataFrame") -> None:
     """Print the problems by kind, the most frequent first, and a few of them in full."""
-    problems = records(built.problems)
+    problems = records(found)
     if not problems:
         return
     kinds = Counter((kind_of(problem), problem["done"]) for problem in problems)

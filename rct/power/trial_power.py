@@ -161,7 +161,7 @@ class Power:
                 impossible=content["impossible"],
                 notes=tuple(content["notes"]),
             )
-        except (FileNotFoundError, KeyError, ValueError) as error:
+        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{source} holds no finished study of power; `rct power TRIAL --out {source}` makes one, "
                 "and goes on with one that was stopped"

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from os import PathLike
@@ -16,7 +16,6 @@ import pandas as pd
 
 from rct.errors import AllocationError
 from rct.randomization.accepted_set import assignment_shares, number_of_distinct
-from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     Certificate,
@@ -27,13 +26,11 @@ from rct.randomization.certificate import (
     require_fitting,
 )
 from rct.randomization.commitment import Commitment
-from rct.randomization.crossover_order import crossover_plan
 from rct.randomization.folder_text import folder_text, kept_text, refuse_occupied
-from rct.randomization.keyed_order import Numbers, seed_text
+from rct.randomization.keyed_order import seed_text
 from rct.randomization.matched_groups import in_certified_groups, in_matched_groups
-from rct.randomization.mechanisms import drawn, mechanism
-from rct.randomization.parallel_order import parallel_plan
-from rct.randomization.plan import BlockSizes, Plan, Scheme, block_name
+from rct.randomization.mechanisms import mechanism
+from rct.randomization.plan import Plan, block_name
 from rct.randomization.random_draws import BlockOfUnits, Draws, block_columns
 from rct.randomization.restricted_order import restrict
 from rct.randomization.rosters import (
@@ -43,22 +40,11 @@ from rct.randomization.rosters import (
     read_roster,
     refuse_decimals,
 )
+from rct.randomization.scheme_plans import assign, planned
 from rct.randomization.shift_calendar import require_cells
 from rct.randomization.smallest_p import smallest_p_value
-from rct.randomization.staggered_order import staggered_plan
-from rct.randomization.stepped_wedge_order import stepped_wedge_plan
 from rct.schedule import sequence_table
 from rct.trial import Trial, load
-from rct.trial_tables import Design
-
-SCHEMES: dict[str, Scheme] = {
-    "parallel": parallel_plan,
-    "stepped-wedge": stepped_wedge_plan,
-    "staggered": staggered_plan,
-    "crossover": crossover_plan,
-    "shifts": parallel_plan,
-}
-"""How each ``schedule.kind`` is laid down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,39 +308,6 @@ def _require_promised(promised: Commitment, trial: Trial, roster: Roster) -> Non
             f"({', '.join(columns_read(trial.units, trial.further_columns))}), or the rows, were changed "
             "after it. Restore them"
         )
-
-
-def planned(design: Design, blocks: BlockSizes) -> Plan:
-    """Lay down the sequences and shares of a design for blocks of given sizes.
-
-    Raises
-    ------
-    AllocationError
-        When the kind of schedule is not built yet, there are fewer units than arms, or the units do not fit.
-    """
-    kind = design.schedule.kind
-    if kind not in SCHEMES:
-        raise AllocationError(
-            f"schedule.kind = {kind} cannot be randomized yet; built are {', '.join(SCHEMES)}"
-        )
-    units, arms, column = sum(blocks.values()), len(design.arms.names), design.units.randomize
-    if units < arms:
-        raise AllocationError(
-            f"the roster has {units} units to randomize (values of {column}), fewer than the {arms} arms"
-        )
-    names = [block_name(block) for block in blocks]
-    if len(set(names)) < len(names):
-        raise AllocationError("two blocks read the same when their values are joined by a stroke; rename one")
-    return replace(SCHEMES[kind](design, blocks), drawn=drawn(design))
-
-
-def assign(key: str, design_hash: str, blocked: BlockedUnits, plan: Plan) -> Numbers:
-    """Assign every randomized unit the number of its sequence, block by block."""
-    assigned = np.zeros(len(blocked.units), dtype=np.intp)
-    draw = mechanism(plan).assignment
-    for block, places, units in blocked.each_block():
-        assigned[places] = draw(key, design_hash, block, units=units, shares=plan.shares[block])
-    return assigned
 
 
 def assembled(

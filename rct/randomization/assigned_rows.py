@@ -1,9 +1,9 @@
 """The rows of a panel that an allocation determines: measured units × periods with their assignment."""
 
 import hashlib
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rct.errors import DataError
 from rct.identifiers import join
 from rct.schedule import period_labels
 
@@ -82,7 +82,7 @@ def with_covariates(rows: "pd.DataFrame", allocation: "Allocation") -> "pd.DataF
 
     Raises
     ------
-    DataError
+    TrialError
         For a covariate that the roster does not have.
     """
     import pandas as pd
@@ -90,10 +90,10 @@ def with_covariates(rows: "pd.DataFrame", allocation: "Allocation") -> "pd.DataF
     trial, roster = allocation.trial, allocation.roster
     for name in trial.analysis.covariates:
         if name not in roster:
-            raise DataError(
-                f'the roster has no column "{name}", which analysis.covariates names; '
-                f"it has {', '.join(map(str, roster.columns))}"
-            )
+            near = get_close_matches(name, map(str, roster.columns), n=1)
+            advice = f'did you mean "{near[0]}"?' if near else f"it has {', '.join(map(str, roster.columns))}"
+            message = f'analysis.covariates: the roster has no column "{name}"; {advice}'
+            raise trial.error(("analysis", "covariates"), message)
         of_unit = roster.set_index(trial.units.id)[name]
         number = pd.to_numeric(of_unit, errors="coerce")
         rows[name] = rows["unit"].map(number if number.notna().all() else of_unit)

@@ -27,6 +27,7 @@ from rct.randomization.plan import Plan, block_name
 from rct.randomization.restricted_order import RestrictionRecord
 from rct.randomization.rosters import Roster
 from rct.trial import Trial
+from rct.trial_problems import shape_complaints
 
 Level = Literal["reproducible", "pre-committed"]
 Mechanism = Literal["keyed-order", "simple", "matched", "constrained", "rerandomized"]
@@ -253,7 +254,6 @@ def known_certificate(certificate: object, *, where: str) -> Certificate:
     try:
         return _shape().validate_python(certificate)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise AllocationError(
-            f"{where}: this is no certificate that this version knows: {listed(problems)}"
+            f"{where}: this is no certificate that this version knows: {listed(shape_complaints(error))}"
         ) from None

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 from rct.errors import AllocationError, DataError
 from rct.identifiers import canonical_text, join, listed
 from rct.randomization.keyed_order import FORMAT
+from rct.trial_problems import shape_complaints
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -206,7 +207,6 @@ def commitment_record(given: Mapping[str, Any] | str | PathLike[str]) -> tuple[C
     try:
         return _shape().validate_python(content), where
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise AllocationError(
-            f"{where}: this is no commitment that this version knows: {listed(problems)}"
+            f"{where}: this is no commitment that this version knows: {listed(shape_complaints(error))}"
         ) from None

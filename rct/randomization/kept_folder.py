@@ -12,11 +12,11 @@ import pandas as pd
 
 from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
-from rct.randomization.allocation import planned
 from rct.randomization.certificate import Certificate, UnitRecord
 from rct.randomization.folder_text import kept_text, readme_text, table_text
 from rct.randomization.plan import Plan, block_name
 from rct.randomization.rosters import checked_roster, read_roster
+from rct.randomization.scheme_plans import planned
 from rct.schedule import sequence_table
 from rct.trial import Trial, differing_tables, load
 from rct.trial_hash import DESIGN_TABLES, LABELLED

@@ -25,6 +25,7 @@ from rct.randomization.keyed_order import Block, Numbers
 from rct.trial_tables import Units
 
 DECIMAL = re.compile(r"\d+\.0+")
+SHORTENED = re.compile(r"\d(\.\d+)?E\+\d+")
 NUMBER = re.compile(r"\d+(\.0+)?")
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How an Excel workbook begins: .xlsx, and .xls of before 2007."""
@@ -85,24 +86,53 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     if not file.is_file():
         raise DataError(f"{file}: there is no such file")
     text = _utf8_text(file, file.read_bytes())
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        rows = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num}: not readable as CSV: {error}") from None
+    rows = [(first, row) for first, row in csv_rows(file, text) if row]
     if not rows:
         raise DataError(f"{file}: the file is empty; give a header line and one row per unit")
     header = rows[0][1]
     refuse_other_separator(file, header)
-    doubtful = [name for name in header if not name.strip() or header.count(name) > 1]
+    doubtful = [
+        f'"{name}" in column {number}'
+        for number, name in enumerate(header, start=1)
+        if not name.strip() or header.count(name) > 1
+    ]
     if doubtful:
-        raise DataError(f"{file}: the header has blank or repeated columns: {listed(sorted(set(doubtful)))}")
+        raise DataError(
+            f"{file}: the header has blank or repeated columns: {listed(doubtful)}. "
+            "The first line names each column once; no title stands above it."
+        )
     ragged = [f"row {number} has {len(row)} cells" for number, row in rows[1:] if len(row) != len(header)]
     if ragged:
-        raise DataError(f"{file}: the header has {len(header)} columns, but {listed(ragged)}")
+        raise DataError(
+            f"{file}: the header has {len(header)} columns, but {listed(ragged)}. "
+            "Put text that holds commas in quotation marks, and close every one that is opened."
+        )
     frame = pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype="str")
     frame.attrs["file"] = str(file)
     return frame
+
+
+def csv_rows(file: Path, text: str) -> list[tuple[int, list[str]]]:
+    """Read CSV that has one reading only: each record with the line on which it begins; empty lines too.
+
+    Raises
+    ------
+    DataError
+        For a quotation mark that is never closed, or stands within a quoted cell: a lenient reader would take
+        all that follows, up to the next one, for a single cell.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows, first = [], 1
+    try:
+        for row in reader:
+            rows.append((first, row))
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{file}, line {first}: not readable as CSV: {error}. Close every quotation mark that is opened, "
+            'and double those within a quoted cell ("").'
+        ) from None
+    return rows
 
 
 def _utf8_text(file: Path, content: bytes) -> str:
@@ -133,14 +163,14 @@ def refuse_workbook(file: Path, content: bytes) -> None:
 
 
 def refuse_other_separator(file: Path, header: Sequence[str]) -> None:
-    """Refuse a table whose header is one cell that holds semicolons or tabs.
+    """Refuse a table whose header is one cell that holds semicolons, tabs or upright strokes.
 
     Raises
     ------
     DataError
         Naming the separator.
     """
-    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "upright strokes")):
         if len(header) == 1 and separator in header[0]:
             raise DataError(
                 f"{file}: the columns are separated by {name}; save the file with commas between them."
@@ -183,7 +213,7 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
 
 
 def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
-    """Refuse to randomize whole numbers of which some end in ".0": a program took the ids for numbers.
+    """Refuse to randomize ids that a program took for numbers: some of them end in ".0", or became 1E+05.
 
     A roster that is verified may hold them: there they are told as what differs.
 
@@ -195,15 +225,16 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
     file = roster.attrs.get("file", "roster")
     for column in dict.fromkeys((units.id, units.randomize)):
         texts = roster[column].astype("str")
-        if not texts.str.contains(".", regex=False).any():
+        if not texts.str.contains(r"\.|E\+", regex=True).any():
             continue
         ids = texts.tolist()
-        shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if DECIMAL.fullmatch(text)]
-        if shown and all(NUMBER.fullmatch(text) for text in ids):
+        lost = SHORTENED if any(map(SHORTENED.fullmatch, ids)) else DECIMAL
+        shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if lost.fullmatch(text)]
+        if shown and (lost is SHORTENED or all(map(NUMBER.fullmatch, ids))):
             raise DataError(
                 f"{file}: ids in {column} are decimal numbers: {listed(shown)}. "
-                "A program read them as numbers, and zeros in front may be lost. Write every id as text, "
-                "exactly as the agency does."
+                "A program read them as numbers, and digits or zeros in front may be lost. Write every id as "
+                "text, exactly as the agency does."
             )
 
 

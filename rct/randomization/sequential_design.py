@@ -1,7 +1,6 @@
 """A sequential design: arms, ratio, strata and the rule by which whoever comes next is allocated."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from fractions import Fraction
 from math import lcm
 from typing import Annotated, Literal
@@ -9,20 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from rct.trial_tables import Arms
-from rct.trial_values import Count, Name, Whole, exact_share
-
-
-def _weight(given: object) -> Fraction:
-    if isinstance(given, bool) or not isinstance(given, str | int | Decimal | Fraction):
-        raise ValueError(f'{given!r} is not a weight; write 2, "0.5" or "1/4"')
-    weight = Fraction(given)
-    if weight <= 0:
-        raise ValueError(f"the weight {given} is not above 0")
-    return weight
-
+from rct.trial_values import Count, Name, Whole, exact_share, positive_fraction
 
 Probability = Annotated[Fraction, BeforeValidator(exact_share), PlainSerializer(str)]
-Weight = Annotated[Fraction, BeforeValidator(_weight), PlainSerializer(str)]
+Weight = Annotated[Fraction, BeforeValidator(positive_fraction), PlainSerializer(str)]
 
 
 class Model(BaseModel):

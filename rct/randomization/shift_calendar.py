@@ -9,7 +9,7 @@ import pandas as pd
 
 from rct.errors import AllocationError, DataError
 from rct.identifiers import listed
-from rct.trial_checks import CELL_COLUMNS
+from rct.schedule_checks import CELL_COLUMNS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

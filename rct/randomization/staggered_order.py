@@ -17,7 +17,7 @@ def staggered_plan(design: Design, blocks: BlockSizes) -> Plan:
     AllocationError
         When the sizes of a block exceed its units, or fall short although none is to stay untreated.
     """
-    unnamed_blocks(design, design.schedule.by_block, blocks, key="schedule.by_block")
+    unnamed_blocks(design, design.schedule.of_blocks, blocks, key="schedule.by_block")
     own = {block: block_schedule(design, block) for block in blocks}
     sizes = {
         block: _cohort_sizes(schedule, arms=len(design.arms.treatments)) for block, schedule in own.items()
@@ -46,7 +46,7 @@ def staggered_plan(design: Design, blocks: BlockSizes) -> Plan:
 
 def block_schedule(design: Design, block: Block) -> Schedule:
     """Give the schedule with this block's own starts, sizes and never in place of the general ones."""
-    own = for_block(design, design.schedule.by_block, block)
+    own = for_block(design, design.schedule.of_blocks, block)
     return Schedule.model_validate({**design.schedule.model_dump(exclude={"by_block"}), **own})
 
 

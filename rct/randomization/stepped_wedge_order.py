@@ -16,7 +16,7 @@ def stepped_wedge_plan(design: Design, blocks: BlockSizes) -> Plan:
         When a block's units do not divide into groups, or the last group would cross after the last period.
     """
     schedule = design.schedule
-    unnamed_blocks(design, schedule.by_block, blocks, key="schedule.by_block")
+    unnamed_blocks(design, schedule.of_blocks, blocks, key="schedule.by_block")
     groups = {block: _groups(design, block, units=units) for block, units in blocks.items()}
     crossings = crossing_periods(
         max(map(len, groups.values())), baseline=schedule.baseline, step=schedule.step
@@ -52,7 +52,7 @@ def stepped_wedge_plan(design: Design, blocks: BlockSizes) -> Plan:
 
 def _groups(design: Design, block: Block, *, units: int) -> tuple[int, ...]:
     """Give the sizes of a block's groups: one size for all of them, or each as declared."""
-    own = for_block(design, design.schedule.by_block, block)
+    own = for_block(design, design.schedule.of_blocks, block)
     declared = own.get("per_step", design.schedule.per_step)
     if isinstance(declared, list | tuple):
         return tuple(declared)

@@ -12,7 +12,6 @@ import pandas as pd
 from rct.errors import AllocationError, RctError
 from rct.identifiers import listed
 from rct.randomization.accepted_set import assignment_shares
-from rct.randomization.allocation import assign, planned
 from rct.randomization.capped_classes import capped
 from rct.randomization.certificate import (
     LEVELS,
@@ -32,6 +31,7 @@ from rct.randomization.matched_groups import group_problems, in_certified_groups
 from rct.randomization.plan import Plan
 from rct.randomization.restricted_order import Restriction, restrict
 from rct.randomization.rosters import Roster, checked_roster, columns_read, read_roster
+from rct.randomization.scheme_plans import assign, planned
 from rct.randomization.shift_calendar import calendar_problems
 from rct.trial_hash import DESIGN_TABLES, LABELLED, canonical_json, sha256
 from rct.trial_tables import Design

@@ -1,16 +1,14 @@
 """Incident records as one table of text, with the file and row each came from."""
 
 import codecs
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rct.errors import DataError
 from rct.identifiers import listed
-from rct.randomization.rosters import refuse_other_separator, refuse_workbook
+from rct.randomization.rosters import csv_rows, refuse_other_separator, refuse_workbook
 from rct.records.problem_list import ProblemList
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 def read_incidents(
     incidents: "pd.DataFrame | str | Path | Sequence[str | Path]",
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     problems: ProblemList,
 ) -> "pd.DataFrame":
     """Read records of incidents, one row per officer report.
@@ -29,7 +27,7 @@ def read_incidents(
     incidents
         A frame, or the path of a CSV or Parquet file, or several paths.
     columns
-        What every file must have.
+        What every file must have, and which key of the trial names it.
 
     Returns
     -------
@@ -80,7 +78,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
     if path.suffix.lower() == ".parquet":
         try:
             return pd.read_parquet(path)
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, OSError):
             raise DataError(f"{path} is no Parquet file; export it again.") from None
     if path.suffix.lower() != ".csv":
         raise DataError(
@@ -100,11 +98,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
 def _table(path: Path, text: str) -> "pd.DataFrame":
     import pandas as pd
 
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not readable as CSV: {error}") from None
+    rows = [row for _, row in csv_rows(path, text)]
     if not rows:
         raise DataError(f"{path} is empty; a header line with the names of the columns is needed.")
     header, body = rows[0], rows[1:]
@@ -119,14 +113,15 @@ def _table(path: Path, text: str) -> "pd.DataFrame":
     return pd.DataFrame([row or blank for row in body], columns=header, dtype="str")
 
 
-def _placed(table: "pd.DataFrame", file: str, columns: Sequence[str]) -> "pd.DataFrame":
+def _placed(table: "pd.DataFrame", file: str, columns: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
-    lacking = [_lacking(name, list(table.columns)) for name in columns if name not in table.columns]
+    there = list(table.columns)
+    lacking = [_lacking(name, key, there) for name, key in columns.items() if name not in there]
     if lacking:
         raise DataError(
-            f"{file} lacks {'; '.join(lacking)}. Name the agency's columns in [records] of the trial, "
-            "or rename them in the file."
+            f"{file} lacks {'; '.join(lacking)}. Name the agency's columns in the trial, or rename them in "
+            f"the file; it has {', '.join(map(str, there))}."
         )
     repeated = [name for name in columns if list(table.columns).count(name) > 1]
     if repeated:
@@ -148,10 +143,10 @@ def _fingerprints(table: "pd.DataFrame") -> "pd.Series":
     return pd.util.hash_pandas_object(text, index=False) ^ header
 
 
-def _lacking(name: str, there: list[str]) -> str:
+def _lacking(name: str, key: str, there: Sequence[object]) -> str:
     folded = {str(column).lower(): str(column) for column in there}
     near = get_close_matches(name.lower(), folded, n=1)
-    return f"the column {name}" + (f" (nearest: {folded[near[0]]})" if near else "")
+    return f"the column {name}, which {key} names" + (f" (nearest: {folded[near[0]]})" if near else "")
 
 
 def _as_text(column: "pd.Series", place: str) -> "pd.Series":

@@ -1,6 +1,5 @@
 """Exposure of measured units by period, from a table of the agency's."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,27 @@ from rct.records.problem_list import ProblemList
 if TYPE_CHECKING:
     import pandas as pd
 
+EXAMPLES = 3
+
 
 def exposure_table(given: "pd.DataFrame | str | Path", problems: ProblemList) -> "pd.DataFrame":
-    """Give a table of exposure, read from its file unless it is one; blank lines are no rows."""
+    """Give a table of exposure, read from its file unless it is one; blank lines are no rows.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read, or has no row.
+    """
     if not isinstance(given, str | Path):
-        return given
+        return given.reset_index(drop=True)
     table = read_table(Path(given), problems, what="exposure")
-    return table.loc[(table != "").any(axis=1)]
+    table = table.loc[(table != "").any(axis=1)]
+    if table.empty:
+        raise DataError(
+            f"{given}: there is no row in it, so nobody would have any exposure. Export it again."
+        )
+    table.attrs["file"] = str(given)
+    return table
 
 
 def with_exposure(
@@ -44,21 +57,28 @@ def with_exposure(
     """
     import pandas as pd
 
+    file = str(exposure.attrs.get("file", "the exposure table"))
     values = [name for name in ("exposure", *own.values()) if name in exposure.columns or name != "exposure"]
     lacking = [name for name in (unit, "period", *values) if name not in exposure.columns]
     if lacking or not values:
-        raise DataError(f"the exposure table lacks the column {listed(lacking or ['exposure'])}.")
-    period = _period_numbers(exposure["period"], rows)
-    table = pd.DataFrame(
-        {"unit": canonical_column(exposure[unit], what=unit, file="exposure"), "period": period}
-    )
+        there = ", ".join(map(str, exposure.columns))
+        raise DataError(f"{file} lacks the column {listed(lacking or ['exposure'])}; it has {there}.")
+    period = _period_numbers(exposure["period"], rows, file)
+    table = pd.DataFrame({"unit": canonical_column(exposure[unit], what=unit, file=file), "period": period})
     for name in values:
-        table[name] = _amounts(exposure[name], name)
-    repeated = table.duplicated(["unit", "period"])
-    if repeated.any():
-        units = listed(sorted(set(table.loc[repeated, "unit"])))
-        raise DataError(f"the exposure table has two rows of the same unit and period: {units}. Add them up.")
-    for name in sorted(set(table["unit"]) - set(rows["unit"])):
+        table[name] = _amounts(exposure[name], f"{file}, column {name}")
+    twice = _in_rows(table.loc[table.duplicated(["unit", "period"]), "unit"])
+    if twice:
+        raise DataError(f"{file} has a second row of the same {unit} and period: {twice}. Add them up.")
+    known = table["unit"].isin(rows["unit"])
+    for name in values:
+        if not (table.loc[known, name] > 0).any():
+            raise DataError(
+                f"{file}, column {name}: no unit of the roster has any, so no analysis has anything to read; "
+                f"it names {', '.join(table['unit'].unique()[:EXAMPLES])}, the roster "
+                f"{', '.join(rows['unit'].unique()[:EXAMPLES])}. Write ids as the roster does."
+            )
+    for name in sorted(set(table.loc[~known, "unit"])):
         problems.add(
             "exposure of a unit that is not on the roster", done="not used", file="exposure", unit=name
         )
@@ -73,24 +93,30 @@ def with_exposure(
     return rows.assign(**common, **named)
 
 
-def _period_numbers(period: "pd.Series", rows: "pd.DataFrame") -> "pd.Series":
+def _period_numbers(period: "pd.Series", rows: "pd.DataFrame", file: str) -> "pd.Series":
     names = {str(label): number for number, label in zip(rows["period"], rows["period_label"], strict=True)}
     names |= {str(number): number for number in rows["period"]}
     numbers = period.astype("str").map(names)
     if numbers.isna().any():
-        strange = listed(sorted(set(period[numbers.isna()].astype("str"))))
+        strange = _in_rows(period[numbers.isna()])
         raise DataError(
-            f"the exposure table has periods outside the schedule: {strange}. Number them from 1, "
+            f"{file} has periods outside the schedule: {strange}. Number them from 1, "
             f"or name them as the panel does ({rows['period_label'].iloc[0]})."
         )
     return numbers.astype("int64")
 
 
-def _amounts(values: "pd.Series", name: str) -> "pd.Series":
+def _amounts(values: "pd.Series", place: str) -> "pd.Series":
     import pandas as pd
 
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    wrong: Sequence[int] = [index + 2 for index, x in enumerate(numbers) if not 0 <= x < float("inf")]
+    wrong = _in_rows(values[~((numbers >= 0) & (numbers < float("inf")))])
     if wrong:
-        raise DataError(f"exposure table, column {name}: no number of 0 or more in row {listed(wrong)}.")
+        raise DataError(f"{place}: no number of 0 or more: {wrong}. Write 0 for no exposure.")
     return numbers
+
+
+def _in_rows(values: "pd.Series") -> str:
+    """List values with their rows; the header is row 1."""
+    rows = values.index.to_numpy() + 2
+    return listed([f"{value!s} in row {row}" for value, row in zip(values, rows, strict=True)])

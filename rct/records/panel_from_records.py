@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rct.errors import DataError, TrialError
 from rct.identifiers import listed
@@ -16,6 +16,7 @@ from rct.records.incident_files import read_incidents
 from rct.records.measured_exposure import exposure_table, with_exposure
 from rct.records.placing import Placement, place
 from rct.records.problem_list import ProblemList
+from rct.records.silent_periods import note_silent_periods, require_some_incident
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from rct.randomization import Allocation
     from rct.trial import Trial
     from rct.trial_tables import Outcome
+
+
+class Counted(NamedTuple):
+    """The rows of a panel with their counts, where each incident belongs, and how outcomes were counted."""
+
+    rows: "pd.DataFrame"
+    placement: Placement
+    rules: dict[str, CountingRule]
 
 
 def build_panel(
@@ -64,13 +73,55 @@ def build_panel(
         When the trial does not say what is needed to place and count incidents.
     DataError
         For files that cannot be read or lack a column, a condition that is no expression over the records'
-        columns, and a roster that differs from the allocation's.
+        columns, a roster that differs from the allocation's, and files without any incident of the
+        allocation's units within the schedule: every count would be 0, as if there had been none.
     """
-    _check_trial(trial, exposure)
     if roster is not None:
         _check_roster(trial, allocation, roster)
-    by_officer = trial.units.measure == "officer" and trial.schedule.kind != "shifts"
     problems = ProblemList()
+    rows, placement, rules = _counted_rows(trial, allocation, incidents, exposure, problems)
+    require_some_incident(placement, rows, problems)
+    note_silent_periods(placement, rows, problems)
+    last = [f"exposure:{outcome.name}" for outcome in trial.outcomes if outcome.exposure]
+    ordered = rows[[*(name for name in rows if name not in last), *last]].copy()
+    return Panel(
+        with_covariates(ordered, allocation),
+        tuple(outcome.name for outcome in trial.outcomes),
+        tuple(outcome.name for outcome in trial.outcomes if outcome.fractional),
+        trial.analysis.covariates,
+        problems.frame(),
+        panel_meta(trial, allocation) | _meta(placement, rules),
+    )
+
+
+def records_problems(
+    trial: "Trial",
+    allocation: "Allocation",
+    *,
+    incidents: "pd.DataFrame | str | Path | Sequence[str | Path]",
+    exposure: "pd.DataFrame | str | Path | None" = None,
+) -> "pd.DataFrame":
+    """Give the problems of files of incidents, which may be of before the trial and hold no record yet.
+
+    Raises
+    ------
+    TrialError, DataError
+        As :func:`build_panel`, but for files without any incident of the schedule.
+    """
+    problems = ProblemList()
+    _counted_rows(trial, allocation, incidents, exposure, problems)
+    return problems.frame()
+
+
+def _counted_rows(
+    trial: "Trial",
+    allocation: "Allocation",
+    incidents: "pd.DataFrame | str | Path | Sequence[str | Path]",
+    exposure: "pd.DataFrame | str | Path | None",
+    problems: ProblemList,
+) -> Counted:
+    _check_trial(trial, exposure)
+    by_officer = trial.units.measure == "officer" and trial.schedule.kind != "shifts"
     raw = read_incidents(incidents, _columns_read(trial, by_officer), problems)
     rows = assigned_rows(allocation)
     placement = _placed(trial, raw, frozenset(rows["unit"]), problems)
@@ -82,16 +133,7 @@ def build_panel(
     for outcome in trial.outcomes:
         rows[outcome.name] = _counts(trial, outcome, rules[outcome.name], raw, placement, rows, problems)
         _note_unexposed(rows, outcome.name, problems)
-    last = [f"exposure:{name}" for name in own]
-    ordered = rows[[*(name for name in rows if name not in last), *last]].copy()
-    return Panel(
-        with_covariates(ordered, allocation),
-        tuple(outcome.name for outcome in trial.outcomes),
-        tuple(outcome.name for outcome in trial.outcomes if outcome.fractional),
-        trial.analysis.covariates,
-        problems.frame(),
-        panel_meta(trial, allocation) | _meta(placement, rules),
-    )
+    return Counted(rows, placement, rules)
 
 
 def _placed(trial: "Trial", raw: "pd.DataFrame", units: frozenset[str], problems: ProblemList) -> Placement:
@@ -155,17 +197,26 @@ def _person_column(trial: "Trial", outcome: "Outcome") -> str | None:
     return outcome.person or trial.records.person
 
 
-def _columns_read(trial: "Trial", by_officer: bool) -> list[str]:
+def _columns_read(trial: "Trial", by_officer: bool) -> dict[str, str]:
+    """Give the columns that are read of every file, and the key of the trial that names each."""
     records = trial.records
-    named: list[str | None] = [records.incident, records.date]
-    shifts = trial.schedule.kind == "shifts"
-    named += [records.time, records.district] if shifts else [records.officer if by_officer else records.unit]
+    kinds = ["incident", "date"]
+    kinds += (
+        ["time", "district"] if trial.schedule.kind == "shifts" else ["officer" if by_officer else "unit"]
+    )
+    named = [(getattr(records, kind), f"records.{kind}") for kind in kinds]
     for outcome in trial.outcomes:
         if outcome.unit_of_count == "person":
-            named.append(_person_column(trial, outcome))
+            key = f"person of the outcome {outcome.name}" if outcome.person else "records.person"
+            named.append((_person_column(trial, outcome), key))
         if outcome.where:
-            named += columns_of(outcome.where, outcome.name)
-    return [name for name in dict.fromkeys(named) if name]
+            columns = columns_of(outcome.where, outcome.name)
+            named += [(column, f"where of the outcome {outcome.name}") for column in columns]
+    keys: dict[str, str] = {}
+    for column, key in named:
+        if column:
+            keys.setdefault(column, key)
+    return keys
 
 
 def _named_columns(trial: "Trial", raw: "pd.DataFrame") -> "pd.DataFrame":

@@ -83,11 +83,27 @@ def test_an_analysis_that_the_design_cannot_carry_with_its_line(refused, here):
             "line 26: analysis.primary: fixed_effects names columns",
         ),
         ('effect = "constant"', "cluster = 7", "line 26: analysis.primary: cluster names columns"),
-        ('effect = "constant"', 'random_effects = "gamma", quadrature = "x"', "whole number of points"),
+        (
+            'effect = "constant"',
+            'random_effects = "gamma", quadrature = "x"',
+            "quadrature should be a whole number",
+        ),
         ("draws = 99", 'covariates = ["officer_id"]', "line 28: analysis.covariates: officer_id names"),
-        ("draws = 99", "draws = 0", "line 28: analysis.draws: should be greater than or equal to 1, not 0"),
+        ("draws = 99", "draws = 0", "line 28: analysis.draws: should be 1 or more, not 0\n"),
         ('treatments = ["training"]', "treatments = 3", "arms.treatments: should be a list in brackets"),
-        ("periods = 8", "periods = 100000000000", "periods: should be less than or equal to 100000"),
+        ('treatments = ["training"]', "treatments = []", "treatments: should be a list of 1 or more, not []"),
+        (
+            "draws = 99",
+            'covariates = ["squat"]',
+            'line 28: analysis.covariates: the roster has no column "squ',
+        ),
+        (
+            "start = 2024-01-01",
+            "start = 9999-12-01",
+            "line 16: schedule.start: 8 periods of a month from 9999",
+        ),
+        ('effect = "constant"', "trends = 0", "trends should be 'unit' or 'cluster', not 0"),
+        ("periods = 8", "periods = 100000000000", "periods: should be 100000 or less"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_with_its_line(refused, here, old, new, message):
@@ -143,6 +159,13 @@ def test_a_folder_that_already_holds_an_allocation_is_left_as_it_is(rct_command,
     assert {path.name: path.read_bytes() for path in (allocated / "allocation").iterdir()} == before
 
 
+def test_a_certificate_that_is_no_certificate(rct_command, allocated):
+    (allocated / "allocation" / "certificate.json").write_text("[]", encoding="utf-8")
+    said = rct_command("verify", allocated / "allocation", "--roster", allocated / "roster.csv")
+    assert said.code == 2
+    assert "no certificate that this version knows: the file should be a table, not []" in said.err
+
+
 @pytest.fixture
 def not_estimated(rct_command, simulated):
     """Give a function that runs ``rct estimate``, sees it refuse and write nothing, and says how."""
@@ -176,6 +199,14 @@ def test_fractional_counts_in_an_outcome_that_does_not_declare_them(not_estimate
 def test_a_file_that_is_no_panel(not_estimated, simulated):
     (simulated / "panel.parquet").write_text("not Parquet", encoding="utf-8")
     assert "is no panel" in not_estimated()
+
+
+def test_a_panel_whose_bytes_were_damaged(not_estimated, simulated):
+    whole = (simulated / "panel.parquet").read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")  # of the footer, which stands before it
+    damaged = whole[: -8 - length] + b"\xff" * length + whole[-8:]
+    (simulated / "panel.parquet").write_bytes(damaged)
+    assert "panel.parquet is no panel written by rct" in not_estimated()
 
 
 def test_a_missing_panel(not_estimated, simulated):

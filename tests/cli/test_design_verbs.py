@@ -118,3 +118,52 @@ def test_check_needs_no_figure_that_only_the_roster_has(rct_command, here):
 @pytest.mark.parametrize("name", rct.designs())
 def test_every_shipped_trial_passes_the_check(name, rct_command):
     assert rct_command("check", name).code == 0
+
+
+@pytest.fixture
+def checked(rct_command, here):
+    """Give a function that writes incidents and runs ``rct check`` on them, force counted where level > 1."""
+
+    def run(records, *options):
+        trial, incidents = here / "trial.toml", here / "force.csv"
+        text = trial.read_text(encoding="utf-8")
+        if "where" not in text:
+            counted = text.replace("primary = true", 'primary = true\nwhere = "level > 1"')
+            trial.write_text(counted, encoding="utf-8")
+        incidents.write_text(records, encoding="utf-8")
+        words = ("--roster", here / "roster.csv", "--incidents", incidents, *options)
+        return rct_command("check", trial, *words)
+
+    return run
+
+
+def test_check_finds_what_would_stop_the_panel(checked):
+    said = checked("incident,officer,date,levels\na,0001,2023-01-05,2\n")
+    assert said.code == 2
+    assert "lacks the column level, which where of the outcome force names (nearest: levels)" in said.err
+    said = checked("incident,officer,date,level\na,0001,2023-01-05,two\n")
+    assert said.code == 2
+    assert "force.csv, row 2: Conversion Error: Could not convert string 'two'" in said.err
+    said = checked("incident,officer,date,level\na,1,2023-01-05,2\n")
+    assert said.code == 2
+    assert "1 may be 0001" in said.err
+
+
+def test_check_takes_incidents_of_before_the_trial_and_lists_their_problems(checked):
+    good = "incident,officer,date,level\na,0001,2024-01-05,2\n"
+    assert "rows" not in checked(good).out
+    said = checked(good + "b,0002,2023-01-05,2\n")
+    assert said.code == 0
+    assert "force.csv, row 3: date 2023-01-05 is outside the schedule" in said.out
+    assert checked("incident,officer,date,level\n").code == 0
+    (problem,) = json.loads(checked(good + "b,9999,2024-01-05,2\n", "--json").out)["problems"]
+    assert (problem["row"], problem["officer"]) == (3, "9999")
+
+
+def test_check_needs_the_roster_to_place_incidents(rct_command, here):
+    said = rct_command("check", here / "trial.toml", "--incidents", here / "force.csv")
+    assert said.code == 2
+    assert "--incidents needs --roster FILE too" in said.err
+    said = rct_command("check", here / "trial.toml", "--exposure", here / "hours.csv")
+    assert said.code == 2
+    assert "give --incidents FILE too" in said.err

@@ -76,11 +76,35 @@ def test_what_cannot_be_enrolled_is_one_sentence(enrol, opened, words, message):
     assert message in said.err
 
 
-def test_a_design_that_contradicts_itself_is_refused_and_nothing_is_written(enrol, tmp_path):
-    (tmp_path / "design.toml").write_text(DESIGN.replace("[2, 4]", "[3]"), encoding="utf-8")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[2, 4]", "[3]", "a block of 3 cannot hold the ratio 1:1"),
+        ("[2, 4]", "[]", "design.toml, line 4: rule.sizes: should be a list of 1 or more, not []"),
+        ("[2, 4]", '["2"]', 'design.toml, line 4: rule.sizes: should be a whole number, not "2"'),
+        ('"permuted-blocks"', '"coin"', "rule: should be one of 'permuted-blocks', 'biased-coin', 'urn'"),
+        (
+            'kind = "permuted-blocks", ',
+            "",
+            "line 4: rule: should be a table with 'kind', not {sizes = [2, 4]}",
+        ),
+        ('["usual", "ICAT"]', '["usual"]', "line 2: arms: should be a list of 2 or more, not"),
+        ('["district"]', "true", "line 3: strata: should be a list in brackets, not true"),
+        (
+            'kind = "permuted-blocks", sizes = [2, 4]',
+            'kind = "minimisation", factors = ["rank"], weights = ["1/0"]',
+            'line 4: rule.weights: "1/0" is not a number; write 2, 0.446 or "1/4"',
+        ),
+        ('["district"]', "[" * 2000 + "]" * 2000, "it is nested too deeply"),
+    ],
+)
+def test_a_design_that_cannot_be_used_is_refused_and_nothing_is_written(enrol, tmp_path, old, new, message):
+    assert old in DESIGN
+    (tmp_path / "design.toml").write_text(DESIGN.replace(old, new), encoding="utf-8")
     said = enrol("--open", tmp_path / "design.toml")
     assert said.code == 2
-    assert "a block of 3 cannot hold the ratio 1:1" in said.err
+    assert message in said.err
+    assert said.err.count("\n") == 1
     assert not (tmp_path / "ledger.sqlite").exists()
     assert not (tmp_path / "secret.key").exists()
 

@@ -9,8 +9,8 @@ from scipy.stats import chi2
 
 from rct.errors import AllocationError, DataError, TrialError
 from rct.randomization import Allocation, randomize, verify
-from rct.randomization.allocation import assign
 from rct.randomization.blocked_units import BlockedUnits
+from rct.randomization.scheme_plans import assign
 
 CAPPED = (
     'kind = "staggered"\nperiods = 6\nstarts = [2, 4]\nsizes = {sizes}\n{never}cap = {cap}\ncap_by = "squad"'

@@ -11,8 +11,9 @@ from scipy.stats import chi2
 
 from rct.errors import TrialError
 from rct.randomization import randomize, shift_cells, verify
-from rct.randomization.allocation import Allocation, assign
+from rct.randomization.allocation import Allocation
 from rct.randomization.blocked_units import BlockedUnits
+from rct.randomization.scheme_plans import assign
 
 SEEDS = 20_000
 SIMPLE = '[randomization]\nscheme = "simple"\n'

@@ -42,8 +42,10 @@ def test_byte_order_mark_carriage_returns_blank_lines_and_quotes_change_nothing(
     [
         ("officer_id,squad\n1,A\n2\n3,B,C\n", "2 columns, but row 3 has 1 cells; row 4 has 3 cells"),
         ("", "empty"),
-        ("id,id\n1,2\n", "repeated columns: id"),
-        ("id,\n1,2\n", "blank or repeated"),
+        ('officer_id,squad\n1,A\n2,"B\n3,C\n', r"line 3: not readable as CSV: .* Close every quotation mark"),
+        ('officer_id,squad\n1,"A "one""\n', r'line 2: .*double those within a quoted cell \(""\)'),
+        ("id,id\n1,2\n", 'repeated columns: "id" in column 1; "id" in column 2'),
+        ("id,\n1,2\n", 'blank or repeated columns: "" in column 2.*no title stands above'),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_rows(tmp_path, content, message):
@@ -63,6 +65,7 @@ def test_a_missing_file_and_a_foreign_encoding_are_said(tmp_path):
     [
         ("officer_id;squad\n1;A\n", "separated by semicolons"),
         ("officer_id\tsquad\n1\tA\n", "separated by tabs"),
+        ("officer_id|squad\n1|A\n", "separated by upright strokes"),
         ("PK\x03\x04 and more", "is an Excel workbook"),
     ],
 )
@@ -175,6 +178,9 @@ def test_whole_numbers_that_a_spreadsheet_turned_into_decimals_are_refused():
     """One id such as 2.0 among whole numbers is enough; an id such as v1.0 is a name like any other."""
     trial = rct.load("louisville_icat")
     names = [f"Division {number}" for number in range(1, 10)]
+    shortened = pd.DataFrame({"officer_id": ["1", "1.2E+05", *"3456789"], "division": names})
+    with pytest.raises(rct.DataError, match=r"ids in officer_id are decimal numbers: 1\.2E\+05 in row 3"):
+        rct.randomize(trial, shortened, seed="a")
     mixed = pd.DataFrame({"officer_id": ["1", "2.0", *"3456789"], "division": names})
     with pytest.raises(rct.DataError, match=r"ids in officer_id are decimal numbers: 2\.0 in row 3"):
         rct.randomize(trial, mixed, seed=1)

@@ -176,7 +176,7 @@ def test_a_design_edited_inside_the_certificate_no_longer_has_its_hash(folder, r
 
 
 def test_what_is_no_certificate_and_a_roster_without_its_columns_are_errors(folder, roster, tmp_path):
-    with pytest.raises(AllocationError, match="no certificate .* knows: mechanism: Field required"):
+    with pytest.raises(AllocationError, match="no certificate .* knows: mechanism is missing"):
         verify({"format": 1}, roster)
     with pytest.raises(AllocationError, match="no such file"):
         verify(tmp_path / "nowhere", roster)

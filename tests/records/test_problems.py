@@ -56,14 +56,54 @@ def test_a_file_none_of_whose_ids_is_on_the_roster_is_refused_with_examples(decl
         )
 
 
-def test_a_file_without_records_is_listed(declared, built, tmp_path):
-    path = tmp_path / "force.csv"
-    path.write_text("case,badge,day\n\n")
-    panel = built(declared(), path)
+def test_an_empty_file_beside_another_is_listed(declared, built, counted, tmp_path):
+    empty, full = tmp_path / "2023.csv", tmp_path / "2024.csv"
+    empty.write_text("case,badge,day\n\n")
+    full.write_text("case,badge,day\nI1,01,2024-01-05\n")
+    panel = built(declared(), [empty, full])
     assert panel.problems[["file", "row", "problem"]].values.tolist() == [
-        [str(path), 0, "no record in the file"]
+        [str(empty), 0, "no record in the file"]
     ]
-    assert listed(built(declared(), records())) == [(0, "no record in the file")]
+    assert counted(panel) == {("01", 1): 1}
+
+
+def test_records_that_would_make_a_panel_of_zeros_are_refused(declared, built, tmp_path):
+    empty = tmp_path / "force.csv"
+    empty.write_text("case,badge,day\n")
+    with pytest.raises(rct.DataError, match=r"force.csv: there is no record in it\. Every count would be 0"):
+        built(declared(), empty)
+    with pytest.raises(rct.DataError, match="incidents: there is no record in it"):
+        built(declared(), records())
+    outside = records(("I1", "01", "2023-12-31", "1"), ("I2", "02", "2024-04-01", "1"))
+    said = (
+        "incidents: none of its 2 incidents is of a unit on the roster and of the schedule, 2024-01 to "
+        "2024-03. The first: incidents, row 2: date 2023-12-31 is outside the schedule"
+    )
+    with pytest.raises(rct.DataError, match=said):
+        built(declared(), outside)
+    apart = records(("I1", "01", "2023-12-31", "1"), ("I2", "99", "2024-01-05", "1"))
+    with pytest.raises(rct.DataError, match="none of its 2 incidents is of a unit on the roster and of"):
+        built(declared(), apart)
+    rare = built(declared('where = "level > 8"'), records(("I1", "01", "2024-01-05", "1")))
+    assert rare.frame["force"].sum() == 0
+
+
+def test_periods_that_chance_would_hardly_leave_without_a_record_are_noted(declared, built):
+    def noted(january: int, march: int, **options: object) -> list[str]:
+        days = ["2024-01-05"] * january + ["2024-03-05"] * march
+        rows = [(f"I{number}", "01", day, "1") for number, day in enumerate(days)]
+        panel = built(declared(), records(*rows), **options)
+        return panel.problems.loc[panel.problems["row"] == 0, "problem"].tolist()
+
+    # 3 × (2/3)^n falls below .001 at n = 20, 3 × (1/3)^n at n = 8.
+    assert noted(10, 9) == []
+    assert noted(10, 10) == ["no record in the period 2024-02: did the export leave it out?"]
+    assert noted(7, 0) == []
+    assert noted(8, 0) == ["no record in the period 2024-02 to 2024-03: did the export leave it out?"]
+    january = pd.DataFrame(
+        {"officer_id": ["01", "02", "03", "04"], "period": ["1"] * 4, "exposure": ["1"] * 4}
+    )
+    assert noted(8, 0, exposure=january) == []
 
 
 def test_a_date_outside_the_schedule_or_unreadable_is_listed(declared, built, counted):
@@ -160,9 +200,20 @@ def test_parquet_is_read_too(declared, built, counted, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("case,bagde,day\nI1,01,2024-01-05\n", r"force.csv lacks the column badge .nearest: bagde"),
+        (
+            "case,bagde,day\nI1,01,2024-01-05\n",
+            "the column badge, which records.officer names .nearest: bagde",
+        ),
         ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
         ("", "force.csv is empty"),
+        (
+            'case,badge,day,note\nI1,01,2024-01-05,"said\nI2,01,2024-01-06,x\n',
+            "force.csv, line 2: not readable as",
+        ),
+        (
+            'case,badge,day,note\nI1,01,2024-01-05,"a\nI2,01,2024-01-06,"b"\n',
+            "force.csv, line 2: not readable as",
+        ),
         ("case;badge;day\nI1;01;2024-01-05\n", "separated by semicolons"),
         (
             "case,badge,day\nI1,01,01/05/2024\nI2,01,\n",
@@ -215,6 +266,30 @@ def test_exposure_may_be_a_file(declared, built, tmp_path):
         built(trial, frame, exposure=tmp_path / "nowhere.csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("badge,period,exposure\n01,1,1\n", "lacks the column officer_id; it has badge, period, exposure"),
+        ("officer_id,period,exposure\n\n01,1,1\n02,x,1\n", "outside the schedule: x in row 4"),
+        ("officer_id,period,exposure\n\n01,1,1\n02,1,much\n", "column exposure: no .*: much in row 4"),
+        ("officer_id,period,exposure\n01,1,1\n\n01,2024-01,1\n", "same officer_id and period: 01 in row 4"),
+        ("officer_id,period,exposure\n\n", "there is no row in it"),
+        (
+            "officer_id,period,exposure\n1,1,1\n",
+            "no unit of the roster has any.* names 1, the roster 01, 02, 03",
+        ),
+        ("officer_id,period,exposure\n01,1,0\n", "column exposure: no unit of the roster has any"),
+    ],
+)
+def test_a_file_of_exposure_that_cannot_be_used_is_named_with_its_rows(
+    declared, built, tmp_path, content, message
+):
+    path = tmp_path / "hours.csv"
+    path.write_text(content)
+    with pytest.raises(rct.DataError, match=f"hours.csv.*{message}"):
+        built(declared(), records(("I1", "02", "2024-01-05", "1")), exposure=path)
+
+
 def test_exposure_comes_from_its_table(declared, built):
     exposure = pd.DataFrame(
         {
@@ -237,7 +312,7 @@ def test_exposure_comes_from_its_table(declared, built):
     )
     with pytest.raises(rct.TrialError, match="give exposure= .rct panel: --exposure FILE"):
         built(declared('exposure = "calls"'), frame)
-    with pytest.raises(rct.DataError, match="column exposure: no number of 0 or more in row 2"):
+    with pytest.raises(rct.DataError, match="column exposure: no number of 0 or more: -1 in row 2"):
         built(declared(), frame, exposure=exposure.assign(exposure=[-1, 1, 1]))
 
 

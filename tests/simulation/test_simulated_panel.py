@@ -102,5 +102,5 @@ def test_covariates_that_the_trial_names_come_from_the_roster():
     first = panel.frame[panel.frame["unit"] == "00001"]
     assert first["age"].unique().tolist() == [25]
     assert first["rank"].unique().tolist() == ["sergeant"]
-    with pytest.raises(rct.DataError, match='no column "age"'):
+    with pytest.raises(rct.TrialError, match='line [0-9]+: analysis.covariates: .*no column "age"'):
         rct.simulate(trial, rct.randomize(trial, synthetic_roster(trial), seed=1), seed=1)
