@@ -43,8 +43,13 @@ def fit_timing(
     beta : float, optional
         Weight of the pre-treatment difference; the efficient plug-in where absent.
     """
-    cohort = np.repeat(np.arange(len(sizes)), sizes)
-    of_unit = np.stack([_dot(outcomes, theta[cohort]), _dot(outcomes, zero[cohort])])
+    cohorts = _cohorts(outcomes, sizes)
+    of_unit = np.stack(
+        [
+            np.concatenate([own @ weights for own, weights in zip(cohorts, contrast, strict=True)])
+            for contrast in (theta, zero)
+        ]
+    )
     means, covariance = _moments(of_unit, sizes)
     theta_0, x = means.sum(axis=1)
     total = (covariance / sizes).sum(axis=2)
@@ -87,7 +92,7 @@ def permuted_statistics(
     for draw in range(permutations):
         for rows in members:
             order[rows] = generator.permutation(rows)
-        fit = fit_timing(outcomes[order], sizes, starts, theta, zero, beta)
+        fit = fit_timing(np.take(outcomes, order, axis=0), sizes, starts, theta, zero, beta)
         statistics[draw] = (
             fit.estimate / fit.std_error if fit.std_error > 0 else np.sign(fit.estimate) * np.inf
         )
@@ -100,8 +105,9 @@ def permutation_p_value(statistic: float, null: NDArray[np.float64]) -> float:
     return float((1 + reached) / (1 + len(null)))
 
 
-def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.einsum("ut,ut->u", left, right))
+def _cohorts(of_units: NDArray[np.float64], sizes: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    ends = np.cumsum(sizes).tolist()
+    return [of_units[first:last] for first, last in zip([0, *ends], ends, strict=False)]
 
 
 def _moments(
@@ -129,21 +135,17 @@ def _explained_heterogeneity(
     """
     earliest = int(np.flatnonzero(theta.any(axis=1))[0])
     n_before = int(starts[earliest]) - 1
-    first = np.r_[0, np.cumsum(sizes)]
-    cohorts = len(sizes) - earliest
-    covariance, with_theta = np.empty((cohorts, n_before, n_before)), np.empty((cohorts, n_before, 1))
-    for place, g in enumerate(range(earliest, len(sizes))):
-        rows = slice(first[g], first[g + 1])
-        before = outcomes[rows, :n_before] - outcomes[rows, :n_before].mean(axis=0)
-        covariance[place] = before.T @ before / (sizes[g] - 1)
-        with_theta[place, :, 0] = (
-            before.T @ (theta_of_unit[rows] - theta_of_unit[rows].mean()) / (sizes[g] - 1)
-        )
+    left_out, own = int(sizes[:earliest].sum()), sizes[earliest:]
+    joint = np.column_stack([outcomes[left_out:, :n_before], theta_of_unit[left_out:]])
+    means = np.add.reduceat(joint, np.r_[0, np.cumsum(own)[:-1]]) / own[:, None]
+    deviations = _cohorts(joint - np.repeat(means, own, axis=0), own)
+    products = np.stack([part.T @ part for part in deviations]) / (own - 1)[:, None, None]
+    covariance, with_theta = products[:, :-1, :-1], products[:, :-1, -1:]
     slopes = (np.linalg.pinv(covariance, rcond=_GINV_TOLERANCE, hermitian=True) @ with_theta)[..., 0].sum(
         axis=0
     )
     average = covariance.sum(axis=0)
-    return float(slopes @ average @ slopes) / cohorts / int(sizes.sum())
+    return float(slopes @ average @ slopes) / len(own) / int(sizes.sum())
 
 
 _GINV_TOLERANCE = float(np.sqrt(np.finfo(float).eps))
