@@ -64,15 +64,21 @@ def test_shifts_give_what_eigenvalues_give(cells, clusters, variance, monkeypatc
         assert ours.df(contrast) == pytest.approx(dense.df(contrast), rel=1e-10)
 
 
-def test_two_groups_and_a_full_direction_by_hand(monkeypatch):
-    """d = 1, v'v = 1 in the first group and 1/2 in the second, and F takes one more direction off."""
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("left", [0.28, 1e-8])
+def test_two_groups_and_a_full_direction_by_hand(scale, left, monkeypatch):
+    """d = 1, v'v = 1 in the first group and 1/2 in the second; F takes one direction off, and part of one."""
     own = np.array([1, 1, 1, 1]) / np.array([np.sqrt(2), np.sqrt(2), 2, 2])
-    shared = np.array([[0.6, 0.0], [-0.6, 0.0], [0.0, np.sqrt(0.5)], [0.0, -np.sqrt(0.5)]])
-    made = ResidualCovariance(np.ones(4), own, np.array([0, 0, 1, 1]), shared)
+    some = np.sqrt((1 - left) / 2)
+    shared = np.array([[some, 0.0], [-some, 0.0], [0.0, np.sqrt(0.5)], [0.0, -np.sqrt(0.5)]])
+    root_scale = np.sqrt(scale)
+    made = ResidualCovariance(
+        np.full(4, scale), root_scale * own, np.array([0, 0, 1, 1]), root_scale * shared
+    )
     monkeypatch.setattr(residual_covariance, "DENSE", 0)
     root, inverse = made.inverse_root_times(np.eye(4)), made.inverse_times(np.eye(4))
-    # Eigenvalues: 0 and 1 - .72 along the sum and the difference of the first two, 1/2 and 0 of the others.
+    # Eigenvalues along sum and difference: 0 and what is left of the first two, 1/2 and 0 of the others.
     differ, both = np.array([1, -1, 0, 0]) / np.sqrt(2), np.array([0, 0, 1, 1]) / np.sqrt(2)
     for ours, power in ((root, -0.5), (inverse, -1.0)):
-        by_hand = 0.28**power * np.outer(differ, differ) + 0.5**power * np.outer(both, both)
-        assert ours == pytest.approx(by_hand, abs=1e-12)
+        by_hand = left**power * np.outer(differ, differ) + 0.5**power * np.outer(both, both)
+        assert ours / scale**power == pytest.approx(by_hand, rel=1e-7, abs=1e-7)
