@@ -39,9 +39,11 @@ def panel_of(starts):
                 "month": month.ravel() + 1,
                 "start": np.array(starts)[unit % squads].ravel(),
                 "force": np.random.default_rng(6).poisson(2 * rate[unit % squads]).ravel(),
+                "moved": ((unit % squads == squads - 1) & (month > 3)).ravel().astype(float),
             }
         ).astype({"squad": str}),
         unit="officer", period="month", outcomes=["force"], starts="start", randomized="squad",
+        covariates=["moved"],
     )  # fmt: skip
 
 
@@ -80,6 +82,12 @@ def test_two_clusters_on_either_side_are_enough(estimator, starts):
     found = ROBUST[estimator](panel_of(starts), "force")
     assert np.isfinite(found.estimate)
     assert not found.std_error <= 0
+
+
+@pytest.mark.parametrize("estimator", [poisson, linear, first_differences])
+def test_a_covariate_that_sets_one_of_two_untreated_clusters_apart_leaves_one(estimator):
+    with pytest.raises(EstimationError, match=r"the effect of treated rests on one cluster alone"):
+        estimator(panel_of([5] * 6 + [0, 0]), "force", covariates=["moved"])
 
 
 @pytest.mark.parametrize("others", [7, 43])
