@@ -38,10 +38,13 @@ def find_spells(frame: "pd.DataFrame") -> Spells:
     treated = frame["treated"].to_numpy() > 0
     units = unit_starts(frame["unit"].array, frame["period"].to_numpy())
     begins = np.zeros(len(frame), dtype=bool)
-    begins[units] = begins[run_starts(arm, sequence, treated)] = True
+    # Texts are dear: one look at each run of an arm is enough.
+    arms = run_starts(arm)
+    codes, names = pd.factorize(arm[arms])
+    begins[units] = begins[arms] = begins[run_starts(sequence, treated)] = True
     rows = np.flatnonzero(begins)
-    codes, names = pd.factorize(arm[rows])
-    return Spells(units, rows, treated[rows], codes, [str(name) for name in names], sequence[rows])
+    own = codes[np.searchsorted(arms, rows, side="right") - 1]
+    return Spells(units, rows, treated[rows], own, [str(name) for name in names], sequence[rows])
 
 
 def run_starts(*columns: Any) -> "NDArray[np.intp]":

@@ -80,10 +80,6 @@ class AlikeUnits:
         """The cell of each row."""
         return self.cell(np.arange(len(self.every_unit)), self.every_unit)
 
-    def unit(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Give the units of some rows."""
-        return np.searchsorted(self.first, rows, side="right") - 1
-
     def cell(self, rows: NDArray[np.intp], unit: NDArray[np.intp]) -> NDArray[np.intp]:
         """Give the cells of some rows of these units."""
         return (self.start[self.pattern] - self.first)[unit] + rows
@@ -91,7 +87,8 @@ class AlikeUnits:
     def events(self, counts: NDArray) -> Events:
         """Find the rows that have an event."""
         at = np.flatnonzero(counts != 0)
-        unit = self.unit(at)
+        of_unit = np.diff(np.searchsorted(at, self.first), append=len(at))
+        unit = np.repeat(np.arange(len(self.first)), of_unit)
         return Events(counts[at].astype(np.float64, copy=False), unit, self.cell(at, unit))
 
 
@@ -241,7 +238,8 @@ def alike_units(
     """
     import pandas as pd
 
-    varying = [fact for fact in facts if fact.min() < fact.max()]
+    # What was broadcast from one number (strides of 0) is seen to be constant without a look at every row.
+    varying = [fact for fact in facts if fact.strides != (0,) and fact.min() < fact.max()]
     code = _joint_code([*codes, *(pd.factorize(fact)[0] for fact in varying)])
     pattern, examples = _equal_rows(_paths(first, code))
     length = np.diff(first, append=len(codes[0]))[examples]

@@ -2,9 +2,9 @@
 
 To first order the Poisson estimate of one constant effect is a weighted sum of the log effects of every
 cohort and period, with weights proportional to fitted count × residual of treatment on unit and period
-effects (for the linear model de Chaisemartin & D'Haultfoeuille 2020, theorem 1). Where units are trained one
-after the other the early cohorts serve as comparison of the later ones although they are treated, and their
-late effects count negatively.
+effects (for the linear model de Chaisemartin & D'Haultfoeuille 2020, theorem 1, for any course of treatment).
+Where units are trained one after the other the early cohorts serve as comparison of the later ones although
+they are treated, and their late effects count negatively.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rct.frequentist.model_sample import model_sample
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from rct.panel import Panel
 
@@ -31,15 +32,15 @@ def two_way_weights(panel: Panel, outcome: str) -> pd.DataFrame:
     Parameters
     ----------
     panel : Panel
-        One treatment arm that is never switched off.
+        One treatment arm; it may switch off and on again.
     outcome : str
 
     Returns
     -------
     pandas.DataFrame
-        One row for each treated cohort and period: starts, period, exposure_time (1 = first treated period),
-        weight. Weights add up to one; a negative one means that an effect there moves the estimate the
-        other way.
+        One row for each treated cohort and period: starts, period, exposure_time (treated periods so far, 1
+        in the first), weight. Weights add up to one; a negative one means that an effect there moves the
+        estimate the other way.
 
     Raises
     ------
@@ -63,9 +64,23 @@ def two_way_weights(panel: Panel, outcome: str) -> pd.DataFrame:
         {
             "starts": example["starts"].to_numpy(),
             "period": example["period"].to_numpy(),
+            "exposure_time": _treated_periods(panel, example),
             "weight": pull / pull.sum(),
         }
     ).loc[dose > 0]
-    weights = frame.groupby(["starts", "period"])[["weight"]].sum().reset_index()
-    weights.insert(2, "exposure_time", weights["period"] - weights["starts"] + 1)
-    return weights
+    return frame.groupby(["starts", "period", "exposure_time"])[["weight"]].sum().reset_index()
+
+
+def _treated_periods(panel: Panel, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Count the treated periods of each row's sequence until then: those since its start that are not off."""
+    import pandas as pd
+
+    courses, starts = panel.sequences, rows.drop_duplicates("sequence").set_index("sequence")["starts"]
+    off = (courses["dose"] == 0) & (courses["period"] > courses["sequence"].map(starts))
+    paused = (
+        off.groupby(courses["sequence"]).cumsum().set_axis(courses.set_index(["sequence", "period"]).index)
+    )
+    since = (rows["period"] - rows["starts"] + 1).to_numpy()
+    return np.asarray(
+        since - paused.reindex(pd.MultiIndex.from_frame(rows[["sequence", "period"]])).to_numpy()
+    )

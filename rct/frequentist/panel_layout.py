@@ -25,7 +25,13 @@ from rct.frequentist.collapsed_cells import (
     treatment_design,
 )
 from rct.frequentist.estimation_sample import Sample, SampleSize
-from rct.frequentist.fixed_effects_likelihood import Cells, collinear_terms, fit_fixed_effects, without
+from rct.frequentist.fixed_effects_likelihood import (
+    Cells,
+    FixedEffectsFit,
+    collinear_terms,
+    fit_fixed_effects,
+    without,
+)
 from rct.frequentist.inference.cluster_robust import (
     FEW_CLUSTERS,
     Correction,
@@ -161,7 +167,7 @@ def fit_layout(
         layout.cells.design[kept],
     )
     fit, pattern = fit_fixed_effects(cells), dense_codes(pattern)
-    if chosen != "model" and n_clusters < FEW_CLUSTERS and _rests_on_one(cells, pattern, clusters):
+    if chosen != "model" and _rests_on_one(cells, fit, of_unit[seen], pattern, clusters):
         return None
     lost = [
         _levels(own) - _levels(left) for own, left in zip(layout.cells.effects, cells.effects, strict=True)
@@ -199,12 +205,28 @@ def _one_treated_cluster(layout: Layout, pattern: NDArray[np.intp], clusters: ND
     return lone_arm((arm, clusters[own[pattern]]) for arm, own in has_arm.items()) is not None
 
 
-def _rests_on_one(cells: Cells, pattern: NDArray[np.intp], clusters: NDArray[np.intp]) -> bool:
-    """Whether leaving out a cluster leaves a term explained: by the patterns that it alone has."""
-    owners = np.zeros((int(clusters.max()) + 1, int(pattern.max()) + 1), dtype=bool)
-    owners[clusters, pattern] = True
-    own = owners & (owners.sum(axis=0) == 1)
-    return any(collinear_terms(without(cells, alone[cells.group])) for alone in own if alone.any())
+def _rests_on_one(
+    cells: Cells,
+    fit: FixedEffectsFit,
+    of_unit: NDArray[np.float64],
+    pattern: NDArray[np.intp],
+    clusters: NDArray[np.intp],
+) -> bool:
+    """Whether leaving out a cluster leaves a term explained: by the patterns that it alone has.
+
+    Of 40 clusters or more the heaviest, and those with most of what the effects leave of a term, are tried.
+    """
+    n_clusters = int(clusters.max()) + 1
+    tried = set(range(n_clusters))
+    if n_clusters >= FEW_CLUSTERS:
+        left = [sums_by_code(cells.group, fit.fitted * column**2) for column in fit.residual_design.T]
+        each = [of_unit, *(of_unit * (own / sums_by_code(cells.group, fit.fitted))[pattern] for own in left)]
+        tried = {int(np.argmax(sums_by_code(clusters, size))) for size in each}
+    for one in tried:
+        others = np.bincount(pattern[clusters != one], minlength=_levels(cells.group)) > 0
+        if not others.all() and collinear_terms(without(cells, ~others[cells.group])):
+            return True
+    return False
 
 
 def _with_events(cells: Cells, counts: NDArray[np.float64]) -> NDArray[np.bool_]:

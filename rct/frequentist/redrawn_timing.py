@@ -49,7 +49,7 @@ def redrawn_timing(panel: Panel, outcome: str, redrawn: Redrawn) -> tuple[Timing
         weights = effect_weights(distinct, sizes, sample.periods, "simple")
         shares = comparison_shares(distinct, sizes, sample.periods, last_only=False)
         theta, zero = contrasts(distinct, weights, shares)
-        return fit_timing(sample.outcomes[order], sizes, distinct, theta, zero, None)
+        return fit_timing(np.take(sample.outcomes, order, axis=0), sizes, distinct, theta, zero, None)
 
     fits = [fit(drawn) for drawn in redrawn.draws]
     return fit(redrawn.observed), np.array([own.estimate / own.std_error_neyman for own in fits])

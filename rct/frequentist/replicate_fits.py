@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rct.frequentist.inference.cluster_robust import EIGENVALUE_TOLERANCE
+from rct.frequentist.inference.residual_covariance import EIGENVALUE_TOLERANCE
 from rct.frequentist.treatment_terms import stand_ins
 
 if TYPE_CHECKING:

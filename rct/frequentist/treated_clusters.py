@@ -60,8 +60,8 @@ def require_several_comparisons(
 ) -> None:
     """Refuse an effect that is explained by the other effects as soon as one cluster is left out.
 
-    Of fewer than 40 clusters, the heaviest one and those with most of what the effects leave of a dose are
-    tried.
+    The heaviest cluster and those with most of what the effects leave of a dose are tried. Of 40 clusters or
+    more, neither covariates nor exposure are looked at: thousands share few courses of treatment.
 
     Parameters
     ----------
@@ -76,11 +76,12 @@ def require_several_comparisons(
     ------
     EstimationError
     """
-    if clusters.max() + 1 >= FEW_CLUSTERS:
-        return
+    few = clusters.max() + 1 < FEW_CLUSTERS
+    if not few:
+        rows = replace(rows, exposure=np.ones(len(clusters)), covariates=rows.covariates[:, :0])
     design = np.hstack([rows.covariates, doses])
     beside = np.full(len(clusters), -1)
-    summed = collapse(replace(rows, term=beside, n_terms=0, covariates=design), clusters)
+    summed = collapse(replace(rows, term=beside, n_terms=0, covariates=design), clusters if few else None)
     weight = sums_by_code(summed.cell, rows.exposure)
     cells = replace(summed.cells, counts=weight, exposure=weight)
     lost = collinear_terms(cells)
@@ -89,11 +90,11 @@ def require_several_comparisons(
         return  # told by the fit, with its own cause
     cells = replace(cells, design=np.delete(cells.design, lost, axis=1))
     first -= len(lost)
-    cluster = clusters[summed.example]
     left = weighted_projection(cells).residual_design[:, first:]
-    sizes = [weight, *(weight * left.T**2)]
-    for heaviest in {int(np.argmax(sums_by_code(cluster, size))) for size in sizes}:
-        still = [column - first for column in collinear_terms(without(cells, cluster == heaviest))]
+    sizes = [rows.exposure, *(rows.exposure * own[summed.cell] ** 2 for own in left.T)]
+    for heaviest in {int(np.argmax(sums_by_code(clusters, size))) for size in sizes}:
+        others = sums_by_code(summed.cell, clusters != heaviest)
+        still = [column - first for column in collinear_terms(without(cells, others == 0))]
         alone = [arms[column] for column in still if column >= 0]
         if alone:
             raise EstimationError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rct.errors import EstimationError
+from rct.frequentist.integer_codes import dense_codes
 from rct.row_runs import Spells, find_spells
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _by_exposure_time(
 ) -> TreatmentTerms:
     longest = int(exposure_time.max())
     code = np.where(arm >= 0, arm * longest + exposure_time - 1, -1)
-    used, term = np.unique(code, return_inverse=True)
+    used, term = np.flatnonzero(np.bincount(code + 1)) - 1, dense_codes(code + 1)
     if used[0] == -1:
         used, term = used[1:], term - 1
     terms = tuple(Term(arm_names[c // longest], int(c % longest) + 1) for c in used)

@@ -27,20 +27,23 @@ def test_two_clusters_an_arm_are_enough_and_one_in_all_is_not():
 
 
 def panel_of(starts):
-    """Five officers in each squad of eight, eight months; one first month for each squad."""
-    unit, month = np.indices((40, 8))
-    rate = np.random.default_rng(5).gamma(4, 0.25, 8)
+    """Forty officers or two to a squad, eight months; one first month for each squad."""
+    squads = len(starts)
+    unit, month = np.indices((max(40, 2 * squads), 8))
+    rate = np.random.default_rng(5).gamma(4, 0.25, squads)
     return Panel.from_frame(
         pd.DataFrame(
             {
                 "officer": [f"{u:02d}" for u in unit.ravel()],
-                "squad": (unit % 8).ravel(),
+                "squad": (unit % squads).ravel(),
                 "month": month.ravel() + 1,
-                "start": np.array(starts)[unit % 8].ravel(),
-                "force": np.random.default_rng(6).poisson(2 * rate[unit % 8]).ravel(),
+                "start": np.array(starts)[unit % squads].ravel(),
+                "force": np.random.default_rng(6).poisson(2 * rate[unit % squads]).ravel(),
+                "moved": ((unit % squads == squads - 1) & (month > 3)).ravel().astype(float),
             }
         ).astype({"squad": str}),
         unit="officer", period="month", outcomes=["force"], starts="start", randomized="squad",
+        covariates=["moved"],
     )  # fmt: skip
 
 
@@ -57,27 +60,38 @@ ROBUST = {
 
 
 @pytest.mark.parametrize("estimator", ROBUST)
-@pytest.mark.parametrize("starts", [[5] * 7 + [0], [0] * 7 + [5]], ids=["one untreated", "one treated"])
-def test_one_cluster_on_either_side_of_the_comparison_has_no_variance(estimator, starts):
+@pytest.mark.parametrize("others", [7, 43])
+@pytest.mark.parametrize(("most", "lone"), [(5, 0), (0, 5)], ids=["one untreated", "one treated"])
+def test_one_cluster_on_either_side_of_the_comparison_has_no_variance(estimator, others, most, lone):
     with pytest.raises(EstimationError, match=r"one cluster alone .*use a randomization test"):
-        ROBUST[estimator](panel_of(starts), "force")
+        ROBUST[estimator](panel_of([most] * others + [lone]), "force")
 
 
 @pytest.mark.parametrize("estimator", sorted(ROBUST.keys() - {"gee", "mean over exposure times", "curve"}))
-def test_one_cluster_that_changes_beside_others_treated_throughout_has_no_variance(estimator):
+@pytest.mark.parametrize("others", [[1, 1, 1, 0, 0, 0, 0], [1] * 20 + [0] * 23])
+def test_one_cluster_that_changes_beside_others_treated_throughout_has_no_variance(estimator, others):
     with pytest.raises(EstimationError, match=r"the effect of treated rests on one cluster alone"):
-        ROBUST[estimator](panel_of([5, 1, 1, 1, 0, 0, 0, 0]), "force")
+        ROBUST[estimator](panel_of([5, *others]), "force")
 
 
 @pytest.mark.parametrize("estimator", ROBUST)
-@pytest.mark.parametrize("starts", [[5] * 6 + [0, 0], [3, 3, 4, 4, 5, 5, 6, 6], [2, 3, 4, 5, 6, 7, 8, 0]])
+@pytest.mark.parametrize(
+    "starts", [[5] * 6 + [0, 0], [5] * 42 + [0, 0], [3, 3, 4, 4, 5, 5, 6, 6], [2, 3, 4, 5, 6, 7, 8, 0]]
+)
 def test_two_clusters_on_either_side_are_enough(estimator, starts):
     found = ROBUST[estimator](panel_of(starts), "force")
     assert np.isfinite(found.estimate)
     assert not found.std_error <= 0
 
 
-def test_a_layout_of_few_clusters_leaves_the_lone_one_to_the_general_path():
-    panel = panel_of([5] * 7 + [0])
+@pytest.mark.parametrize("estimator", [poisson, linear, first_differences])
+def test_a_covariate_that_sets_one_of_two_untreated_clusters_apart_leaves_one(estimator):
+    with pytest.raises(EstimationError, match=r"the effect of treated rests on one cluster alone"):
+        estimator(panel_of([5] * 6 + [0, 0]), "force", covariates=["moved"])
+
+
+@pytest.mark.parametrize("others", [7, 43])
+def test_a_layout_leaves_the_lone_one_to_the_general_path(others):
+    panel = panel_of([5] * others + [0])
     assert fit_layout(panel_layout(panel, "force", ("unit", "period"), "constant", "cluster"),
                       panel.frame["force"].to_numpy(), "CR1") is None  # fmt: skip

@@ -9,13 +9,14 @@ cluster makes the adjusted residual covariance singular.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from rct.frequentist.asked_options import require_one_of
+from rct.frequentist.inference.residual_covariance import ResidualCovariance
 from rct.frequentist.integer_codes import nested
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Correction = Literal["auto", "CR0", "CR1", "CR1S", "CR1N", "CR2", "CR3", "model"]
 FEW_CLUSTERS = 40
-EIGENVALUE_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -134,20 +134,22 @@ def bell_mccaffrey(cells: Cells, fit: FixedEffectsFit, clusters: NDArray[np.intp
     cells, fit : counts and their maximum-likelihood fit
     clusters : (cells,) codes 0…G−1
     """
-    members = _members(clusters)
+    members = _members(cells, clusters)
     n_groups, n_columns = fit.group_means.shape
     terms = fit.residual_design.shape[1]
     contributions = np.empty((len(members), terms))
     own = np.empty((len(members), terms, terms))
     loading = np.zeros((len(members), n_columns + n_groups, terms))
-    for g, rows in enumerate(members):
-        mu, swept = fit.fitted[rows], _swept(cells, fit, rows)
-        root = _response_scale_root(mu, _hat_core(cells, fit, rows, swept))
-        influence = root @ fit.residual_design[rows] @ fit.bread
+    # A = D B^(-1/2) D with D = Theta^(1/2) and B = D (Theta - Theta X M X' Theta) D
+    for g, covariance in enumerate(_residual_covariances(cells, fit, members, 1.5)):
+        rows = members[g]
+        mu = fit.fitted[rows]
+        root_mu = np.sqrt(mu)[:, None]
+        influence = root_mu * covariance.inverse_root_times(root_mu * (fit.residual_design[rows] @ fit.bread))
         contributions[g] = influence.T @ (cells.counts[rows] - mu)
         weighted = mu[:, None] * influence
         own[g] = influence.T @ weighted
-        loading[g, :n_columns] = swept.T @ weighted
+        loading[g, :n_columns] = _swept(cells, fit, rows).T @ weighted
         np.add.at(loading[g, n_columns:], cells.group[rows], weighted)
     inverse = np.zeros((n_columns + n_groups, n_columns + n_groups))
     inverse[:n_columns, :n_columns] = fit.inverse_information
@@ -158,46 +160,42 @@ def bell_mccaffrey(cells: Cells, fit: FixedEffectsFit, clusters: NDArray[np.intp
 
 def jackknife_like(cells: Cells, fit: FixedEffectsFit, clusters: NDArray[np.intp]) -> Variance:
     """CR3: residuals inflated by the inverse of one minus the whitened hat matrix, with t on G − 1."""
-    members = _members(clusters)
+    members = _members(cells, clusters)
     contributions = np.empty((len(members), fit.residual_design.shape[1]))
-    for g, rows in enumerate(members):
+    for g, covariance in enumerate(_residual_covariances(cells, fit, members, 0.5)):
+        rows = members[g]
         root_mu = np.sqrt(fit.fitted[rows])
-        hat = root_mu[:, None] * _hat_core(cells, fit, rows, _swept(cells, fit, rows)) * root_mu
-        inverse = root_mu[:, None] * _symmetric_power(np.eye(len(rows)) - hat, -1.0) / root_mu
-        residual = inverse @ (cells.counts[rows] - fit.fitted[rows])
-        contributions[g] = fit.bread @ (fit.residual_design[rows].T @ residual)
+        residual = (cells.counts[rows] - fit.fitted[rows]) / root_mu
+        inflated = root_mu * covariance.inverse_times(residual[:, None])[:, 0]
+        contributions[g] = fit.bread @ (fit.residual_design[rows].T @ inflated)
     return Variance(contributions.T @ contributions, len(members), len(members) - 1)
 
 
-def _members(clusters: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    order = np.argsort(clusters, kind="stable")
+def _residual_covariances(
+    cells: Cells, fit: FixedEffectsFit, members: list[NDArray[np.intp]], power: float
+) -> Iterator[ResidualCovariance]:
+    """Give S (Theta^(-1) - X M X') S of each cluster's rows, S = Theta^power.
+
+    X is every effect and term, M the inverse information.
+    """
+    totals = np.bincount(cells.group, fit.fitted)
+    factor = np.linalg.cholesky(fit.inverse_information)
+    for rows in members:
+        mu, group = fit.fitted[rows], cells.group[rows]
+        stretch = mu**power
+        yield ResidualCovariance(
+            diagonal=stretch**2 / mu,
+            own=stretch / np.sqrt(totals[group]),
+            group=group,
+            shared=stretch[:, None] * (_swept(cells, fit, rows) @ factor),
+        )
+
+
+def _members(cells: Cells, clusters: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Give the rows of each cluster, those of one group side by side."""
+    order = np.lexsort((cells.group, clusters))
     return np.split(order, np.cumsum(np.bincount(clusters))[:-1])
 
 
 def _swept(cells: Cells, fit: FixedEffectsFit, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     return fit.swept.rows(rows) - fit.group_means[cells.group[rows]]
-
-
-def _hat_core(
-    cells: Cells, fit: FixedEffectsFit, rows: NDArray[np.intp], swept: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Give X M X' of one cluster's rows, X every effect and term and M the inverse information."""
-    core = swept @ fit.inverse_information @ swept.T
-    group = cells.group[rows]
-    totals = np.bincount(cells.group, fit.fitted)[group]
-    return core + (group[:, None] == group) / totals
-
-
-def _response_scale_root(mu: NDArray[np.float64], core: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give A = D B^(-1/2) D with D = Theta^(1/2) and B = D (Theta - Theta X M X' Theta) D."""
-    stretched = mu**1.5
-    residual = np.diag(mu**2) - stretched[:, None] * core * stretched
-    root_mu = np.sqrt(mu)
-    return root_mu[:, None] * _symmetric_power(residual, -0.5) * root_mu
-
-
-def _symmetric_power(matrix: NDArray[np.float64], power: float) -> NDArray[np.float64]:
-    """Take a power; eigenvalues that are zero but for rounding stay zero (Moore–Penrose)."""
-    values, vectors = np.linalg.eigh(matrix)
-    positive = values > EIGENVALUE_TOLERANCE * max(values[-1], np.finfo(float).tiny)
-    return (vectors[:, positive] * values[positive] ** power) @ vectors[:, positive].T
