@@ -81,7 +81,7 @@ def test_a_prior_that_these_draws_cannot_answer_for_says_so(posterior):
 def test_sentences_speak_of_incidents_a_month_and_of_what_decides(posterior):
     incidents, left_out, scaling = tables.check_sentences(posterior, WORDS)
     assert "from 0.2 to 4,321 events a month (95 %); an average one had 28" in incidents
-    assert "2 of 120 officers are above 0.7" in left_out
+    assert "2 of 120 officers are at or above 0.7" in left_out
     assert scaling.startswith("Force: the prior of the effect decides and the data hardly matter")
     calm = posterior_of(checks_of(power_scaling={"ICAT": {"prior": 0.01, "likelihood": 0.2}}))
     assert "the data decide" in tables.check_sentences(calm, WORDS)[-1]

@@ -1,0 +1,102 @@
+"""The log-likelihood of each unit at every draw, its own effect integrated out."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rct.bayesian.cell_rates import Floats, UnitRates, unit_rates
+
+if TYPE_CHECKING:
+    from rct.panel import Panel
+    from rct.posterior import Posterior
+
+CELLS = 2e6  # draws × rows held at once
+
+
+def unit_log_likelihood(posterior: "Posterior", panel: "Panel", outcome: str, *, most_draws: int) -> Floats:
+    """Give the log-likelihood of each unit, (draws, units).
+
+    In the model "joint" that of its counts of all outcomes, for injuries tell of force and the other way
+    round; in every other model outcomes are independent, and it is that of one.
+    """
+    if posterior.model != "joint":
+        return rates_log_likelihood(unit_rates(posterior, panel, outcome, most_draws=most_draws))
+    force, *others = (
+        unit_rates(posterior, panel, name, most_draws=most_draws) for name in posterior.outcomes
+    )
+    return rates_log_likelihood(force) + sum(_thinned(force, injuries) for injuries in others)
+
+
+def rates_log_likelihood(rates: UnitRates) -> Floats:
+    """Give the log-likelihood of each unit's counts of one outcome, (draws, units)."""
+    return _of_cells(rates) if rates.dispersion is not None else _of_totals(rates)
+
+
+def _of_totals(rates: UnitRates) -> Floats:
+    """Integrate the units' gamma effects out (:mod:`rct.bayesian.marginal_poisson`)."""
+    from scipy.special import gammaln
+
+    expected, events = rates.expected(), rates.events
+    in_cells = _by_unit(rates, rates.count, rates.log_rate + rates.log_effect)
+    constant = np.bincount(
+        rates.row_unit,
+        rates.count * np.log(rates.exposure) - gammaln(rates.count + 1),
+        len(rates.units),
+    )
+    if rates.heterogeneity is None:
+        return in_cells + constant - expected
+    phi = rates.heterogeneity[:, None]
+    integrated = gammaln(phi + events) - gammaln(phi) + phi * np.log(phi)
+    return in_cells + constant + integrated - (phi + events) * np.log(phi + expected)
+
+
+def _by_unit(rates: UnitRates, weights: Floats, values: Floats) -> Floats:
+    """Add up weights of rows times values of their cells, (draws, cells), by unit."""
+    from scipy.sparse import coo_array
+
+    used = np.flatnonzero(weights)
+    shape = (len(rates.units), len(rates.cells))
+    table = coo_array((weights[used], (rates.row_unit[used], rates.row_cell[used])), shape=shape)
+    found: Floats = np.asarray((table.tocsr() @ values.T).T)
+    return found
+
+
+def _thinned(force: UnitRates, injuries: UnitRates) -> Floats:
+    """Give the binomial log-likelihood of injuries given force; their rate by that of force is the chance."""
+    from scipy.special import gammaln
+
+    log_chance = injuries.log_rate + injuries.log_effect - force.log_rate - force.log_effect
+    without = force.count - injuries.count
+    ways = gammaln(force.count + 1) - gammaln(injuries.count + 1) - gammaln(without + 1)
+    return (
+        _by_unit(force, injuries.count, log_chance)
+        + _by_unit(force, without, np.log(-np.expm1(log_chance)))
+        + np.bincount(force.row_unit, ways, len(force.units))
+    )
+
+
+def _of_cells(rates: UnitRates) -> Floats:
+    """Add up the unit-periods' likelihoods (:mod:`rct.bayesian.overdispersed_cells`)."""
+    found = np.empty((len(rates.log_rate), len(rates.units)))
+    size = max(1, int(CELLS / len(rates.count)))
+    for first in range(0, len(found), size):
+        part = slice(first, first + size)
+        for draw, row in enumerate(_cell_log_likelihood(rates, part), start=first):
+            found[draw] = np.bincount(rates.row_unit, row, len(rates.units))
+    return found
+
+
+def _cell_log_likelihood(rates: UnitRates, part: slice) -> Any:
+    from scipy.special import gammaln
+
+    phi, y = rates.dispersion[part, None], rates.count  # type: ignore[index]
+    log_mean = np.log(rates.exposure) + (rates.log_rate[part] + rates.log_effect[part])[:, rates.row_cell]
+    value = phi * np.log(phi) - (phi + y) * np.log(phi + np.exp(log_mean))
+    some = np.flatnonzero(y)
+    value[:, some] += (
+        gammaln(phi + y[some]) - gammaln(phi) + y[some] * log_mean[:, some] - gammaln(y[some] + 1)
+    )
+    if rates.surplus is None:
+        return value
+    pi = rates.surplus[part, None]
+    return np.where(y == 0, np.log(pi + (1 - pi) * np.exp(value)), np.log1p(-pi) + value)
