@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rct.panel import Panel
     from rct.posterior import Posterior
 
-DRAWS = 1000
+# Draws behind leave-one-out: fewer than all make Pareto k noisy, and name officers without cause.
+FEWEST_DRAWS = 1000
+MOST_LIKELIHOODS = 8e6
 REPLICATES = 400
 MOST_COUNTS = 2e7
 # A replicated figure this seldom as far out as the observed one is a misfit that the report names.
@@ -108,12 +110,13 @@ def officers_left_out(posterior: "Posterior", panel: "Panel", *, outcome: str) -
         trusted) and ``limit``.
     """
     chains = posterior.groups["posterior"].sizes["chain"]
-    likelihood = unit_log_likelihood(posterior, panel, outcome, most_draws=DRAWS)
+    most = max(FEWEST_DRAWS, int(MOST_LIKELIHOODS / posterior.meta[outcome]["n_units"]))
+    likelihood = unit_log_likelihood(posterior, panel, outcome, most_draws=most)
     found = leave_one_out(likelihood.reshape(chains, -1, likelihood.shape[1]))
     units = likelihood.shape[1]
     return {
         "elpd": float(found.elpd.sum()),
-        "elpd_std_error": float(math.sqrt(units) * found.elpd.std()),
+        "elpd_std_error": float(math.sqrt(units) * found.elpd.std(ddof=min(1, units - 1))),
         "largest_k": float(found.pareto_k.max()),
         "units": units,
         "units_above": int((found.pareto_k >= LARGEST_K).sum()),

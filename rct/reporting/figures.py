@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST_LABEL = 60
 BALANCE_DRAWS = 999
+MOSTLY_OTHERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -189,10 +190,14 @@ def shrinkage_figure(posterior: "Posterior", words: "ReportUnits", *, name: str)
     )
     silent = int(table["raw_percent_change"].isna().sum())
     without = f" {silent} whose own counts give no ratio have a point below alone." if silent else ""
+    others = int(((table["verdict"] != "cannot tell") & (table["shrinkage"] > MOSTLY_OTHERS)).sum())
+    borrowed = (
+        f" For {others} of those that fell or rose the others' data say more than its own." if others else ""
+    )
     caption = (
-        f"{words.label(outcome)}: {told} (97.5 % of the posterior on one side, or not). Each line leads from "
-        f"the change of a {words.measured}'s own counts to its posterior median; dashed: the average one."
-        f"{without} "
+        f"{words.label(outcome)}: {told} (97.5 % of the posterior on one side, or not). For each "
+        f"{words.measured} a line leads from the change of its own counts to its posterior median; dashed: "
+        f"the average one.{borrowed}{without} "
         "Where a point stands among the others is uncertain: the figure ranks nobody."
     )
     return Picture(svg_markup(figure, name=name, alt=f"{words.label(outcome)}, shrinkage: {told}."), caption)

@@ -36,6 +36,7 @@ def _named(label: str, arm: str, posterior: "Posterior") -> str:
 def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
     """Answer what people ask: did it fall, by enough, and how many events is that."""
     effects = posterior.frame.to_dict("records")
+    units = {words.rate_unit(outcome) for outcome in posterior.outcomes}
     rows: list[tuple[str, ...]] = []
     for outcome, arm, effect in ((row["outcome"], row["arm"], row) for row in effects):
         answers = posterior.answers(
@@ -56,14 +57,15 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
                 probability(answer["probability_equivalent"]),
                 NONE
                 if math.isnan(averted)
-                else f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
+                else f"{signed(averted)} ({signed(least)} to {signed(most)})"
+                + (f" per {words.rate_unit(outcome)}" if len(units) > 1 else ""),
             )
         )
     if posterior.model == "joint":
         rows += [_together(posterior, arm) for arm in posterior.arms]
     columns = (
         "outcome", "percent change", "P(reduction)", "P(reduction of more than 10 %)",
-        "P(within 5 % of none)", "events averted",
+        "P(within 5 % of none)", " per ".join(["events averted", *(units if len(units) == 1 else ())]),
     )  # fmt: skip
     caption = (
         f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability; negative "

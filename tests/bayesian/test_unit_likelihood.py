@@ -16,7 +16,7 @@ from rct.bayesian.fading_effect import periods_since_training
 from rct.bayesian.predictive_checks import replicate
 from rct.bayesian.priors import DEFAULTS
 from rct.bayesian.unit_likelihood import unit_log_likelihood
-from rct.posterior import Posterior
+from rct.posterior import Posterior, arviz_data
 
 OFFICERS, MONTHS, CHAINS, DRAWS = 12, 6, 2, 3
 DOSES = (0.5, 1.0)
@@ -44,7 +44,7 @@ def panel():
     )  # fmt: skip
 
 
-def fit_of(model, panel):
+def fit_of(model, panel, *, draws=DRAWS):
     """Draws without meaning, each number with a spread of its own."""
     rng = np.random.default_rng(3)
     outcomes = ("force", "injury") if model == "joint" else ("force",)
@@ -53,7 +53,7 @@ def fit_of(model, panel):
     sizes = {"outcome": 2, "injury": 1, "arm": 2, "period_number": MONTHS, "cluster_name": 2, "dose": 2}
 
     def drawn(mean, *dims):
-        shape = (CHAINS, DRAWS, *(sizes[name] for name in dims))
+        shape = (CHAINS, draws, *(sizes[name] for name in dims))
         return (("chain", "draw", *dims), mean + 0.3 * rng.normal(size=shape))
 
     def positive(mean):
@@ -61,28 +61,28 @@ def fit_of(model, panel):
         return dims, mean * np.exp(values)
 
     inner = () if len(arms) == 1 else ("arm",)
-    draws = {
+    made = {
         "intercept": drawn(-0.5, *outer), "period": drawn(0.0, *outer, "period_number"),
         "cluster": drawn(0.0, *outer, "cluster_name"),
         "cluster_period": drawn(0.0, *outer, "cluster_name", "period_number"),
         "effect": drawn(-0.3, *outer, *inner),
     }  # fmt: skip
     if model in ("negative-binomial", "zero-inflated"):
-        draws["dispersion"] = positive(1.5)
+        made["dispersion"] = positive(1.5)
     else:
-        draws["heterogeneity"] = positive(0.8)
+        made["heterogeneity"] = positive(0.8)
     if model == "zero-inflated":
-        draws["zero_share"] = positive(0.2)
+        made["zero_share"] = positive(0.2)
     if model == "fading":
-        draws["fading"] = positive(0.2)
+        made["fading"] = positive(0.2)
     if model == "dose":
         dims, values = drawn(0.0)
         share = 1 / (1 + np.exp(-values))
-        draws["dose_share"] = ((*dims, "dose"), np.stack([share, 1 - share], axis=-1))
+        made["dose_share"] = ((*dims, "dose"), np.stack([share, 1 - share], axis=-1))
     if model == "joint":
-        draws["effect_given"] = drawn(0.1, "injury", *inner)
-        total = draws["effect"][1]
-        total[:, :, 1] = total[:, :, 0] + draws["effect_given"][1][:, :, 0]
+        made["effect_given"] = drawn(0.1, "injury", *inner)
+        total = made["effect"][1]
+        total[:, :, 1] = total[:, :, 0] + made["effect_given"][1][:, :, 0]
     coords = {"period_number": np.arange(1, MONTHS + 1), "cluster_name": ["east", "west"]}
     coords |= {"arm": list(arms)} if inner else {}
     facts = {"n_units": OFFICERS, "n_clusters": 2, "baseline": 1.0, "warning": "", "refresher": None}
@@ -94,10 +94,10 @@ def fit_of(model, panel):
         priors={name: DEFAULTS[name] for name in (
             "effect", "effect_given", "intercept", "intercept_given", "period", "period_given", "cluster_sd",
             "cluster_period_sd", "heterogeneity", "zero_share")}
-        | {"block": False, "heterogeneity": DEFAULTS["heterogeneity"] if "heterogeneity" in draws else False,
+        | {"block": False, "heterogeneity": DEFAULTS["heterogeneity"] if "heterogeneity" in made else False,
            "zero_share": DEFAULTS["zero_share"] if model == "zero-inflated" else False},
-        diagnostics={"seed": 5, "chains": CHAINS, "draws": DRAWS}, level=0.95, meta=meta,
-        source={"posterior": xr.Dataset(draws, coords=coords), "sample_stats": xr.Dataset()},
+        diagnostics={"seed": 5, "chains": CHAINS, "draws": draws}, level=0.95, meta=meta,
+        source={"posterior": xr.Dataset(made, coords=coords), "sample_stats": xr.Dataset()},
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_the_untreated_rate_is_that_of_the_treated_rows_without_treatment(panel,
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_checked_by_replicates_by_leaving_out_and_by_power_scaling(panel, model):
-    fit = check_fit(fit_of(model, panel), panel)
+    fit = check_fit(fit_of(model, panel, draws=60), panel)
     for outcome in fit.outcomes:
         checks = fit.checks[outcome]
         assert {"priors", "prior_incidents", "predictive", "power_scaling"} <= set(checks)
@@ -220,3 +220,28 @@ def test_another_panel_is_refused_whatever_the_model(panel):
     for model in ("fading", "negative-binomial"):
         with pytest.raises(rct.DataError, match="the panel is not the one that was fitted"):
             check_fit(fit_of(model, panel), other)
+
+
+def test_leaving_officers_out_is_arviz_of_all_draws(panel):
+    """ArviZ's own loo of the officers' log-likelihoods; of fewer draws k is noise."""
+    import warnings
+
+    import arviz as az
+
+    fit = fit_of("marginal", panel, draws=400)
+    found = check_fit(fit, panel).checks["force"]["left_out"]
+    likelihood = unit_log_likelihood(fit, panel, "force", most_draws=CHAINS * 400)
+    groups = {
+        "posterior": fit.groups["posterior"][["effect"]],
+        "log_likelihood": xr.Dataset(
+            {"y": (("chain", "draw", "unit"), likelihood.reshape(CHAINS, 400, OFFICERS))}
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = az.loo(arviz_data(groups), pointwise=True, reff=1.0)
+    each = np.asarray(whole.loo_i if hasattr(whole, "loo_i") else whole.elpd_i)
+    assert found["elpd"] == pytest.approx(each.sum())
+    assert found["elpd_std_error"] == pytest.approx(math.sqrt(OFFICERS) * each.std(ddof=1))
+    assert found["largest_k"] == pytest.approx(float(np.asarray(whole.pareto_k).max()))
+    assert found["units_above"] == int((np.asarray(whole.pareto_k) >= 0.7).sum())

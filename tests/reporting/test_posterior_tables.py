@@ -57,12 +57,23 @@ def posterior():
 
 
 def test_answers_are_in_events_of_the_agency(posterior):
-    (row,) = tables.answers_table(posterior, WORDS).rows
+    table = tables.answers_table(posterior, WORDS)
+    (row,) = table.rows
     draws = posterior.effect_draws("force")
     averted = np.median(1 - np.exp(draws)) * 0.05 * 1200
     assert row[0] == "Force"
     assert row[-1].startswith(f"+{averted:.1f} (")
-    assert row[-1].endswith("per 100 officers per year")
+    assert row[-1].endswith(")"), "the unit stands in the head, so that the table fits the page"
+    assert table.columns[-1] == "events averted per 100 officers per year"
+    other = ReportUnits("division", "officer", "month", {}, {"injury": "encounters"})
+    two = replace(
+        posterior,
+        outcomes=("force", "injury"),
+        meta=dict.fromkeys(("force", "injury"), posterior.meta["force"]),
+    )
+    cells = [one[-1] for one in tables.answers_table(two, other).rows]
+    assert cells[0].endswith(") per 100 officers per year")
+    assert cells[1].endswith(") per 100 encounters")
 
 
 def test_misfits_are_named_and_of_many_clusters_only_those(posterior):
