@@ -1,6 +1,6 @@
 """The log-likelihood of each unit at every draw, its own effect integrated out."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rct.panel import Panel
     from rct.posterior import Posterior
 
-CELLS = 2e6  # draws × rows held at once
+KINDS = 2e6  # draws × kinds of unit-periods held at once
 
 
 def unit_log_likelihood(posterior: "Posterior", panel: "Panel", outcome: str, *, most_draws: int) -> Floats:
@@ -76,26 +76,30 @@ def _thinned(force: UnitRates, injuries: UnitRates) -> Floats:
 
 
 def _of_cells(rates: UnitRates) -> Floats:
-    """Add up the unit-periods' likelihoods (:mod:`rct.bayesian.overdispersed_cells`)."""
+    """Add up the unit-periods' likelihoods (:mod:`rct.bayesian.overdispersed_cells`), alike ones once."""
+    from scipy.sparse import coo_array
+
+    alike = np.column_stack([rates.row_cell, rates.exposure, rates.count])
+    kinds, kind = np.unique(alike, axis=0, return_inverse=True)
+    at = (rates.row_unit, kind.reshape(-1))
+    table = coo_array((np.ones(len(alike)), at), shape=(len(rates.units), len(kinds))).tocsr()
     found = np.empty((len(rates.log_rate), len(rates.units)))
-    size = max(1, int(CELLS / len(rates.count)))
+    size = max(1, int(KINDS / len(kinds)))
     for first in range(0, len(found), size):
         part = slice(first, first + size)
-        for draw, row in enumerate(_cell_log_likelihood(rates, part), start=first):
-            found[draw] = np.bincount(rates.row_unit, row, len(rates.units))
+        found[part] = (table @ _cell_log_likelihood(rates, kinds, part).T).T
     return found
 
 
-def _cell_log_likelihood(rates: UnitRates, part: slice) -> Any:
+def _cell_log_likelihood(rates: UnitRates, kinds: Floats, part: slice) -> Floats:
+    """Give the log-likelihood of each kind of unit-period: cell, exposure and count."""
     from scipy.special import gammaln
 
-    phi, y = rates.dispersion[part, None], rates.count  # type: ignore[index]
-    log_mean = np.log(rates.exposure) + (rates.log_rate[part] + rates.log_effect[part])[:, rates.row_cell]
-    value = phi * np.log(phi) - (phi + y) * np.log(phi + np.exp(log_mean))
-    some = np.flatnonzero(y)
-    value[:, some] += (
-        gammaln(phi + y[some]) - gammaln(phi) + y[some] * log_mean[:, some] - gammaln(y[some] + 1)
-    )
+    cell, exposure, y = kinds[:, 0].astype(np.int64), kinds[:, 1], kinds[:, 2]
+    phi: Floats = rates.dispersion[part, None]  # type: ignore[index]
+    log_mean = np.log(exposure) + (rates.log_rate[part] + rates.log_effect[part])[:, cell]
+    value: Floats = phi * np.log(phi) - (phi + y) * np.log(phi + np.exp(log_mean)) + y * log_mean
+    value += gammaln(phi + y) - gammaln(phi) - gammaln(y + 1)
     if rates.surplus is None:
         return value
     pi = rates.surplus[part, None]
