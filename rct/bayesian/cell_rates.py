@@ -34,11 +34,14 @@ class UnitRates:
     units
         Names, in order.
     row_unit, row_cell
-        Unit and cell of each row; rows of a cell share cluster, block, period, arm and dose.
+        Unit and cell of each row; rows of a cell share arm, dose and what the model has levels of: period,
+        cluster, block.
+    row_cluster
+        Cluster of each row.
     exposure, count
         Of each row.
     cells
-        One row per cell: period, cluster, block, arm, treated.
+        One row per cell: arm, treated, and those of period, cluster and block that the model has levels of.
     log_rate
         Log rate per unit of exposure without treatment, and what treatment adds, each (draws, cells).
     heterogeneity
@@ -50,6 +53,7 @@ class UnitRates:
     units: tuple[str, ...]
     row_unit: NDArray[np.int64]
     row_cell: NDArray[np.int64]
+    row_cluster: NDArray[Any]
     exposure: Floats
     count: Floats
     cells: "pd.DataFrame"
@@ -98,11 +102,14 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
     posterior.effect_draws(outcome, arm=posterior.arms[0])  # an unknown outcome is refused
     require_same_panel(posterior, panel, outcome)
     rows = fitted_rows(posterior, panel, outcome)
-    by = [column for column in (*COLUMNS.values(), "arm", "treated", *COURSE) if column in rows]
+    draws = _thinned(posterior, outcome, most_draws)
+    # Only what the model has levels of: without cluster effects, officers randomized alone share their cells.
+    levels = {dim for name in LEVELS if name in draws for dim in draws[name].dims}
+    by = [column for dim, column in COLUMNS.items() if dim in levels]
+    by += [column for column in ("arm", "treated", *COURSE) if column in rows]
     cells = rows[by].drop_duplicates().reset_index(drop=True)
     row_cell = rows[by].merge(cells.assign(cell=np.arange(len(cells))), on=by, how="left")["cell"].to_numpy()
     row_unit, units = rows["unit"].factorize(sort=True)
-    draws = _thinned(posterior, outcome, most_draws)
     log_rate, log_effect = _levels(draws, cells), log_change(posterior, panel, draws, cells)
     if posterior.model == "joint" and outcome != posterior.outcomes[0]:
         force = _thinned(posterior, posterior.outcomes[0], most_draws)
@@ -115,6 +122,7 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
         units=tuple(str(unit) for unit in units),
         row_unit=row_unit.astype(np.int64),
         row_cell=row_cell.astype(np.int64),
+        row_cluster=rows["cluster"].to_numpy(str),
         exposure=rows["exposure"].to_numpy(float),
         count=rows["count"].to_numpy(float),
         cells=cells,

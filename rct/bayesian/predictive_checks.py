@@ -40,15 +40,14 @@ def predictive_checks(posterior: "Posterior", panel: "Panel", *, outcome: str) -
     rows = len(panel.rows(outcome))
     draws = int(min(REPLICATES, max(100, MOST_COUNTS / rows)))
     rates = unit_rates(posterior, panel, outcome, most_draws=draws)
-    clusters = rates.cells["cluster"].to_numpy()[rates.row_cell]
-    names, cluster = np.unique(clusters, return_inverse=True)
+    names, cluster = np.unique(rates.row_cluster, return_inverse=True)
     rng = np.random.default_rng(np.random.SeedSequence(posterior.diagnostics["seed"], spawn_key=(3,)))
     replicated = []
     for draw in range(len(rates.log_rate)):
         replicated.append(_figures(replicate(rates, draw, rng), rates, cluster, names))
     observed = _figures(rates.count, rates, cluster, names)
     return [
-        _compared(figure, value, np.array([one[figure] for one in replicated]), posterior.level)
+        compared(figure, value, np.array([one[figure] for one in replicated]), posterior.level)
         for figure, value in observed.items()
     ]
 
@@ -87,7 +86,8 @@ def _dispersion(values: Floats) -> float:
     return float(values.var() / values.mean()) if values.any() else math.nan
 
 
-def _compared(figure: str, observed: float, replicated: Floats, level: float) -> dict[str, Any]:
+def compared(figure: str, observed: float, replicated: Floats, level: float) -> dict[str, Any]:
+    """Give one figure of the observed counts beside those of the replicates, (replicates,)."""
     known = replicated[np.isfinite(replicated)]
     ends = np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2], method="nearest")  # counts stay counts
     low, median, high = (float(q) for q in ends)

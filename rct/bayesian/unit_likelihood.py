@@ -87,7 +87,7 @@ def _of_cells(rates: UnitRates) -> Floats:
     size = max(1, int(KINDS / len(kinds)))
     for first in range(0, len(found), size):
         part = slice(first, first + size)
-        found[part] = (table @ _cell_log_likelihood(rates, kinds, part).T).T
+        found[part] = np.asarray((table @ _cell_log_likelihood(rates, kinds, part).T).T)
     return found
 
 

@@ -1,6 +1,7 @@
 """Every model's likelihood of each officer, and what rests on it, beside densities of scipy row by row."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -245,3 +246,25 @@ def test_leaving_officers_out_is_arviz_of_all_draws(panel):
     assert found["elpd_std_error"] == pytest.approx(math.sqrt(OFFICERS) * each.std(ddof=1))
     assert found["largest_k"] == pytest.approx(float(np.asarray(whole.pareto_k).max()))
     assert found["units_above"] == int((np.asarray(whole.pareto_k) >= 0.7).sum())
+
+
+def test_officers_randomized_alone_share_their_cells(panel):
+    """A cell for each officer and month made rates of thousands of officers too large for any memory."""
+    fit = fit_of("marginal", panel)
+    draws = fit.groups["posterior"].drop_vars(["cluster", "cluster_period"])
+    alone = replace(
+        fit,
+        source={"posterior": draws},
+        priors=fit.priors | {"cluster_sd": False, "cluster_period_sd": False},
+    )
+    rates = unit_rates(alone, panel, "force", most_draws=100)
+    rows = panel.rows("force")
+    assert len(rates.cells) == len(rows[["period", "arm", "treated"]].drop_duplicates()) < len(rows) / 2
+    whole = unit_rates(fit, panel, "force", most_draws=100)
+    places = fit.groups["posterior"]["cluster"].to_numpy().reshape(CHAINS * DRAWS, -1)
+    both = fit.groups["posterior"]["cluster_period"].to_numpy().reshape(CHAINS * DRAWS, 2, -1)
+    k, t = (rows["cluster"] == "west").to_numpy().astype(int), rows["period"].to_numpy() - 1
+    found = (rates.log_rate + rates.log_effect)[:, rates.row_cell] + places[:, k] + both[:, k, t]
+    assert found == pytest.approx((whole.log_rate + whole.log_effect)[:, whole.row_cell])
+    names = [row["figure"] for row in check_fit(alone, panel).checks["force"]["predictive"]]
+    assert "events in east" in names
