@@ -46,6 +46,8 @@ def log_change(posterior: "Posterior", panel: "Panel", draws: Any, cells: "pd.Da
         arm, treated (the dose) and what the model added.
     """
     change = np.zeros((draws.sizes["sample"], len(cells)))
+    if posterior.model == "agencies" and not posterior.priors["effect"]:
+        return change  # the periods hold what all agencies have in common
     for arm in posterior.arms:
         effect = draws["effect"].sel(arm=arm) if "arm" in draws["effect"].dims else draws["effect"]
         change += effect.to_numpy()[:, None] * np.where(cells["arm"] == arm, cells["treated"], 0.0)

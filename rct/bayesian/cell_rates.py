@@ -21,7 +21,16 @@ COLUMNS = {"period_number": "period", "cluster_name": "cluster", "block_name": "
 LEVELS = ("block", "period", "cluster", "cluster_period")
 # Models whose log rate is a sum of these levels and a change by treatment.
 MODELS = frozenset(
-    {"marginal", "stepped-wedge", "fading", "dose", "joint", "negative-binomial", "zero-inflated"}
+    {
+        "marginal",
+        "stepped-wedge",
+        "fading",
+        "dose",
+        "joint",
+        "negative-binomial",
+        "zero-inflated",
+        "agencies",
+    }
 )
 
 
@@ -48,6 +57,8 @@ class UnitRates:
         Gamma shape of the units' effects, (draws,); None: no such effects.
     dispersion, surplus
         Gamma shape of the unit-periods' effects and probability of a surplus zero, (draws,); None: none.
+    change_sd
+        Standard deviation between units of what treatment adds, (draws,); None: it is the same for all.
     """
 
     units: tuple[str, ...]
@@ -62,6 +73,12 @@ class UnitRates:
     heterogeneity: Floats | None
     dispersion: Floats | None = None
     surplus: Floats | None = None
+    change_sd: Floats | None = None
+
+    @property
+    def treated(self) -> Floats:
+        """The dose of each cell, (cells,)."""
+        return self.cells["treated"].to_numpy(float)
 
     @property
     def events(self) -> Floats:
@@ -132,6 +149,7 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
             field: draws[name].to_numpy() if name in draws else None
             for field, name in (
                 ("heterogeneity", "heterogeneity"), ("dispersion", "dispersion"), ("surplus", "zero_share"),
+                ("change_sd", "agency_sd"),
             )
         },
     )  # fmt: skip

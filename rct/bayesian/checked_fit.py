@@ -40,9 +40,9 @@ def check_fit(
     Posterior
         With ``checks`` by outcome: ``prior_incidents``
         (:func:`rct.bayesian.prior_incidents.prior_incidents`), ``priors``
-        (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`) and, for every model but "agencies",
+        (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`),
         ``predictive``, ``left_out`` (of "joint" with all outcomes together, beside the first of them),
-        ``power_scaling`` and, where units have gamma effects, ``officers``
+        ``power_scaling`` and, where units have gamma effects alone, ``officers``
         (:func:`rct.bayesian.officer_rates.officer_shrinkage`). ``untreated_rate`` is added
         to the draws: the rate per unit of exposure in the treated rows, had they not been treated.
     """
@@ -82,8 +82,9 @@ def _of_outcome(
         found["predictive"] = predictive_checks(posterior, panel, outcome=outcome)
         if first or not together:
             found["left_out"] = officers_left_out(posterior, panel, outcome=outcome) | {"together": together}
-            if posterior.priors.get("heterogeneity"):
+            if posterior.priors.get("heterogeneity") and posterior.model != "agencies":
                 found["officers"] = officer_shrinkage(posterior, panel, outcome=outcome)
+    if full and effect:
         found["power_scaling"] = {
             arm: dict(power_scaling(posterior, panel, outcome=outcome, arm=arm)) for arm in posterior.arms
         }

@@ -81,6 +81,8 @@ def _drawn(posterior: "Posterior", panel: "Panel", outcome: str) -> tuple[UnitRa
             f'an officer\'s effect in the model "joint" is on {posterior.outcomes[0]}, not on {outcome}: '
             f'ask for outcome="{posterior.outcomes[0]}".'
         )
+    if posterior.model == "agencies":
+        raise EstimationError("agencies have changes of their own; rct.bayesian.agency_table gives them.")
     rates = unit_rates(posterior, panel, outcome, most_draws=DRAWS)
     if rates.heterogeneity is None:
         raise EstimationError("the fit has no heterogeneity: all units have one rate, and none an effect.")

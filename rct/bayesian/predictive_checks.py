@@ -58,6 +58,9 @@ def replicate(rates: UnitRates, draw: int, rng: np.random.Generator) -> Floats:
     if rates.heterogeneity is not None:
         phi = rates.heterogeneity[draw]
         mean = mean * rng.gamma(phi, 1 / phi, len(rates.units))[rates.row_unit]
+    if rates.change_sd is not None:
+        change = rates.change_sd[draw] * rng.normal(size=len(rates.units))
+        mean = mean * np.exp(change[rates.row_unit] * rates.treated[rates.row_cell])
     if rates.dispersion is not None:
         size = rates.dispersion[draw]
         mean = mean * rng.gamma(size, 1 / size, len(mean))

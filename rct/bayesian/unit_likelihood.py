@@ -1,9 +1,11 @@
 """The log-likelihood of each unit at every draw, its own effect integrated out."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rct.bayesian.agency_likelihood import QUADRATURE, peak
 from rct.bayesian.cell_rates import Floats, UnitRates, unit_rates
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ def unit_log_likelihood(posterior: "Posterior", panel: "Panel", outcome: str, *,
 
 def rates_log_likelihood(rates: UnitRates) -> Floats:
     """Give the log-likelihood of each unit's counts of one outcome, (draws, units)."""
-    return _of_cells(rates) if rates.dispersion is not None else _of_totals(rates)
+    if rates.dispersion is not None:
+        return _of_cells(rates)
+    return _of_totals(rates) if rates.change_sd is None else _of_changes(rates)
 
 
 def _of_totals(rates: UnitRates) -> Floats:
@@ -48,6 +52,32 @@ def _of_totals(rates: UnitRates) -> Floats:
     phi = rates.heterogeneity[:, None]
     integrated = gammaln(phi + events) - gammaln(phi) + phi * np.log(phi)
     return in_cells + constant + integrated - (phi + events) * np.log(phi + expected)
+
+
+def _of_changes(rates: UnitRates) -> Floats:
+    """Integrate the agencies' rates and changes out (:mod:`rct.bayesian.agency_likelihood`)."""
+    from scipy.special import gammaln, logsumexp
+
+    treated = rates.treated[rates.row_cell] > 0
+    eta = rates.log_rate + rates.log_effect
+    before, after = (_by_unit(rates, rates.exposure * part, np.exp(eta)) for part in (~treated, treated))
+    events, later = rates.events, np.bincount(rates.row_unit, rates.count * treated, len(rates.units))
+    phi, sd = rates.heterogeneity[:, None], rates.change_sd[:, None]  # type: ignore[index]
+    centre, spread = peak(events, later, before, after, 0.0, sd, phi, np)
+    nodes, weights = np.polynomial.hermite.hermgauss(QUADRATURE)
+    terms = []
+    for node, weight in zip(nodes, weights, strict=True):
+        x = centre + math.sqrt(2) * spread * node
+        value = later * x - (phi + events) * np.log(phi + before + np.exp(x) * after) - (x / sd) ** 2 / 2
+        terms.append(value + math.log(weight) + node**2)
+    integral = logsumexp(np.stack(terms), axis=0) + np.log(spread / sd) - math.log(math.pi) / 2
+    constant = rates.count * np.log(rates.exposure) - gammaln(rates.count + 1)
+    return (
+        _by_unit(rates, rates.count, eta)
+        + np.bincount(rates.row_unit, constant, len(rates.units))
+        + gammaln(phi + events) - gammaln(phi) + phi * np.log(phi)
+        + integral
+    )  # fmt: skip
 
 
 def _by_unit(rates: UnitRates, weights: Floats, values: Floats) -> Floats:
