@@ -56,7 +56,7 @@ def _of_totals(rates: UnitRates) -> Floats:
 
 def _of_changes(rates: UnitRates) -> Floats:
     """Integrate the agencies' rates and changes out (:mod:`rct.bayesian.agency_likelihood`)."""
-    from scipy.special import gammaln, logsumexp
+    from scipy.special import gammaln
 
     treated = rates.treated[rates.row_cell] > 0
     eta = rates.log_rate + rates.log_effect
@@ -65,12 +65,12 @@ def _of_changes(rates: UnitRates) -> Floats:
     phi, sd = rates.heterogeneity[:, None], rates.change_sd[:, None]  # type: ignore[index]
     centre, spread = peak(events, later, before, after, 0.0, sd, phi, np)
     nodes, weights = np.polynomial.hermite.hermgauss(QUADRATURE)
-    terms = []
+    total = np.full_like(centre, -np.inf)
     for node, weight in zip(nodes, weights, strict=True):
         x = centre + math.sqrt(2) * spread * node
         value = later * x - (phi + events) * np.log(phi + before + np.exp(x) * after) - (x / sd) ** 2 / 2
-        terms.append(value + math.log(weight) + node**2)
-    integral = logsumexp(np.stack(terms), axis=0) + np.log(spread / sd) - math.log(math.pi) / 2
+        np.logaddexp(total, value + math.log(weight) + node**2, out=total)
+    integral = total + np.log(spread / sd) - math.log(math.pi) / 2
     constant = rates.count * np.log(rates.exposure) - gammaln(rates.count + 1)
     return (
         _by_unit(rates, rates.count, eta)
