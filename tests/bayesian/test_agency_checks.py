@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import integrate, stats
 
 import rct
-from rct.bayesian import check_fit, officer_effects
+from rct.bayesian import agency_table, check_fit, officer_effects
 from rct.bayesian.cell_rates import unit_rates
 from rct.bayesian.predictive_checks import replicate
 from rct.bayesian.unit_likelihood import unit_log_likelihood
@@ -106,3 +106,26 @@ def test_agencies_are_checked_as_officers_are_and_have_no_officers_effects(panel
     assert {"prior_incidents", "predictive", "left_out"} == set(without)
     with pytest.raises(rct.EstimationError, match="agency_table gives them"):
         officer_effects(fit, panel, outcome="force")
+
+
+def test_a_verdict_needs_39_of_40_and_shrinkage_is_a_share_of_variance(fit):
+    """Exactly 97.5 % on one side is not enough, whichever side; shrinkage is by the variance of all."""
+    ranks = np.arange(80).reshape(2, 40) / 80
+    change = np.stack([ranks - 0.97, ranks - 0.98, ranks - 0.02], axis=2)
+    draws = xr.Dataset(
+        {
+            "agency_change": (("chain", "draw", "agency"), change),
+            "effect": (("chain", "draw"), np.full((2, 40), -0.5)),
+            "agency_sd": (("chain", "draw"), np.full((2, 40), 0.5)),
+        },
+        coords={"agency": ["a", "b", "c"]},
+    )
+    counts = {name: [4.0] * 3 for name in ("events", "events_after", "exposure_before", "exposure_after")}
+    asked = replace(fit, source={"posterior": draws}, meta={"force": fit.meta["force"] | counts})
+    table = agency_table(asked).set_index("agency")
+    assert list(table["probability_reduced"]) == [78 / 80, 79 / 80, 2 / 80]
+    assert list(table["verdict"]) == ["cannot tell", "fell", "cannot tell"]
+    assert table["shrinkage"].to_numpy() == pytest.approx(ranks.var() / 0.25)
+    assert table["probability_below_others"].to_numpy() == pytest.approx(
+        [(one < -0.5).mean() for one in (ranks - 0.97, ranks - 0.98, ranks - 0.02)]
+    )

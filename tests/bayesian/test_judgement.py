@@ -127,3 +127,18 @@ def test_two_standard_deviations_from_the_prior_are_a_disagreement(mean, warned)
     draws = xr.Dataset({"effect": (("chain", "draw"), np.full((2, 5), mean))})
     facts = fit_facts("force", rows, used, MODELS["marginal"], draws)
     assert ("prior and data disagree: the effect lies 2.0 standard" in facts["warning"]) is warned
+
+
+@pytest.mark.parametrize(("more", "blocked"), [(0, False), (1, False), (2, True)])
+def test_blocks_whose_treated_shares_differ_by_one_unit_alone_have_one_time_trend(more, blocked):
+    """Four officers a block, two of them trained in one block and so many more in the other."""
+    i, month = np.repeat(np.arange(8), 4), np.tile(np.arange(1, 5), 8)
+    trained = np.isin(i, [0, 1, 4, 5, 6, 7][: 4 + more]) & (month > 2)
+    frame = pd.DataFrame({
+        "officer": [f"o{k}" for k in i], "month": month, "on": trained.astype(float), "force": 1,
+        "half": np.where(i < 4, "a", "b"),
+    })  # fmt: skip
+    panel = rct.Panel.from_frame(
+        frame, unit="officer", period="month", outcomes=["force"], treated="on", block="half"
+    )
+    assert count_rows(panel, ["force"]).blocked_periods is blocked
