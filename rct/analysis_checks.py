@@ -39,13 +39,6 @@ def check(trial: "Trial") -> None:
         _check_spec(trial, place, spec)
         if spec.estimator == "bayesian":
             _check_bayesian(trial, place, spec)
-        if spec.options.get("model") == "agencies" and len(trial.outcomes) > 1:
-            raise _error(
-                trial,
-                place,
-                f'model = "agencies" takes one outcome, and the trial has {len(trial.outcomes)}; '
-                "use rct.bayesian.agencies(panel, outcome) for each",
-            )
         if label(spec) in labels:
             raise _error(trial, place, f"{label(spec)} is promised twice; leave one of them out")
         labels.append(label(spec))
@@ -164,6 +157,13 @@ def _check_spec(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
             raise _error(
                 trial, place, f"{name} names columns of the panel in text, so it is not {as_written(value)}"
             )
+        if name == "model" and value == "meta":
+            raise _error(
+                trial,
+                place,
+                "a meta-analysis combines the estimates of several trials, and a trial file declares one: "
+                "use rct.bayesian.meta(frame), and put what its as_prior() gives under analysis.priors",
+            )
         texts = allowed_texts(known[name])
         if isinstance(value, str) and texts and value not in texts:
             raise _error(trial, place, f"{name} = {as_written(value)} is not known{_nearest(value, texts)}")
@@ -180,10 +180,38 @@ def _names_columns(value: object) -> bool:
 def _check_bayesian(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:
     from rct.bayesian.fitting import check_promised
 
+    if reason := _unfit(trial, spec.options.get("model", "marginal")):
+        raise _error(trial, place, reason)
     try:
         check_promised(spec.options, trial.analysis.priors)
     except RctError as error:
         raise _error(trial, place, str(error)) from error
+
+
+def _unfit(trial: "Trial", model: object) -> str:
+    """Say why a Bayesian model cannot be fitted to any data of this design; nothing where it can."""
+    outcomes, doses = len(trial.outcomes), {arm.dose for arm in trial.arms.treatments}
+    if model == "agencies" and outcomes > 1:
+        return (
+            f'model = "agencies" takes one outcome, and the trial has {outcomes}; '
+            "use rct.bayesian.agencies(panel, outcome) for each"
+        )
+    if model == "joint" and outcomes < 2:
+        return (
+            'model = "joint" takes force and the injuries within it, and the trial has one outcome; '
+            'use model = "marginal"'
+        )
+    if model == "dose" and len(doses) < 2:
+        return (
+            'model = "dose" needs treatments of at least two doses, and all of this trial have '
+            f'{doses.pop():g}; use model = "marginal"'
+        )
+    if model == "stepped-wedge" and trial.units.randomize == trial.units.id:
+        return (
+            'model = "stepped-wedge" has effects of clusters, and this trial randomizes every '
+            f'{trial.units.measure} alone; use model = "marginal"'
+        )
+    return ""
 
 
 def _check_bootstrap(trial: "Trial", place: Place, spec: "AnalysisSpec") -> None:

@@ -5,14 +5,13 @@ Numbers that do not exist are NaN (a posterior has no p-value), labels that do n
 
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rct.errors import DataError
+from rct.whole_folder import left_behind, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -232,17 +231,7 @@ class Estimates:
         """
         target = Path(folder)
         refuse_other_files(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            self._write_into(scratch)
-            if target.exists():
-                shutil.rmtree(target)
-            scratch.chmod(0o755)
-            scratch.rename(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return target
+        return write_whole(target, self._write_into)
 
     def _write_into(self, folder: Path) -> None:
         import numpy as np
@@ -281,7 +270,8 @@ class Estimates:
         path = Path(folder)
         if not (path / "estimates.json").exists():
             raise DataError(
-                f"{path} holds no estimates (estimates.json is not there); run `rct estimate` first"
+                f"{path} holds no estimates (estimates.json is not there); run `rct estimate` first."
+                f"{left_behind(path)}"
             )
         try:
             content = json.loads((path / "estimates.json").read_text(encoding="utf-8"))

@@ -1,13 +1,12 @@
 """A Bayesian fit on disk: a Zarr folder of its draws, with all else in the folder's attributes."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rct.errors import DataError
+from rct.whole_folder import left_behind, write_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,16 +24,12 @@ def write_fit(target: Path, groups: "Mapping[str, xr.Dataset]", stated: Mapping[
     """
     if target.exists() and "rct" not in _attributes(target):
         raise DataError(f"{target} is there and is no fit written by rct; name a new folder.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        _write_draws(scratch, groups)
-        (scratch / ATTRIBUTES).write_text(json.dumps({"rct": stated}, ensure_ascii=False, indent=1), "utf-8")
-        scratch.chmod(0o755)
-        _put_in_place(scratch, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+
+    def fill(folder: Path) -> None:
+        _write_draws(folder, groups)
+        (folder / ATTRIBUTES).write_text(json.dumps({"rct": stated}, ensure_ascii=False, indent=1), "utf-8")
+
+    return write_whole(target, fill)
 
 
 def _write_draws(folder: Path, groups: "Mapping[str, xr.Dataset]") -> None:
@@ -47,20 +42,6 @@ def _write_draws(folder: Path, groups: "Mapping[str, xr.Dataset]") -> None:
             dataset.to_zarr(folder, group=group, zarr_format=2, consolidated=False)
 
 
-def _put_in_place(scratch: Path, target: Path) -> None:
-    """Rename; the fit that was there is moved aside first, and deleted last, so that one of both remains."""
-    if not target.exists():
-        scratch.rename(target)
-        return
-    old = target.rename(scratch.with_name(f"{scratch.name}-replaced"))
-    try:
-        scratch.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
 def read_stated(folder: Path, names: Sequence[str], groups: Sequence[str]) -> dict[str, Any]:
     """Read what stands beside the draws, and look whether the draws are there.
 
@@ -71,7 +52,9 @@ def read_stated(folder: Path, names: Sequence[str], groups: Sequence[str]) -> di
     """
     stated = _attributes(folder).get("rct")
     if not isinstance(stated, dict):
-        raise DataError(f"{folder} holds no fit written by rct; Posterior.write makes one.")
+        raise DataError(
+            f"{folder} holds no fit written by rct; Posterior.write makes one.{left_behind(folder)}"
+        )
     lacking = [name for name in names if name not in stated]
     lacking += [f"the folder {group}" for group in groups if not (folder / group / ".zgroup").is_file()]
     if lacking:

@@ -242,7 +242,7 @@ def agency_table(posterior: Posterior) -> "pd.DataFrame":
         raw = 100 * ((after / after_at) / ((events - after) / before_at) - 1)
     reduced = (change < 0).mean(axis=1)
     sd = float(np.sqrt((draws["agency_sd"] ** 2).mean()))
-    verdict = np.where(reduced > SURE, "fell", np.where(reduced < 1 - SURE, "rose", "cannot tell"))
+    verdict = np.where(reduced > SURE, "fell", np.where(1 - reduced > SURE, "rose", "cannot tell"))
     return pd.DataFrame(
         {
             "agency": draws["agency"].to_numpy(),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rct.bayesian.cell_changes import COURSE, fitted_rows, log_change, log_probability
 from rct.errors import DataError, EstimationError
 
 if TYPE_CHECKING:
@@ -18,8 +19,19 @@ Floats = NDArray[np.float64]
 # Dimension of the posterior → column of the rows.
 COLUMNS = {"period_number": "period", "cluster_name": "cluster", "block_name": "block"}
 LEVELS = ("block", "period", "cluster", "cluster_period")
-# Models whose log rate is a sum of these levels and effect × dose, with gamma effects of the units.
-MODELS = frozenset({"marginal", "stepped-wedge"})
+# Models whose log rate is a sum of these levels and a change by treatment.
+MODELS = frozenset(
+    {
+        "marginal",
+        "stepped-wedge",
+        "fading",
+        "dose",
+        "joint",
+        "negative-binomial",
+        "zero-inflated",
+        "agencies",
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,24 +43,42 @@ class UnitRates:
     units
         Names, in order.
     row_unit, row_cell
-        Unit and cell of each row; rows of a cell share cluster, block, period, arm and dose.
+        Unit and cell of each row; rows of a cell share arm, dose and what the model has levels of: period,
+        cluster, block.
+    row_cluster
+        Cluster of each row.
     exposure, count
         Of each row.
     cells
-        One row per cell: period, cluster, block, arm, treated.
+        One row per cell: arm, treated, and those of period, cluster and block that the model has levels of.
     log_rate
         Log rate per unit of exposure without treatment, and what treatment adds, each (draws, cells).
+    heterogeneity
+        Gamma shape of the units' effects, (draws,); None: no such effects.
+    dispersion, surplus
+        Gamma shape of the unit-periods' effects and probability of a surplus zero, (draws,); None: none.
+    change_sd
+        Standard deviation between units of what treatment adds, (draws,); None: it is the same for all.
     """
 
     units: tuple[str, ...]
     row_unit: NDArray[np.int64]
     row_cell: NDArray[np.int64]
+    row_cluster: NDArray[Any]
     exposure: Floats
     count: Floats
     cells: "pd.DataFrame"
     log_rate: Floats
     log_effect: Floats
     heterogeneity: Floats | None
+    dispersion: Floats | None = None
+    surplus: Floats | None = None
+    change_sd: Floats | None = None
+
+    @property
+    def treated(self) -> Floats:
+        """The dose of each cell, (cells,)."""
+        return self.cells["treated"].to_numpy(float)
 
     @property
     def events(self) -> Floats:
@@ -77,48 +107,71 @@ def unit_rates(posterior: "Posterior", panel: "Panel", outcome: str, *, most_dra
     Raises
     ------
     EstimationError
-        For a model that is no sum of levels with gamma effects of the units.
+        For a model that is no sum of levels and a change.
     DataError
         For an outcome that the panel or the fit does not hold.
     """
     if not has_unit_rates(posterior):
         raise EstimationError(
-            f"the model {posterior.model!r} gives no expected events of single units; "
-            f"{' and '.join(sorted(MODELS))} do."
+            f"this fit of the model {posterior.model!r} gives no expected events of single units; "
+            f"fits of {', '.join(sorted(MODELS))} do."
         )
     posterior.effect_draws(outcome, arm=posterior.arms[0])  # an unknown outcome is refused
-    rows = panel.rows(outcome)
-    _require_same(posterior, rows, outcome)
-    by = [column for column in (*COLUMNS.values(), "arm", "treated") if column in rows]
+    require_same_panel(posterior, panel, outcome)
+    rows = fitted_rows(posterior, panel, outcome)
+    draws = _thinned(posterior, outcome, most_draws)
+    # Only what the model has levels of: without cluster effects, officers randomized alone share their cells.
+    levels = {dim for name in LEVELS if name in draws for dim in draws[name].dims}
+    by = [column for dim, column in COLUMNS.items() if dim in levels]
+    by += [column for column in ("arm", "treated", *COURSE) if column in rows]
     cells = rows[by].drop_duplicates().reset_index(drop=True)
     row_cell = rows[by].merge(cells.assign(cell=np.arange(len(cells))), on=by, how="left")["cell"].to_numpy()
     row_unit, units = rows["unit"].factorize(sort=True)
-    draws = _thinned(posterior, outcome, most_draws)
-    log_rate = np.repeat(draws["intercept"].to_numpy()[:, None], len(cells), axis=1)
-    for name in LEVELS:
-        if name in draws:
-            log_rate += _at_cells(draws[name], cells)
-    log_effect = np.zeros_like(log_rate)
-    for arm in posterior.arms:
-        effect = draws["effect"].sel(arm=arm) if "arm" in draws["effect"].dims else draws["effect"]
-        dose = np.where(cells["arm"] == arm, cells["treated"], 0.0)
-        log_effect += effect.to_numpy()[:, None] * dose
+    log_rate, log_effect = _levels(draws, cells), log_change(posterior, panel, draws, cells)
+    if posterior.model == "joint" and outcome != posterior.outcomes[0]:
+        force = _thinned(posterior, posterior.outcomes[0], most_draws)
+        injured = log_probability(log_rate)
+        given = log_change(posterior, panel, draws, cells) - log_change(posterior, panel, force, cells)
+        changed = log_probability(log_rate + given)
+        log_effect = log_change(posterior, panel, force, cells) + changed - injured
+        log_rate = _levels(force, cells) + injured
     return UnitRates(
         units=tuple(str(unit) for unit in units),
         row_unit=row_unit.astype(np.int64),
         row_cell=row_cell.astype(np.int64),
+        row_cluster=rows["cluster"].to_numpy(str),
         exposure=rows["exposure"].to_numpy(float),
         count=rows["count"].to_numpy(float),
         cells=cells,
         log_rate=log_rate,
         log_effect=log_effect,
-        heterogeneity=draws["heterogeneity"].to_numpy() if "heterogeneity" in draws else None,
-    )
+        **{
+            field: draws[name].to_numpy() if name in draws else None
+            for field, name in (
+                ("heterogeneity", "heterogeneity"), ("dispersion", "dispersion"), ("surplus", "zero_share"),
+                ("change_sd", "agency_sd"),
+            )
+        },
+    )  # fmt: skip
 
 
-def _require_same(posterior: "Posterior", rows: "pd.DataFrame", outcome: str) -> None:
-    """Refuse rows that the fit was not made from: its draws would be joined to other units and places."""
-    facts = posterior.meta[outcome]
+def _levels(draws: Any, cells: "pd.DataFrame") -> Floats:
+    """Give the log rate without treatment, (draws, cells)."""
+    log_rate = np.repeat(draws["intercept"].to_numpy()[:, None], len(cells), axis=1)
+    for name in LEVELS:
+        if name in draws:
+            log_rate += _at_cells(draws[name], cells)
+    return log_rate
+
+
+def require_same_panel(posterior: "Posterior", panel: "Panel", outcome: str) -> None:
+    """Refuse a panel that the fit was not made from: its draws would be joined to other units and places.
+
+    Raises
+    ------
+    DataError
+    """
+    facts, rows = posterior.meta[outcome], panel.rows(outcome)
     found = {
         "n_units": int(rows["unit"].nunique()),
         "n_clusters": int(rows["cluster"].nunique()),

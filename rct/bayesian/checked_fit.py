@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rct.bayesian.cell_rates import has_unit_rates, unit_rates
+from rct.bayesian.cell_rates import has_unit_rates, require_same_panel, unit_rates
+from rct.bayesian.officer_rates import officer_shrinkage
 from rct.bayesian.predictive_checks import officers_left_out, predictive_checks
 from rct.bayesian.prior_incidents import prior_incidents
 from rct.bayesian.prior_sensitivity import power_scaling, prior_table
@@ -39,8 +40,10 @@ def check_fit(
     Posterior
         With ``checks`` by outcome: ``prior_incidents``
         (:func:`rct.bayesian.prior_incidents.prior_incidents`), ``priors``
-        (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`) and, where the model has gamma
-        effects of the units, ``predictive``, ``left_out`` and ``power_scaling``. ``untreated_rate`` is added
+        (by arm, :func:`rct.bayesian.prior_sensitivity.prior_table`),
+        ``predictive``, ``left_out`` (of "joint" with all outcomes together, beside the first of them),
+        ``power_scaling`` and, where units have gamma effects alone, ``officers``
+        (:func:`rct.bayesian.officer_rates.officer_shrinkage`). ``untreated_rate`` is added
         to the draws: the rate per unit of exposure in the treated rows, had they not been treated.
     """
     hoped = hoped or {}
@@ -51,36 +54,45 @@ def check_fit(
     }
     groups = dict(posterior.groups)
     if full:
-        groups["posterior"] = _with_untreated_rate(posterior, panel)
+        groups["posterior"] = with_untreated_rate(posterior, panel)
     return replace(posterior, checks=checks, source=groups)
 
 
 def _of_outcome(
     posterior: "Posterior", panel: "Panel", outcome: str, hoped: float, *, full: bool
 ) -> dict[str, Any]:
+    require_same_panel(posterior, panel, outcome)
     found: dict[str, Any] = {}
     effect = posterior.priors.get("effect")
     if effect and "normal" in effect:
         found["priors"] = {
             arm: prior_table(posterior, outcome=outcome, arm=arm, ratio=hoped) for arm in posterior.arms
         }
+    together = posterior.model == "joint"
+    first = outcome == posterior.outcomes[0]
+    found["prior_incidents"] = prior_incidents(
+        posterior.priors,
+        panel,
+        outcome=outcome,
+        level=posterior.level,
+        seed=posterior.diagnostics["seed"],
+        injury=together and not first,
+    )
     if full:
-        found["prior_incidents"] = prior_incidents(
-            posterior.priors,
-            panel,
-            outcome=outcome,
-            level=posterior.level,
-            seed=posterior.diagnostics["seed"],
-        )
         found["predictive"] = predictive_checks(posterior, panel, outcome=outcome)
-        found["left_out"] = officers_left_out(posterior, panel, outcome=outcome)
+        if first or not together:
+            found["left_out"] = officers_left_out(posterior, panel, outcome=outcome) | {"together": together}
+            if posterior.priors.get("heterogeneity") and posterior.model != "agencies":
+                found["officers"] = officer_shrinkage(posterior, panel, outcome=outcome)
+    if full and effect:
         found["power_scaling"] = {
             arm: dict(power_scaling(posterior, panel, outcome=outcome, arm=arm)) for arm in posterior.arms
         }
     return found
 
 
-def _with_untreated_rate(posterior: "Posterior", panel: "Panel") -> "xr.Dataset":
+def with_untreated_rate(posterior: "Posterior", panel: "Panel") -> "xr.Dataset":
+    """Add the rate of the treated rows, had they not been treated, to the draws, by outcome."""
     draws = posterior.groups["posterior"]
     sizes = (draws.sizes["chain"], draws.sizes["draw"])
     each = []
@@ -88,7 +100,8 @@ def _with_untreated_rate(posterior: "Posterior", panel: "Panel") -> "xr.Dataset"
         rates = unit_rates(posterior, panel, outcome, most_draws=sizes[0] * sizes[1])
         at_risk = np.bincount(rates.row_cell, rates.exposure, len(rates.cells))
         at_risk[rates.cells["treated"].to_numpy(float) == 0] = 0
-        each.append((np.exp(rates.log_rate) @ (at_risk / at_risk.sum())).reshape(sizes))
+        rate = np.exp(rates.log_rate) @ (at_risk / at_risk.sum())
+        each.append((rate if rates.surplus is None else rate * (1 - rates.surplus)).reshape(sizes))
     if "outcome" in draws["effect"].dims:
         return draws.assign(untreated_rate=(("chain", "draw", "outcome"), np.stack(each, axis=2)))
     return draws.assign(untreated_rate=(("chain", "draw"), each[0]))

@@ -52,7 +52,14 @@ class CountRows:
             "block_name": self.blocks,
             "injury": self.outcomes[1:],
             "outcome_pair": [f"{a}, {b}" for b, a in combinations(self.outcomes, 2)],
+            "dose": self.doses,
         }
+
+    @property
+    def doses(self) -> list[float]:
+        """The doses above 0 that some row has, rising."""
+        found = {float(dose) for one in self.rows.values() for dose in one["treated"].unique()}
+        return sorted(found - {0.0})
 
 
 def count_rows(panel: "Panel", outcomes: list[str], refresher: str | None = None) -> CountRows:

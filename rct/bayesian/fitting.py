@@ -138,7 +138,10 @@ def fit(
         priors=used,
         diagnostics=diagnostics,
         level=level,
-        meta={name: fit_facts(name, rows, used, chosen, groups["posterior"]) for name in names},
+        meta={
+            name: fit_facts(name, rows, used, chosen, groups["posterior"]) | {"refresher": refresher}
+            for name in names
+        },
         source=groups | {"posterior": _labelled(groups["posterior"], rows)},
     )
 
@@ -254,6 +257,11 @@ def _names(outcomes: str | Sequence[str]) -> list[str]:
 
 
 def _check_request(model: str, refresher: str | None) -> None:
+    if model == "meta":
+        raise EstimationError(
+            "a meta-analysis combines the estimates of several trials, not the rows of one panel: use "
+            "rct.bayesian.meta(frame)."
+        )
     if model not in MODELS and model != "agencies":
         known = "; ".join(f'"{name}": {one.words}' for name, one in MODELS.items())
         known += '; "agencies": each with its own rate and change, one outcome'

@@ -185,7 +185,7 @@ JOINT = CountModel(
     judged=("effect", "effect_given", "heterogeneity", "cluster_sd", "cluster_period_sd"),
     kept=(
         "effect", "effect_given", "intercept", "block", "period", "heterogeneity", "cluster_sd", "cluster",
-        "cluster_correlation", "cluster_period_sd",
+        "cluster_correlation", "cluster_period_sd", "cluster_period",
     ),
     prepare=nested_rows,
     require=require_equal_trends,

@@ -21,7 +21,7 @@ from rct.errors import EstimationError
 
 def rows_by_dose(rows: CountRows) -> CountRows:
     """Put all arms under one curve, and add the column ``level``: the place of the dose, 0 for none."""
-    doses = _doses(rows)
+    doses = rows.doses
     if len(doses) < 2:
         raise EstimationError(
             f'the model "dose" needs at least two doses; the panel has {", ".join(f"{d:g}" for d in doses)}. '
@@ -38,15 +38,10 @@ def rows_by_dose(rows: CountRows) -> CountRows:
     return replace(rows, rows=levelled, arms=[arm])
 
 
-def _doses(rows: CountRows) -> list[float]:
-    found = {float(dose) for one in rows.rows.values() for dose in one["treated"].unique()}
-    return sorted(found - {0.0})
-
-
 def dose_tables(rows: CountRows, priors: Priors) -> Mapping[str, NDArray]:
     """Add up the rows, the place of the dose among the marks."""
     tables = outcome_totals(rows, priors, extra=("level",)).tables
-    return tables | {"doses": np.array(_doses(rows))}
+    return tables | {"doses": np.array(rows.doses)}
 
 
 def build_dose(inputs: Inputs) -> None:
@@ -56,8 +51,7 @@ def build_dose(inputs: Inputs) -> None:
 
     (concentration,) = numbers(inputs, "dose_share")  # type: ignore[misc]
     outcomes, steps = len(inputs.coords["outcome"]), inputs.tables["doses"].type.shape[0]
-    size = (outcomes, steps) if inputs.outer else (steps,)
-    simplex = pm.Dirichlet("dose_share", concentration * pt.ones(steps), shape=size)
+    simplex = pm.Dirichlet("dose_share", concentration * pt.ones(steps), dims=(*inputs.outer, "dose"))
     share = inputs.by_outcome(simplex).cumsum(axis=1)
     share = pt.concatenate([pt.zeros((outcomes, 1)), share], axis=1)
     share = share[np.arange(outcomes)[:, None, None], inputs.tables["level"]]
@@ -66,7 +60,7 @@ def build_dose(inputs: Inputs) -> None:
 
 def highest_dose(rows: CountRows) -> str:
     """Name the estimand."""
-    return f"ITT incidence rate ratio at dose {_doses(rows)[-1]:g}, the highest"
+    return f"ITT incidence rate ratio at dose {rows.doses[-1]:g}, the highest"
 
 
 DOSE = replace(

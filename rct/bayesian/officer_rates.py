@@ -5,11 +5,12 @@ an average officer in the same places and periods: the more an officer was expos
 count, and the less, the more he is taken for an average one.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rct.bayesian.cell_rates import unit_rates
+from rct.bayesian.cell_rates import Floats, UnitRates, unit_rates
 from rct.errors import EstimationError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rct.posterior import Posterior
 
 DRAWS = 1000
+MOST_GROUPS = 16
+FEWEST_OF_A_GROUP = 3
 
 
 def officer_effects(posterior: "Posterior", panel: "Panel", *, outcome: str) -> "pd.DataFrame":
@@ -44,16 +47,13 @@ def officer_effects(posterior: "Posterior", panel: "Panel", *, outcome: str) -> 
     Raises
     ------
     EstimationError
-        For a model without such effects.
+        For a model without such effects, and for the injuries of the model "joint": an officer's effect is
+        on force.
     """
     import pandas as pd
 
-    rates = unit_rates(posterior, panel, outcome, most_draws=DRAWS)
-    if rates.heterogeneity is None:
-        raise EstimationError("the fit has no heterogeneity: all units have one rate, and none an effect.")
-    expected, phi = rates.expected(), rates.heterogeneity[:, None]
-    rng = np.random.default_rng(np.random.SeedSequence(posterior.diagnostics["seed"], spawn_key=(2,)))
-    effect = rng.gamma(phi + rates.events, 1 / (phi + expected))
+    rates, expected, effect = _drawn(posterior, panel, outcome)
+    phi = rates.heterogeneity[:, None]  # type: ignore[index]
     ends = [(1 - posterior.level) / 2, 0.5, (1 + posterior.level) / 2]
     low, middle, high = np.quantile(effect, ends, axis=0)
     rank = (-effect).argsort(axis=1).argsort(axis=1) + 1
@@ -72,3 +72,72 @@ def officer_effects(posterior: "Posterior", panel: "Panel", *, outcome: str) -> 
             "rank_high": rank_high,
         }
     )
+
+
+def _drawn(posterior: "Posterior", panel: "Panel", outcome: str) -> tuple[UnitRates, Floats, Floats]:
+    """Draw each unit's effect: rates, expected events of an average unit and effects, (draws, units)."""
+    if posterior.model == "joint" and outcome in posterior.outcomes[1:]:
+        raise EstimationError(
+            f'an officer\'s effect in the model "joint" is on {posterior.outcomes[0]}, not on {outcome}: '
+            f'ask for outcome="{posterior.outcomes[0]}".'
+        )
+    if posterior.model == "agencies":
+        raise EstimationError("agencies have changes of their own; rct.bayesian.agency_table gives them.")
+    rates = unit_rates(posterior, panel, outcome, most_draws=DRAWS)
+    if rates.heterogeneity is None:
+        raise EstimationError("the fit has no heterogeneity: all units have one rate, and none an effect.")
+    expected, phi = rates.expected(), rates.heterogeneity[:, None]
+    rng = np.random.default_rng(np.random.SeedSequence(posterior.diagnostics["seed"], spawn_key=(2,)))
+    return rates, expected, rng.gamma(phi + rates.events, 1 / (phi + expected))
+
+
+def officer_shrinkage(posterior: "Posterior", panel: "Panel", *, outcome: str) -> list[dict[str, Any]]:
+    """Give the rates of officers with equal numbers of events together, as their counts and the model say.
+
+    Nobody is named, ranked or alone: a group has at least three officers, and where there are more than
+    sixteen numbers of events, neighbouring numbers are one group.
+
+    Returns
+    -------
+    list of dict
+        In the order of the events: ``fewest`` and ``most`` events of an officer of the group, ``units``, and
+        as multiples of an average officer's rate ``own`` (the group's events by its expected events),
+        ``rate_ratio`` (median of its officers' posteriors together), ``ratio_low`` and ``ratio_high``.
+    """
+    rates, expected, effect = _drawn(posterior, panel, outcome)
+    group = _groups(rates.events)
+    ends = [(1 - posterior.level) / 2, 0.5, (1 + posterior.level) / 2]
+    found = []
+    for number in np.unique(group):
+        one = group == number
+        low, middle, high = np.quantile(effect[:, one], ends)
+        found.append(
+            {
+                "fewest": int(rates.events[one].min()),
+                "most": int(rates.events[one].max()),
+                "units": int(one.sum()),
+                "own": float(rates.events[one].sum() / expected[:, one].mean(axis=0).sum()),
+                "rate_ratio": float(middle),
+                "ratio_low": float(low),
+                "ratio_high": float(high),
+            }
+        )
+    return found
+
+
+def _groups(events: Floats) -> NDArray[np.int64]:
+    """Number groups of units with neighbouring numbers of events, small ones joined from the top down."""
+    width = 1 + int(events.max()) // MOST_GROUPS
+    _, place, sizes = np.unique(events // width, return_inverse=True, return_counts=True)
+    joined, size = np.arange(len(sizes)), 0
+    for at in range(len(sizes) - 1, 0, -1):
+        size += sizes[at]
+        if size < FEWEST_OF_A_GROUP:
+            joined[at:][joined[at:] == joined[at]] = at - 1
+        else:
+            size = 0
+    lowest = joined == 0
+    if sizes[lowest].sum() < FEWEST_OF_A_GROUP and not lowest.all():
+        joined[joined == joined[~lowest].min()] = 0
+    found: NDArray[np.int64] = joined[place]
+    return found

@@ -89,6 +89,7 @@ NEGATIVE_BINOMIAL = replace(
         "cluster_sd",
         "cluster",
         "cluster_period_sd",
+        "cluster_period",
     ),
     caution="a sensitivity analysis: lasting differences between units are not in this model",
 )  # fmt: skip

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rct.bayesian.cell_rates import Floats, unit_rates
+from rct.bayesian.cell_rates import Floats
 from rct.bayesian.evidence_priors import reference_priors
 from rct.bayesian.pareto_smoothing import LARGEST_K, pareto_k
-from rct.bayesian.predictive_checks import unit_log_likelihood
 from rct.bayesian.priors import effect_prior
+from rct.bayesian.unit_likelihood import unit_log_likelihood
 
 if TYPE_CHECKING:
     from rct.panel import Panel
@@ -62,7 +62,8 @@ def _under(
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     order = draws.argsort()
-    below = np.cumsum(weights[order]) - weights[order] / 2
+    # Of equal weights these are numpy's quantiles, those of the posterior itself.
+    below = (np.cumsum(weights[order]) - weights[order]) / (1 - weights[order[-1]])
     low, high = np.interp([(1 - level) / 2, (1 + level) / 2], below, draws[order])
     return {
         "prior": name,
@@ -87,15 +88,23 @@ def power_scaling(posterior: "Posterior", panel: "Panel", *, outcome: str, arm: 
     Returns
     -------
     dict
-        ``prior`` and ``likelihood``: above .05 the one matters. A prior that matters beside a likelihood
+        ``prior`` and ``likelihood``: above .05 the one matters. Of an injury in the model "joint" the prior
+        is that of both parts of its effect. A prior that matters beside a likelihood
         that does not is a posterior made by its prior.
     """
-    rates = unit_rates(posterior, panel, outcome, most_draws=LIKELIHOOD_DRAWS)
-    draws = rates_effect(posterior, outcome, arm, len(rates.log_rate))
-    mean, sd = posterior.priors["effect"]["normal"]
+    likelihood = unit_log_likelihood(posterior, panel, outcome, most_draws=LIKELIHOOD_DRAWS).sum(axis=1)
+    draws = rates_effect(posterior, outcome, arm, len(likelihood))
+    first = posterior.outcomes[0]
+    prior = np.zeros(len(draws))
+    if posterior.model == "joint" and outcome != first:
+        on_force = rates_effect(posterior, first, arm, len(likelihood))
+        prior += _log_normal(draws - on_force, *posterior.priors["effect_given"]["normal"])
+    else:
+        on_force = draws
+    prior += _log_normal(on_force, *posterior.priors["effect"]["normal"])
     return {
-        "prior": scaling_sensitivity(draws, _log_normal(draws, mean, sd)),
-        "likelihood": scaling_sensitivity(draws, unit_log_likelihood(rates).sum(axis=1)),
+        "prior": scaling_sensitivity(draws, prior),
+        "likelihood": scaling_sensitivity(draws, likelihood),
     }
 
 

@@ -142,8 +142,10 @@ def print_estimates(printer: Printer, results: "Estimates", trial: "Trial") -> N
     if any(_is_adjusted(row) for row in results):
         printer.say(f"p in brackets: after {adjusted.title()}'s adjustment over the outcomes.")
     for warning in dict.fromkeys(row.warning for row in results if row.warning):
-        named = [words.label(row.outcome) for row in results if row.warning == warning]
-        printer.say(f"warning ({', '.join(dict.fromkeys(named))}): {warning}", style="yellow")
+        about = [row for row in results if row.warning == warning]
+        named = dict.fromkeys(words.label(row.outcome) for row in about)
+        analyses = dict.fromkeys(promised[row.notes["analysis"]] for row in about)
+        printer.say(f"warning ({', '.join(named)}; {', '.join(analyses)}): {warning}", style="yellow")
     if results.meta.get("simulated"):
         printer.say(SIMULATED, style="yellow")
 
@@ -194,5 +196,5 @@ def in_hand(trial: "Trial") -> str:
     promised = (trial.analysis.primary, *trial.analysis.secondary)
     names = ", ".join(outcome.name for outcome in trial.outcomes)
     long = any(spec.estimator == "bayesian" for spec in promised)
-    patience = "; a Bayesian model takes about half a minute" if long else ""
+    patience = "; a Bayesian model takes about a minute the first time" if long else ""
     return f"Estimating {names}: {len(promised)} promised analyses{patience} …"

@@ -10,7 +10,9 @@ from rct.reporting.effect_path_plot import PathPoint, draw_effect_path
 from rct.reporting.figure_markup import new_figure, svg_markup
 from rct.reporting.forest_plot import ForestRow, draw_forest, forest_height
 from rct.reporting.love_plot import LovePoint, draw_love, love_height
-from rct.reporting.number_format import p_value, percent_with_interval
+from rct.reporting.number_format import decimal, p_value, percent_with_interval
+from rct.reporting.officer_plot import HEIGHT as OFFICER_HEIGHT
+from rct.reporting.officer_plot import draw_officers
 from rct.reporting.power_plot import PowerBar, draw_power
 from rct.reporting.rate_plot import THIN, draw_rates, draw_treated_share, rate_lines, treated_share
 from rct.reporting.schedule_picture import draw_schedule, schedule_height, schedule_rows
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST_LABEL = 60
 BALANCE_DRAWS = 999
+MOSTLY_OTHERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -187,13 +190,44 @@ def shrinkage_figure(posterior: "Posterior", words: "ReportUnits", *, name: str)
     )
     silent = int(table["raw_percent_change"].isna().sum())
     without = f" {silent} whose own counts give no ratio have a point below alone." if silent else ""
+    others = int(((table["verdict"] != "cannot tell") & (table["shrinkage"] > MOSTLY_OTHERS)).sum())
+    borrowed = (
+        f" For {others} of those that fell or rose the others' data say more than its own." if others else ""
+    )
     caption = (
-        f"{words.label(outcome)}: {told} (97.5 % of the posterior on one side, or not). Each line leads from "
-        f"the change of a {words.measured}'s own counts to its posterior median; dashed: the average one."
-        f"{without} "
+        f"{words.label(outcome)}: {told} (97.5 % of the posterior on one side, or not). For each "
+        f"{words.measured} a line leads from the change of its own counts to its posterior median; dashed: "
+        f"the average one.{borrowed}{without} "
         "Where a point stands among the others is uncertain: the figure ranks nobody."
     )
     return Picture(svg_markup(figure, name=name, alt=f"{words.label(outcome)}, shrinkage: {told}."), caption)
+
+
+def officer_figures(posterior: "Posterior", words: "ReportUnits", *, name: str) -> list[Picture]:
+    """Draw how the rates of officers are drawn towards the average, an outcome a picture, naming nobody."""
+    found = []
+    for number, (outcome, checks) in enumerate(posterior.checks.items(), start=1):
+        groups = checks.get("officers", [])
+        if not groups:
+            continue
+        title = words.label(outcome)
+        figure, (axes,) = new_figure([OFFICER_HEIGHT])
+        draw_officers(axes, groups, title=title, measured=words.measured_plural)
+        told = "; ".join(
+            f"{one['fewest']} to {one['most']} events ({one['units']} {words.measured_plural}): "
+            f"{decimal(one['rate_ratio'])} ({decimal(one['ratio_low'])} to {decimal(one['ratio_high'])})"
+            for one in groups
+        )
+        caption = (
+            f"{title}: rates of {words.measured_plural} as multiples of the average one's in the same places "
+            f"and periods, those with equally many events together. Counts alone take chance for character; "
+            f"the posterior draws them towards the average. Lines hold {100 * posterior.level:g} % of the "
+            f"posterior of one {words.measured}: where they overlap, the data do not tell "
+            f"{words.measured_plural} apart."
+        )
+        alt = f"{title}, rates of {words.measured_plural}. {told}."
+        found.append(Picture(svg_markup(figure, name=f"{name}-{number}", alt=alt), caption))
+    return found
 
 
 def power_figure(bars: Sequence[PowerBar]) -> Picture:

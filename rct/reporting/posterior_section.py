@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rct.reporting.figures import Picture, shrinkage_figure
+from rct.reporting.figures import Picture, officer_figures, shrinkage_figure
 from rct.reporting.number_format import count, decimal, typeset
+from rct.reporting.parameter_table import parameter_table
 from rct.reporting.posterior_tables import (
     answers_table,
     check_sentences,
@@ -29,6 +30,8 @@ class PosteriorSection:
     effects: Table
     shrinkage: Picture | None
     comparison: Table | None
+    parameters: Table | None
+    officers: tuple[Picture, ...]
     priors: tuple[str, ...]
     checks: tuple[str, ...]
     predictive: Table | None
@@ -49,6 +52,8 @@ def posterior_sections(results: "Estimates", words: "ReportUnits") -> list[Poste
             if posterior.model == "agencies"
             else None,
             comparison=comparison_table(posterior, results, words),
+            parameters=parameter_table(posterior, words),
+            officers=tuple(officer_figures(posterior, words, name=f"officers-{number}")),
             priors=tuple(typeset(text) for text in posterior.priors_in_words()),
             checks=tuple(typeset(text) for text in check_sentences(posterior, words)),
             predictive=predictive_table(posterior, words),
@@ -75,6 +80,10 @@ def _diagnostics(posterior: "Posterior") -> Table:
     )
     caption = (
         f"Whether the chains agree: R-hat near 1, effective draws in the hundreds or more, no divergences "
-        f"(here {found['divergences']})."
+        f"(here {found['divergences']}){_energy(found.get('ebfmi'))}."
     )
     return Table(caption, columns, rows, frozenset(columns[1:]))
+
+
+def _energy(fraction: float | None) -> str:
+    return "" if fraction is None else f", E-BFMI not below 0.3 (here {decimal(fraction)})"

@@ -10,6 +10,7 @@ from rct.reporting.number_format import (
     count,
     decimal,
     p_value,
+    percent,
     percent_with_interval,
     probability,
     signed,
@@ -35,7 +36,8 @@ def _named(label: str, arm: str, posterior: "Posterior") -> str:
 def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
     """Answer what people ask: did it fall, by enough, and how many events is that."""
     effects = posterior.frame.to_dict("records")
-    rows = []
+    units = {words.rate_unit(outcome) for outcome in posterior.outcomes}
+    rows: list[tuple[str, ...]] = []
     for outcome, arm, effect in ((row["outcome"], row["arm"], row) for row in effects):
         answers = posterior.answers(
             larger_than=LARGER,
@@ -55,18 +57,36 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
                 probability(answer["probability_equivalent"]),
                 NONE
                 if math.isnan(averted)
-                else f"{signed(averted)} ({signed(least)} to {signed(most)}) per {words.rate_unit(outcome)}",
+                else f"{signed(averted)} ({signed(least)} to {signed(most)})"
+                + (f" per {words.rate_unit(outcome)}" if len(units) > 1 else ""),
             )
         )
+    if posterior.model == "joint":
+        rows += [_together(posterior, arm) for arm in posterior.arms]
     columns = (
         "outcome", "percent change", "P(reduction)", "P(reduction of more than 10 %)",
-        "P(within 5 % of none)", "events averted",
+        "P(within 5 % of none)", " per ".join(["events averted", *(units if len(units) == 1 else ())]),
     )  # fmt: skip
     caption = (
         f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability; negative "
         "numbers of events averted are events added."
     )
     return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
+
+
+def _together(posterior: "Posterior", arm: str) -> tuple[str, ...]:
+    """Say how probable it is that all outcomes of one model did, at once."""
+    import numpy as np
+
+    draws = np.stack([posterior.effect_draws(outcome, arm=arm) for outcome in posterior.outcomes])
+    low, high = (math.log(end) for end in EQUIVALENCE)
+    did = (draws < 0, draws < math.log1p(-LARGER), (draws > low) & (draws < high))
+    return (
+        _named("all of them", arm, posterior),
+        NONE,
+        *(probability(float(one.all(axis=0).mean())) for one in did),
+        NONE,
+    )
 
 
 def comparison_table(posterior: "Posterior", results: "Estimates", words: "ReportUnits") -> Table | None:
@@ -147,7 +167,7 @@ def priors_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:
     rows = [
         (
             _named(words.label(outcome), arm, posterior),
-            f"{one['prior']}: normal({decimal(one['mean'])}, {decimal(one['sd'])})",
+            f"{_prior_name(one)}: normal({decimal(one['mean'])}, {decimal(one['sd'])})",
             percent_with_interval(100 * math.expm1(one["estimate"]), *_ends(one))
             if one["reliable"]
             else NONE,
@@ -167,6 +187,13 @@ def priors_table(posterior: "Posterior", words: "ReportUnits") -> Table | None:
     return Table(caption, columns, tuple(rows), frozenset(columns[2:]))
 
 
+def _prior_name(one: Mapping[str, Any]) -> str:
+    """Name a prior, the enthusiast's with the change that is hoped for."""
+    if one["prior"] != "enthusiastic":
+        return str(one["prior"])
+    return f"enthusiastic ({percent(100 * math.expm1(one['mean']))} hoped for)"
+
+
 def check_sentences(posterior: "Posterior", words: "ReportUnits") -> list[str]:
     """Say what the priors allow in the units of the agency, how they matter, and what leaving out shows."""
     told = []
@@ -179,7 +206,8 @@ def check_sentences(posterior: "Posterior", words: "ReportUnits") -> list[str]:
                 f"({100 * posterior.level:g} %); an average one had {_rounded(prior['observed'])}."
             )
         if left_out := checks.get("left_out"):
-            told.append(_left_out(label, left_out, words))
+            all_of_them = "All outcomes together" if left_out.get("together") else label
+            told.append(_left_out(all_of_them, left_out, words))
         told += [
             _scaling(_named(label, arm, posterior), one)
             for arm, one in checks.get("power_scaling", {}).items()
@@ -202,9 +230,10 @@ def _left_out(label: str, found: Mapping[str, Any], words: "ReportUnits") -> str
     if not found["units_above"]:
         return f"{told}: no single {words.measured} decides."
     above = found["units_above"]
+    are, them = ("is", "that one") if above == 1 else ("are", "them")
     return (
-        f"{told}; {above} of {count(found['units'])} {words.measured_plural} are above {found['limit']}, "
-        "where the figure is not to be trusted: the fit leans on them."
+        f"{told}; {above} of {count(found['units'])} {words.measured_plural} {are} at or above "
+        f"{found['limit']}, where the figure is not to be trusted: the fit leans on {them}."
     )
 
 
@@ -217,4 +246,7 @@ def _scaling(label: str, found: Mapping[str, float]) -> str:
         return f"{label}: the prior of the effect matters beside the data {sizes}."
     if likelihood:
         return f"{label}: the data decide and the prior of the effect hardly matters {sizes}."
-    return f"{label}: neither prior nor data move the effect {sizes}."
+    return (
+        f"{label}: a little more or less weight on the prior of the effect, or on the data, hardly moves it "
+        f"{sizes}."
+    )

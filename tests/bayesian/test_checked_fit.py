@@ -11,9 +11,9 @@ from scipy import stats
 import rct
 from rct.bayesian.cell_rates import unit_rates
 from rct.bayesian.pareto_smoothing import leave_one_out, pareto_k
-from rct.bayesian.predictive_checks import unit_log_likelihood
 from rct.bayesian.prior_incidents import prior_incidents
 from rct.bayesian.prior_sensitivity import prior_table, scaling_sensitivity
+from rct.bayesian.unit_likelihood import rates_log_likelihood
 from rct.posterior import Posterior
 
 PRIORS = {
@@ -105,7 +105,7 @@ def test_an_officers_likelihood_is_the_negative_binomial_of_his_total_and_the_mu
 ):
     posterior = fitted_to(panel, posterior_at_the_truth(arm=panel.treatments[0]))
     rates = unit_rates(posterior, panel, "force", most_draws=4)
-    found = unit_log_likelihood(rates)[0]
+    found = rates_log_likelihood(rates)[0]
     rows = panel.rows("force")
     for number, (_, one) in enumerate(list(rows.groupby("unit"))[:8]):
         eta = (
@@ -154,7 +154,7 @@ def test_pareto_k_is_the_shape_of_the_tail():
 def test_officers_left_out_are_those_of_the_panel(posterior, panel):
     found = rct.bayesian.check_fit(posterior, panel).checks["force"]["left_out"]
     rates = unit_rates(posterior, panel, "force", most_draws=1000)
-    whole = unit_log_likelihood(rates)
+    whole = rates_log_likelihood(rates)
     assert found["units"] == OFFICERS
     assert found["units_above"] == 0
     assert found["elpd"] < np.log(np.exp(whole).mean(axis=0)).sum(), "worse than with the unit in"

@@ -57,12 +57,23 @@ def posterior():
 
 
 def test_answers_are_in_events_of_the_agency(posterior):
-    (row,) = tables.answers_table(posterior, WORDS).rows
+    table = tables.answers_table(posterior, WORDS)
+    (row,) = table.rows
     draws = posterior.effect_draws("force")
     averted = np.median(1 - np.exp(draws)) * 0.05 * 1200
     assert row[0] == "Force"
     assert row[-1].startswith(f"+{averted:.1f} (")
-    assert row[-1].endswith("per 100 officers per year")
+    assert row[-1].endswith(")"), "the unit stands in the head, so that the table fits the page"
+    assert table.columns[-1] == "events averted per 100 officers per year"
+    other = ReportUnits("division", "officer", "month", {}, {"injury": "encounters"})
+    two = replace(
+        posterior,
+        outcomes=("force", "injury"),
+        meta=dict.fromkeys(("force", "injury"), posterior.meta["force"]),
+    )
+    cells = [one[-1] for one in tables.answers_table(two, other).rows]
+    assert cells[0].endswith(") per 100 officers per year")
+    assert cells[1].endswith(") per 100 encounters")
 
 
 def test_misfits_are_named_and_of_many_clusters_only_those(posterior):
@@ -81,7 +92,7 @@ def test_a_prior_that_these_draws_cannot_answer_for_says_so(posterior):
 def test_sentences_speak_of_incidents_a_month_and_of_what_decides(posterior):
     incidents, left_out, scaling = tables.check_sentences(posterior, WORDS)
     assert "from 0.2 to 4,321 events a month (95 %); an average one had 28" in incidents
-    assert "2 of 120 officers are above 0.7" in left_out
+    assert "2 of 120 officers are at or above 0.7" in left_out
     assert scaling.startswith("Force: the prior of the effect decides and the data hardly matter")
     calm = posterior_of(checks_of(power_scaling={"ICAT": {"prior": 0.01, "likelihood": 0.2}}))
     assert "the data decide" in tables.check_sentences(calm, WORDS)[-1]
