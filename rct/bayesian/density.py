@@ -6,6 +6,7 @@ shape of panel, for a minute or more before the first draw; the loops here serve
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
@@ -26,6 +27,9 @@ Floats = NDArray[np.float64]
 Derived = tuple[tuple[str, ...], Callable[[dict[str, Floats], Floats], Any]]
 # Parameters, log rates, rates → log-likelihood; adds its derivatives in log rates and parameters to the rest.
 Likelihood = Callable[[Floats, Floats, Floats, Floats, Floats], float]
+
+# Seconds of an evaluation from which on threads pay, and evaluations that are timed.
+LONG, TRIES = 3e-4, 20
 
 
 class Density:
@@ -54,8 +58,8 @@ class Density:
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Give the log density of the free numbers, (size,), with their Jacobian, and its gradient."""
-        value, slope, gradient, back = (np.zeros(self.size) for _ in range(4))
-        eta, rate, eta_back = (np.zeros(self._terms.places.shape[:3]) for _ in range(3))
+        value, slope, gradient, back = np.zeros((4, self.size))
+        eta, rate, eta_back = np.zeros((3, *self._terms.places.shape[:3]))
         # A copy: the sampler's own may not be written to, which is another type to compile for.
         total = priors(np.array(x), *self._priors, value, slope, gradient)
         weight = weights(value, self._course) if self._moving else self._course.doses
@@ -106,6 +110,19 @@ class Density:
             make_initial_point_fn=self.start,
         )
         return model, kept
+
+    def gains_from_threads(self) -> bool:
+        """Whether an evaluation is long enough for chains to run side by side.
+
+        Between evaluations threads take turns in Python's interpreter. Of short ones the turns cost more than
+        a second processor brings.
+        """
+        point = middles(*self._priors)
+        self(point)
+        begun = time.perf_counter()
+        for _ in range(TRIES):
+            self(point)
+        return (time.perf_counter() - begun) / TRIES > LONG
 
     def _dims(self) -> dict[str, tuple[str, ...]]:
         own = {name: variable.dims for name, variable in self.layout.variables.items()}

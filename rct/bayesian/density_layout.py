@@ -73,7 +73,7 @@ class Layout:
     @property
     def terms(self) -> Terms:
         """What the log rates are made of."""
-        blocks, places = np.array(self._blocks, np.int64), np.stack(self._places, axis=-1)
+        blocks, places = np.array(self._blocks, np.int64), np.stack(self._places, axis=-1).astype(np.uintp)
         return Terms(blocks, places, self.start["effect"], self.start["partial"], self._coefficients)
 
     @property

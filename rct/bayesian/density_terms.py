@@ -26,7 +26,8 @@ class Terms(NamedTuple):
         One row per block of coefficients: how it is made (PLAIN, …), the first of its parameters, its first
         coefficient, rows, columns, and the standard deviation of its first row, or ABSENT.
     places
-        Place of every coefficient in every log rate, (outcomes, paths, periods, terms).
+        Place of every coefficient in every log rate, (outcomes, paths, periods, terms); unsigned, so that
+        none is looked at twice to see whether it counts from the end.
     effect, partial
         Places of the first effect, of which there is one per outcome and arm, and of the first partial
         correlation, or ABSENT.
@@ -35,7 +36,7 @@ class Terms(NamedTuple):
     """
 
     blocks: Integers
-    places: Integers
+    places: NDArray[np.uintp]
     effect: int
     partial: int
     coefficients: int

@@ -127,8 +127,11 @@ def fit(
         )  # fmt: skip
     chosen, rows, inputs = prepared(panel, names, model=model, priors=priors, refresher=refresher)
     used = inputs.priors
-    sampled, kept = officer_density(inputs).for_nutpie(chosen.kept)
-    settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
+    density = officer_density(inputs)
+    sampled, kept = density.for_nutpie(chosen.kept)
+    settings = Settings(
+        draws, tune, chains, seed, progress, learns_correlations(model, used), density.gains_from_threads()
+    )
     groups, diagnostics = sample(sampled, [term for term in chosen.judged if term in kept], kept, settings)
     return Posterior(
         outcomes=tuple(names),

@@ -27,7 +27,10 @@ STATISTICS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size")
 
 @dataclass(frozen=True)
 class Settings:
-    """Size of a run, its seed, and whether the sampler learns correlations of the parameters too."""
+    """Size of a run, its seed, whether the sampler learns correlations, and whether chains run side by side.
+
+    The draws are the same side by side or one after the other.
+    """
 
     draws: int
     tune: int
@@ -35,6 +38,7 @@ class Settings:
     seed: int
     progress: bool
     correlated: bool = False
+    side_by_side: bool = True
 
 
 def sample(
@@ -90,6 +94,7 @@ def draw(compiled: Any, kept: list[str], settings: Settings, acceptance: float) 
             target_accept=acceptance,
             save_warmup=False,
             progress_bar=settings.progress,
+            **({} if settings.side_by_side else {"cores": 1}),
             **(_learning_correlations() if settings.correlated else {}),
         )
     posterior, statistics = (_dataset(drawn[group]) for group in ("posterior", "sample_stats"))

@@ -196,5 +196,5 @@ def in_hand(trial: "Trial") -> str:
     promised = (trial.analysis.primary, *trial.analysis.secondary)
     names = ", ".join(outcome.name for outcome in trial.outcomes)
     long = any(spec.estimator == "bayesian" for spec in promised)
-    patience = "; a Bayesian model takes about a minute the first time" if long else ""
+    patience = "; a Bayesian model takes up to a minute" if long else ""
     return f"Estimating {names}: {len(promised)} promised analyses{patience} …"

@@ -1,6 +1,7 @@
 """The density that is sampled against PyMC's of the same model, and its gradient against differences."""
 
 import inspect
+import time
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from rct.bayesian.density_layout import ABSENT
 from rct.bayesian.fitting import prepared
 from rct.bayesian.model_inputs import Inputs, prior_tables
 from rct.bayesian.priors import complete_priors
+from rct.bayesian.sampling import Settings, draw
 from rct.bayesian.stated_in_pymc import stated
 
 OUTCOMES = ["force", "citizen", "injured"]
@@ -209,6 +211,23 @@ def test_whatever_compiled_code_rests_on_stands_in_its_own_file(module):
             if isinstance(found, (int, float)):
                 imported = [line for line in source.splitlines() if "import" in line and name in line]
                 assert not imported, f"{name} in {function.py_func.__name__}"
+
+
+def test_draws_are_the_same_whether_chains_run_side_by_side_or_not():
+    density, _, chosen = officers("plain Poisson")
+    sampled, kept = density.for_nutpie(chosen.kept)
+    found = [
+        draw(sampled, kept, Settings(30, 30, 3, 1, progress=False, side_by_side=side_by_side), 0.9)
+        for side_by_side in (True, False)
+    ]
+    assert found[0]["posterior"].identical(found[1]["posterior"])
+
+
+@pytest.mark.parametrize(("length", "expected"), [(1e-3, True), (0.0, False)])
+def test_chains_run_side_by_side_where_evaluations_are_long(monkeypatch, length, expected):
+    density, _, _ = officers("plain Poisson")
+    monkeypatch.setattr(type(density), "__call__", lambda *_: time.sleep(length))
+    assert density.gains_from_threads() is expected
 
 
 def test_the_pymc_model_is_given_to_read():
