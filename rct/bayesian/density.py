@@ -153,7 +153,7 @@ def _derived_variables(layout: Layout) -> dict[str, Derived]:
     if "fading" in known:
         derived["half_life"] = (outer, lambda named, _: np.log(2) / named["fading"])
     if layout.start["dose_share"] != ABSENT:
-        derived["dose_share"] = ((), lambda _, value: _shares(layout, value))
+        derived["dose_share"] = ((*outer, "dose"), lambda _, value: _shares(layout, value))
     if layout.start["partial"] != ABSENT:
         derived["cluster_correlation"] = (("outcome_pair",), lambda _, value: _correlations(layout, value))
     if layout.joint:
