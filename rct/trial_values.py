@@ -19,16 +19,21 @@ SHOWN = 60
 DATE_PARTS = "aAwdbBmyYHIpMSfjzZ%"
 
 
-def as_written(value: object) -> str:
-    """Write a value as a trial file does, cut to a glance: for messages."""
+def as_written(value: object, levels: int = SHOWN) -> str:
+    """Write a value as a trial file does, cut to a glance: for messages.
+
+    Lists within more lists than `levels` are past what is shown, and not gone into.
+    """
+    if not levels:
+        return "…"
     if value is None or isinstance(value, bool):
         text = "null" if value is None else str(value).lower()
     elif isinstance(value, str):
         text = f'"{value}"'
     elif isinstance(value, Mapping):
-        text = f"{{{', '.join(f'{key} = {as_written(inner)}' for key, inner in value.items())}}}"
+        text = f"{{{', '.join(f'{key} = {as_written(inner, levels - 1)}' for key, inner in value.items())}}}"
     elif isinstance(value, list | tuple):
-        text = f"[{', '.join(map(as_written, value))}]"
+        text = f"[{', '.join(as_written(inner, levels - 1) for inner in value)}]"
     else:
         text = str(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"

@@ -465,3 +465,13 @@ def test_trials_are_equal_by_what_their_files_say_not_by_the_files_names():
     assert one == same
     assert len({one, same}) == 1
     assert one != one.model_copy(update={"name": "another"})
+
+
+def test_a_value_is_repeated_to_a_glance_however_deep_it_is():
+    from rct.trial_values import as_written
+
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert as_written(deep) == "[" * 60 + " …"
+    assert as_written({"a": [1, "x", True]}) == '{a = [1, "x", true]}'

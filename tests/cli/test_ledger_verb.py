@@ -95,7 +95,7 @@ def test_what_cannot_be_enrolled_is_one_sentence(enrol, opened, words, message):
             'kind = "minimisation", factors = ["rank"], weights = ["1/0"]',
             'line 4: rule.weights: "1/0" is not a number; write 2, 0.446 or "1/4"',
         ),
-        ('["district"]', "[" * 2000 + "]" * 2000, "it is nested too deeply"),
+        ('["district"]', "[" * 20_000 + "]" * 20_000, "it is nested too deeply"),
     ],
 )
 def test_a_design_that_cannot_be_used_is_refused_and_nothing_is_written(enrol, tmp_path, old, new, message):
