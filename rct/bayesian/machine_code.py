@@ -13,8 +13,13 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function when it is first called, keep it on the disk, and let other threads go on meanwhile.
+    """Compile a function when it is first called, keep it on the disk, and let other threads run.
 
-    Arithmetic as written, so that equal seeds give equal draws.
+    Arithmetic as written, so that equal seeds give equal draws. Where nothing may be written, neither beside
+    the file nor in the user's cache, every process compiles anew.
     """
-    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+    try:
+        made = njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:
+        made = njit(nogil=True, error_model="numpy")(function)
+    return cast(Function, made)

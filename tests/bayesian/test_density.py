@@ -17,6 +17,7 @@ from rct.bayesian.density import officer_density
 from rct.bayesian.density_agencies import agency_density
 from rct.bayesian.density_layout import ABSENT
 from rct.bayesian.fitting import prepared
+from rct.bayesian.machine_code import compiled
 from rct.bayesian.model_inputs import Inputs, prior_tables
 from rct.bayesian.priors import complete_priors
 from rct.bayesian.sampling import Settings, draw
@@ -228,6 +229,13 @@ def test_chains_run_side_by_side_where_evaluations_are_long(monkeypatch, length,
     density, _, _ = officers("plain Poisson")
     monkeypatch.setattr(type(density), "__call__", lambda *_: time.sleep(length))
     assert density.gains_from_threads() is expected
+
+
+def test_what_cannot_be_kept_on_the_disk_is_compiled_all_the_same():
+    """A function without a file has no place to be kept, as one whose folders may not be written to."""
+    made = {}
+    exec("def next_after(x): return x + 1.0", made)
+    assert compiled(made["next_after"])(1.0) == 2.0
 
 
 def test_the_pymc_model_is_given_to_read():
