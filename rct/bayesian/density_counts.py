@@ -1,7 +1,7 @@
 """Log-likelihoods of counts with their derivatives in log rates, in loops that Numba compiles.
 
 The formulas are those of :mod:`rct.bayesian.marginal_poisson`, :mod:`rct.bayesian.overdispersed_cells` and
-:mod:`rct.bayesian.injuries_within_force`.
+:mod:`rct.bayesian.injuries_within_force`. Derivatives are added to those in ``eta_back`` and ``back``.
 """
 
 import math
@@ -171,7 +171,7 @@ def of_units(o: int, value: Floats, rate: Floats, counts: Counts, eta_back: Floa
                 rate_back[path, t] -= share * exposure[t]
     for p in range(rate.shape[0]):
         for t in range(rate.shape[1]):
-            eta_back[p, t] = rate_back[p, t] * rate[p, t]
+            eta_back[p, t] += rate_back[p, t] * rate[p, t]
     if has_effects:
         ratios, slope_of_ratios, units = gamma_ratios(phi, counts.total[o], counts.times[o])
         total += ratios + units * phi * math.log(phi)
@@ -187,7 +187,6 @@ def thinned(eta: Floats, counts: Counts, eta_back: Floats) -> float:
     for j in range(injuries):
         for p in range(paths):
             for t in range(periods):
-                eta_back[j + 1, p, t] = 0.0
                 hurt, unhurt = counts.injuries[j, p, t], counts.counts[0, p, t] - counts.injuries[j, p, t]
                 if hurt + unhurt == 0:
                     continue
@@ -197,7 +196,7 @@ def thinned(eta: Floats, counts: Counts, eta_back: Floats) -> float:
                 complement = -math.expm1(log_probability)
                 total += hurt * log_probability + unhurt * math.log(complement)
                 slope = (1.0 if bent > 0 else small) / (1 + small)
-                eta_back[j + 1, p, t] = slope * (hurt - unhurt * (1 - complement) / complement)
+                eta_back[j + 1, p, t] += slope * (hurt - unhurt * (1 - complement) / complement)
     return total
 
 
@@ -219,9 +218,6 @@ def of_cells(o: int, value: Floats, rate: Floats, counts: Counts, eta_back: Floa
     phi = value[counts.dispersion + o]
     total, slope, _ = gamma_ratios(phi, counts.total[o], counts.times[o])
     pi_slope = 0.0
-    for p in range(rate.shape[0]):
-        for t in range(rate.shape[1]):
-            eta_back[p, t] = 0.0
     _, strips, width, periods = counts.exposure.shape
     for s in range(strips):
         path = counts.path[o, s]
@@ -310,7 +306,7 @@ def agencies(
             by_rate += counts.exposure_before[p, t] * before_back[p]
             by_rate += counts.exposure_after[p, t] * after_back[p]
         total += counts.by_period[t] * eta[t]
-        eta_back[t] = counts.by_period[t] + by_rate * rate[t]
+        eta_back[t] += counts.by_period[t] + by_rate * rate[t]
     return total
 
 

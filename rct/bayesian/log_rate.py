@@ -112,10 +112,7 @@ def untreated_log_rate(
 
 
 def _of_each(inputs: Inputs, effects: Any, dims: tuple[str, ...], group: Any) -> Any:
-    """Give (outcomes, paths, periods) the effects of their groups, (outcomes, groups) or with periods too.
-
-    One index into one vector: indexing along several axes takes three times as long to compile.
-    """
+    """Give (outcomes, paths, periods) the effects of their groups, (outcomes, groups) or with periods too."""
     groups, *periods = (len(inputs.coords[name]) for name in dims)
     outcomes = len(inputs.coords["outcome"])
     place = group

@@ -85,7 +85,6 @@ def rates_of_strips(tables: Mapping[str, Any], eta: Any) -> Any:
     path = tables["path"]
     if outcomes > 1:
         path = path + paths * np.arange(outcomes)[:, None]
-    # One index into the paths of all outcomes, which compiles faster than one along each axis.
     rates = pt.exp(eta).reshape((outcomes * paths, periods))[path.ravel()]
     return rates.reshape((outcomes, -1, 1, periods))
 

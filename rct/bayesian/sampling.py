@@ -42,14 +42,14 @@ class Settings:
 
 
 def sample(
-    compiled: Any, judged: list[str], kept: list[str], settings: Settings
+    model: Any, judged: list[str], kept: list[str], settings: Settings
 ) -> tuple[dict[str, "xr.Dataset"], dict]:
     """Draw from a model, once more with smaller steps where the draws are not to be believed.
 
     Parameters
     ----------
-    compiled
-        A model compiled by nutpie.
+    model
+        What nutpie samples.
     judged
         Variables whose draws are reported: all limits hold for them.
     kept
@@ -66,7 +66,7 @@ def sample(
         When the second run fails too; the message says which limit was missed.
     """
     for acceptance in ACCEPTANCES:
-        groups = draw(compiled, kept, settings, acceptance)
+        groups = draw(model, kept, settings, acceptance)
         diagnostics = diagnose(groups["posterior"], groups["sample_stats"], judged)
         diagnostics |= {
             "target_accept": acceptance, "draws": int(settings.draws), "chains": int(settings.chains),
@@ -80,13 +80,13 @@ def sample(
     )
 
 
-def draw(compiled: Any, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
+def draw(model: Any, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
     """Draw once, judging nothing."""
     import nutpie
 
     with waiting("drawing"):
         drawn = nutpie.sample(
-            compiled,
+            model,
             draws=settings.draws,
             tune=settings.tune,
             chains=settings.chains,
