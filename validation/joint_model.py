@@ -69,8 +69,8 @@ def fitted(panel: rct.Panel, model: str, seed: int) -> tuple[np.ndarray, float, 
     chosen = MODELS[model]
     rows = chosen.prepare(count_rows(panel, list(OUTCOMES)))
     inputs = model_inputs(chosen, rows, model_priors(chosen, rows, None))
-    sampled, kept = officer_density(inputs).for_nutpie(chosen.kept)
-    groups = draw(sampled, kept, Settings(500, 500, 2, seed, progress=False), 0.9)
+    density = officer_density(inputs)
+    groups = draw(density, density.known(chosen.kept), Settings(500, 500, 2, seed, progress=False), 0.9)
     effect = groups["posterior"]["effect"]
     verdict = diagnose(groups["posterior"][["effect"]], groups["sample_stats"], ["effect"])
     return effect.to_numpy().reshape(-1, len(OUTCOMES)), verdict["rhat"]["effect"], verdict["divergences"]

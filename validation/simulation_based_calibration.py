@@ -207,12 +207,12 @@ def one_fit(model: str, number: int) -> list[dict[str, Any]]:
     chosen, names = MODELS[model], OUTCOMES[model]
     rows = chosen.prepare(count_rows(panel_of(counts, names), names))
     priors = model_priors(chosen, rows, PRIORS[model])
-    sampled, kept = officer_density(model_inputs(chosen, rows, priors)).for_nutpie(chosen.kept)
+    density = officer_density(model_inputs(chosen, rows, priors))
     settings = Settings(
         500, 500, 2, number + 1, progress=False, correlated=learns_correlations(model, priors)
     )
-    groups = draw(sampled, kept, settings, 0.95)
-    judged = [name for name in chosen.judged if name in kept]
+    groups = draw(density, density.known(chosen.kept), settings, 0.95)
+    judged = density.known(chosen.judged)
     verdict = diagnose(groups["posterior"], groups["sample_stats"], judged)
     found = []
     for label, (name, place, value) in scalars(truth).items():

@@ -93,10 +93,8 @@ def agencies(
     used = complete_priors(priors, terms=AGENCIES.terms, impossible=impossible)
     AGENCIES.require(used)
     inputs = Inputs(used, rows.coords, agency_tables(counts) | prior_tables(used))
-    sampled, kept = agency_density(inputs).for_nutpie(AGENCIES.kept)
-    groups, diagnostics = sample(
-        sampled, list(AGENCIES.judged), kept, Settings(draws, tune, chains, seed, progress)
-    )
+    density, settings = agency_density(inputs), Settings(draws, tune, chains, seed, progress)
+    groups, diagnostics = sample(density, list(AGENCIES.judged), density.known(AGENCIES.kept), settings)
     posterior = groups["posterior"].assign_coords(period_number=rows.periods)
     groups["posterior"] = _with_changes(posterior, counts, seed)
     facts = fit_facts(

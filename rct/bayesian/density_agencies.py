@@ -4,12 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rct.bayesian.agency_likelihood import QUADRATURE, common_change
-from rct.bayesian.density import Density, Derived
-from rct.bayesian.density_counts import Agencies, agencies
+from rct.bayesian.density import Density
+from rct.bayesian.density_counts import Agencies
 from rct.bayesian.density_course import Course
 from rct.bayesian.density_layout import ABSENT, Layout
 from rct.bayesian.density_priors import GAMMA, HALF_NORMAL, NORMAL
 from rct.bayesian.density_terms import PLAIN
+from rct.bayesian.density_variables import Derived
 from rct.bayesian.model_inputs import Inputs
 
 Floats = NDArray[np.float64]
@@ -58,12 +59,11 @@ def agency_density(inputs: Inputs) -> Density:
         heterogeneity=layout.start["heterogeneity"],
     )
 
-    def likelihood(value: Floats, eta: Floats, rate: Floats, eta_back: Floats, back: Floats) -> float:
-        return agencies(value, eta[0, 0], rate[0, 0], counts, eta_back[0, 0], back)
-
-    derived: dict[str, Derived] = {}
+    derived = {}
     if layout.start["effect"] == ABSENT:
-        derived["effect"] = (
-            (), lambda named, _: common_change(tables, named["intercept"] + named["period"], np),
-        )  # fmt: skip
-    return Density(layout, likelihood, 0.0, derived)
+
+        def effect(intercept: Floats, period: Floats) -> Floats:
+            return common_change(tables, intercept + period.T, np)
+
+        derived["effect"] = Derived((), ("intercept", "period"), effect)
+    return Density(layout, counts, 0.0, derived)

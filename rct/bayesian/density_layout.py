@@ -104,6 +104,10 @@ class Layout:
         shape = tuple(len(self.inputs.coords[dim]) for dim in dims)
         self.variables[name] = Variable(dims, shape, start, coefficient)
 
+    def _name_free(self, name: str, start: int, size: int) -> None:
+        """Name parameters that other variables are computed from."""
+        self.variables[name] = Variable((), (size,), start)
+
     def _declare(self) -> None:
         self._add_rates()
         self._add_own()
@@ -161,7 +165,7 @@ class Layout:
             (eta,) = self.inputs.tables["prior_cluster_correlation"]
             # Lewandowski, Kurowicka & Joe 2009, section 2.4: row i and column j from 0, given those before.
             b = [eta + (self.outcomes - 2 - j) / 2 for i in range(self.outcomes) for j in range(i)]
-            self._add("partial", BETA, [(x, x) for x in b])
+            self._name_free("partial", self._add("partial", BETA, [(x, x) for x in b]), len(b))
 
     def _add_own(self) -> None:
         """Add what only some models have."""
@@ -178,4 +182,5 @@ class Layout:
             (concentration,) = tables["prior_dose_share"]
             steps = len(tables["doses"])
             sticks = [(concentration, concentration * left) for left in range(steps - 1, 0, -1)]
-            self._add("dose_share", BETA, sticks * self.outcomes)
+            start = self._add("dose_share", BETA, sticks * self.outcomes)
+            self._name_free("dose_fraction", start, len(sticks) * self.outcomes)

@@ -128,11 +128,9 @@ def fit(
     chosen, rows, inputs = prepared(panel, names, model=model, priors=priors, refresher=refresher)
     used = inputs.priors
     density = officer_density(inputs)
-    sampled, kept = density.for_nutpie(chosen.kept)
-    settings = Settings(
-        draws, tune, chains, seed, progress, learns_correlations(model, used), density.gains_from_threads()
-    )
-    groups, diagnostics = sample(sampled, [term for term in chosen.judged if term in kept], kept, settings)
+    judged, kept = density.known(chosen.judged), density.known(chosen.kept)
+    settings = Settings(draws, tune, chains, seed, progress, learns_correlations(model, used))
+    groups, diagnostics = sample(density, judged, kept, settings)
     return Posterior(
         outcomes=tuple(names),
         arms=tuple(rows.arms),

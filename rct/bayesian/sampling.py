@@ -1,7 +1,7 @@
 """Sampling with nutpie, and the judgement whether the draws are to be believed."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,7 @@ STATISTICS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size")
 
 @dataclass(frozen=True)
 class Settings:
-    """Size of a run, its seed, whether the sampler learns correlations, and whether chains run side by side.
-
-    The draws are the same side by side or one after the other.
-    """
+    """Size of a run, its seed, and whether the sampler learns correlations."""
 
     draws: int
     tune: int
@@ -38,18 +35,27 @@ class Settings:
     seed: int
     progress: bool
     correlated: bool = False
-    side_by_side: bool = True
+
+
+class Sampled(Protocol):
+    """A density as it is drawn from."""
+
+    def for_nutpie(self, kept: list[str]) -> Any:
+        """Give what nutpie samples."""
+
+    def dataset(self, drawn: "xr.Dataset", kept: list[str]) -> "xr.Dataset":
+        """Give the kept variables of what nutpie drew."""
 
 
 def sample(
-    model: Any, judged: list[str], kept: list[str], settings: Settings
+    density: Sampled, judged: list[str], kept: list[str], settings: Settings
 ) -> tuple[dict[str, "xr.Dataset"], dict]:
-    """Draw from a model, once more with smaller steps where the draws are not to be believed.
+    """Draw from a density, once more with smaller steps where the draws are not to be believed.
 
     Parameters
     ----------
-    model
-        What nutpie samples.
+    density
+        What is drawn from.
     judged
         Variables whose draws are reported: all limits hold for them.
     kept
@@ -66,7 +72,7 @@ def sample(
         When the second run fails too; the message says which limit was missed.
     """
     for acceptance in ACCEPTANCES:
-        groups = draw(model, kept, settings, acceptance)
+        groups = draw(density, kept, settings, acceptance)
         diagnostics = diagnose(groups["posterior"], groups["sample_stats"], judged)
         diagnostics |= {
             "target_accept": acceptance, "draws": int(settings.draws), "chains": int(settings.chains),
@@ -80,10 +86,11 @@ def sample(
     )
 
 
-def draw(model: Any, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
+def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
     """Draw once, judging nothing."""
     import nutpie
 
+    model = density.for_nutpie(kept)
     with waiting("drawing"):
         drawn = nutpie.sample(
             model,
@@ -94,11 +101,10 @@ def draw(model: Any, kept: list[str], settings: Settings, acceptance: float) -> 
             target_accept=acceptance,
             save_warmup=False,
             progress_bar=settings.progress,
-            **({} if settings.side_by_side else {"cores": 1}),
             **(_learning_correlations() if settings.correlated else {}),
         )
     posterior, statistics = (_dataset(drawn[group]) for group in ("posterior", "sample_stats"))
-    return {"posterior": posterior[kept], "sample_stats": statistics[list(STATISTICS)]}
+    return {"posterior": density.dataset(posterior, kept), "sample_stats": statistics[list(STATISTICS)]}
 
 
 def _learning_correlations() -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """The density that is sampled against PyMC's of the same model, and its gradient against differences."""
 
 import inspect
-import time
+import shutil
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pytest
+from numba import float64
 from numba.core.dispatcher import Dispatcher
+from numba.types import Tuple
 
 import rct
-from rct.bayesian import density_counts, density_course, density_priors, density_terms
+from rct.bayesian import density_counts, density_course, density_evaluation, density_priors, density_terms
 from rct.bayesian.agency_fit import AGENCIES
 from rct.bayesian.agency_likelihood import agency_tables, count_agencies
 from rct.bayesian.compilerless import import_pymc
@@ -17,7 +22,7 @@ from rct.bayesian.density import officer_density
 from rct.bayesian.density_agencies import agency_density
 from rct.bayesian.density_layout import ABSENT
 from rct.bayesian.fitting import prepared
-from rct.bayesian.machine_code import compiled
+from rct.bayesian.machine_code import Memory, array, c_function, compiled
 from rct.bayesian.model_inputs import Inputs, prior_tables
 from rct.bayesian.priors import complete_priors
 from rct.bayesian.sampling import Settings, draw
@@ -159,9 +164,8 @@ def test_the_density_is_pymcs_and_the_gradient_its_slope(case):
     steps = 1e-5 * np.eye(density.size)
     slope = np.array([(density(x + h)[0] - density(x - h)[0]) / 2e-5 for h in steps])
     assert gradient == pytest.approx(slope, rel=1e-6, abs=2e-8 * np.abs(slope).max())
-    _, kept = density.for_nutpie(chosen.kept)
-    assert kept == [name for name in chosen.kept if name in model.named_vars]
-    for name, dims in density._dims().items():
+    assert density.known(chosen.kept) == [name for name in chosen.kept if name in model.named_vars]
+    for name, dims in density.dims.items():
         assert dims == tuple(model.named_vars_to_dims.get(name, ())), name
 
 
@@ -214,28 +218,46 @@ def test_whatever_compiled_code_rests_on_stands_in_its_own_file(module):
                 assert not imported, f"{name} in {function.py_func.__name__}"
 
 
-def test_draws_are_the_same_whether_chains_run_side_by_side_or_not():
+def test_evaluations_are_kept_by_the_text_of_every_file_whose_functions_they_call(monkeypatch, tmp_path):
+    """They call functions of other files, whose dates Numba does not look at."""
+    called = {
+        inspect.getfile(f.py_func) for f in vars(density_evaluation).values() if isinstance(f, Dispatcher)
+    }
+    folder = Path(density_evaluation.__file__).parent
+    for file in [*folder.glob("density_*.py"), folder / "machine_code.py"]:
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(density_evaluation, "__file__", str(tmp_path / "density_evaluation.py"))
+    before = density_evaluation._stamp()
+    for file in called:
+        copy = tmp_path / Path(file).name
+        copy.write_text(copy.read_text() + "# another text\n")
+        after = density_evaluation._stamp()
+        assert after != before
+        before = after
+
+
+def test_memory_of_another_type_is_not_read_as_numbers():
+    whole = np.arange(3)
+    with pytest.raises(TypeError, match="cannot be read as"):
+        Memory((whole,), Tuple([array(float64, 1)]))
+    assert Memory((whole.astype(float),), Tuple([array(float64, 1)])).address > 0
+
+
+def test_draws_are_the_same_whether_chains_run_side_by_side_or_not(monkeypatch):
     density, _, chosen = officers("plain Poisson")
-    sampled, kept = density.for_nutpie(chosen.kept)
-    found = [
-        draw(sampled, kept, Settings(30, 30, 3, 1, progress=False, side_by_side=side_by_side), 0.9)
-        for side_by_side in (True, False)
-    ]
+    sample, found = nutpie.sample, []
+    for cores in (1, 3):
+        monkeypatch.setattr(nutpie, "sample", partial(sample, cores=cores))
+        found.append(draw(density, density.known(chosen.kept), Settings(30, 30, 3, 1, progress=False), 0.9))
     assert found[0]["posterior"].identical(found[1]["posterior"])
-
-
-@pytest.mark.parametrize(("length", "expected"), [(1e-3, True), (0.0, False)])
-def test_chains_run_side_by_side_where_evaluations_are_long(monkeypatch, length, expected):
-    density, _, _ = officers("plain Poisson")
-    monkeypatch.setattr(type(density), "__call__", lambda *_: time.sleep(length))
-    assert density.gains_from_threads() is expected
 
 
 def test_what_cannot_be_kept_on_the_disk_is_compiled_all_the_same():
     """A function without a file has no place to be kept, as one whose folders may not be written to."""
     made = {}
-    exec("def next_after(x): return x + 1.0", made)
-    assert compiled(made["next_after"])(1.0) == 2.0
+    exec("def twice(x): return 2 * x\ndef one_more(x): return twice(x) + 1", made)
+    made["twice"] = compiled(made["twice"])
+    assert c_function(float64(float64), made["one_more"]).ctypes(1.0) == 3.0
 
 
 def test_the_pymc_model_is_given_to_read():

@@ -1,5 +1,7 @@
 """What a fit refuses, and what it does with chains that are not to be believed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,7 +111,7 @@ def drawn(shift: float, divergent: int = 0):
 def test_chains_that_fail_are_run_again_with_smaller_steps_and_then_refused(monkeypatch, groups, failure):
     acceptances = []
 
-    def draw(compiled, kept, settings, acceptance):
+    def draw(density, kept, settings, acceptance):
         acceptances.append(acceptance)
         return groups
 
@@ -158,7 +160,7 @@ def test_correlations_are_learned_in_the_marginal_model_without_clusters(
 ):
     asked = []
 
-    def sample(compiled, judged, kept, settings):
+    def sample(density, judged, kept, settings):
         asked.append(settings.correlated)
         raise ReachedError
 
@@ -177,10 +179,11 @@ def test_learned_correlations_save_steps():
         first = pm.Normal("first")
         pm.Normal("second", first, 0.045)
     compiled = nutpie.compile_pymc_model(model)
+    density = SimpleNamespace(for_nutpie=lambda _: compiled, dataset=lambda drawn, kept: drawn[kept])
     steps = {}
     for correlated in (False, True):
         settings = sampling.Settings(500, 500, 2, 1, progress=False, correlated=correlated)
-        groups = sampling.draw(compiled, ["first", "second"], settings, 0.9)
+        groups = sampling.draw(density, ["first", "second"], settings, 0.9)
         steps[correlated] = float(groups["sample_stats"]["n_steps"].mean())
         np.testing.assert_allclose(groups["posterior"]["first"].std(), 1.0, atol=0.15)
     assert steps[True] < steps[False] / 2

@@ -60,7 +60,7 @@ def test_every_limit_is_held_from_both_sides(monkeypatch, just_good, just_bad, w
 def test_the_second_run_takes_smaller_steps(monkeypatch):
     asked = []
 
-    def draw(compiled, kept, settings, acceptance):
+    def draw(density, kept, settings, acceptance):
         asked.append(acceptance)
         return {"posterior": xr.Dataset(), "sample_stats": xr.Dataset()}
 
