@@ -1,6 +1,8 @@
 """Events averted among the units at hand: beside gamma laws, officer by officer, and the truth simulated."""
 
+import importlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -134,3 +136,18 @@ def test_equal_seeds_give_equal_rates_in_any_order_of_rows_and_size_of_parts(mon
     same = with_rates_at_hand(replace(fit, source={"posterior": alike}), panel)["untreated_rate"]
     ratio = same.isel(outcome=1) / same.isel(outcome=0)
     assert float(ratio.std()) > 0.05
+
+
+def test_the_committed_table_covers_and_its_command_runs(monkeypatch):
+    folder = Path(__file__).parents[2] / "validation"
+    table = pd.read_csv(folder / "averted_at_hand.csv")
+    assert table["trials"].min() >= 300
+    wide = table.pivot_table(index=["officers", "before"], columns="rate", values=["covers_80", "width"])
+    assert wide["covers_80", "at hand"].between(0.75, 0.85).all(), "within two Monte-Carlo sd of .80"
+    assert (table.loc[table["rate"] == "at hand", "covers_95"] > 0.93).all()
+    assert (wide["width", "at hand"] < wide["width", "average"]).all()
+    monkeypatch.syspath_prepend(folder)
+    study = importlib.import_module("averted_at_hand")
+    assert study.words(table) == (folder / "averted_at_hand.md").read_text()
+    monkeypatch.setattr(study, "SETTINGS", ((20, 2, 2),))
+    assert list(study.table(1)["rate"]) == ["at hand", "average"]
