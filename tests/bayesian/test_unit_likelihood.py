@@ -235,6 +235,14 @@ def test_zeros_and_bursts_of_replicates_are_those_of_their_distribution(panel):
     assert made.var(axis=0).sum() == pytest.approx(variance.sum(), rel=0.05)
 
 
+def test_of_too_many_draws_evenly_spaced_ones_of_every_chain_are_taken(panel):
+    fit = fit_of("marginal", panel)
+    drawn = fit.groups["posterior"]["heterogeneity"].to_numpy()
+    for most, taken in ((100, drawn), (6, drawn), (5, drawn[:, ::2]), (4, drawn[:, ::2]), (3, drawn[:, ::2])):
+        found = unit_rates(fit, panel, "force", most_draws=most).heterogeneity
+        assert np.array_equal(found, taken.ravel()), "chain after chain"
+
+
 def test_an_officers_effect_on_injuries_is_asked_of_force(panel):
     fit = fit_of("joint", panel)
     assert len(officer_effects(fit, panel, outcome="force")) == OFFICERS
@@ -248,6 +256,25 @@ def test_another_panel_is_refused_whatever_the_model(panel):
     for model in ("fading", "negative-binomial"):
         with pytest.raises(rct.DataError, match="the panel is not the one that was fitted"):
             check_fit(fit_of(model, panel), other)
+
+
+def test_other_clusters_of_the_same_officers_are_another_panel(panel):
+    other = panel.frame.assign(cluster=panel.frame["unit"].str[-1].astype(int) % 3)
+    other["cluster"] = other["cluster"].astype(str)
+    columns = {"unit": "unit", "period": "period", "treated": "treated", "cluster": "cluster"}
+    third = rct.Panel.from_frame(other, outcomes=["force"], **columns)
+    with pytest.raises(
+        rct.DataError, match=r"12 units in \d clusters with .* where the fit had 12 in 2 with"
+    ):
+        unit_rates(fit_of("marginal", panel), third, "force", most_draws=10)
+
+
+def test_without_the_effects_of_division_months_no_officer_has_a_rate(panel):
+    """Without them it would be the rate of another division-month."""
+    fit = fit_of("marginal", panel)
+    lacking = replace(fit, source={"posterior": fit.groups["posterior"].drop_vars("cluster_period")})
+    with pytest.raises(rct.EstimationError, match="gives no expected events of single units"):
+        unit_rates(lacking, panel, "force", most_draws=10)
 
 
 def test_leaving_officers_out_is_arviz_of_all_draws(panel):
