@@ -297,6 +297,7 @@ def test_officers_effects_are_their_gamma_conditionals(posterior, panel):
     assert table["shrinkage"].to_numpy() == pytest.approx(PHI / (PHI + rates.expected()[0]))
     assert list(table.index) == sorted(table.index), "no ranking"
     assert (table["rank_low"] <= table["rank_high"]).all()
+    assert (table["rank_low"].min(), table["rank_high"].max()) == (1, OFFICERS), "ranks are counted from one"
     assert (table["rank_high"] - table["rank_low"]).median() > 20, "ranks are uncertain, and said to be"
 
 
