@@ -13,7 +13,7 @@ from rct.bayesian.agency_fit import AGENCIES
 from rct.bayesian.count_rows import count_rows
 from rct.bayesian.fading_effect import periods_since_training, rows_since_training, window
 from rct.bayesian.fitting import MODELS, model_inputs, model_priors
-from rct.bayesian.injuries_within_force import _correlation_factor, require_equal_trends, thinned
+from rct.bayesian.injuries_within_force import _correlation_factor, nested_rows, require_equal_trends, thinned
 from rct.bayesian.monotone_dose import rows_by_dose
 from rct.bayesian.overdispersed_cells import cell_log_likelihood
 from rct.bayesian.stated_in_pymc import stated
@@ -150,6 +150,18 @@ def test_the_joint_density_of_injuries_is_added_to_that_of_force():
 def test_injuries_that_are_no_part_of_force_are_refused(outcomes, message):
     with pytest.raises(rct.EstimationError, match=message):
         rct.bayesian.fit(panel_of(frame_of()), outcomes, model="joint", seed=1)
+
+
+def test_one_injury_more_than_incidents_or_another_exposure_is_no_part_of_force():
+    frame = frame_of()
+    frame.loc[7, "citizen"] = frame.loc[7, "force"] + 1
+    with pytest.raises(rct.EstimationError, match=r"in 1 rows \(first: unit o01, period 2\)"):
+        nested_rows(count_rows(panel_of(frame), ["force", "citizen"]))
+    frame.loc[7, "citizen"] = frame.loc[7, "force"]
+    assert nested_rows(count_rows(panel_of(frame), ["force", "citizen"])).outcomes == ["force", "citizen"]
+    apart = panel_of(frame.assign(ones=1.0), exposure={"force": "ones", "citizen": "days", "injured": "ones"})
+    with pytest.raises(rct.EstimationError, match="'citizen' and 'force' are not observed .* same exposure"):
+        nested_rows(count_rows(apart, ["force", "citizen"]))
 
 
 def test_refreshers_start_the_time_since_training_again():
