@@ -103,12 +103,15 @@ class Posterior:
             raise DataError(f"the fit holds several arms; name one of {', '.join(self.arms)}.")
         if arm is not None and arm not in self.arms:
             raise DataError(f"the fit holds no arm {arm!r}; it holds {', '.join(self.arms)}.")
-        effect = self.groups["posterior"]["effect"]
-        if "outcome" in effect.dims:
-            effect = effect.isel(outcome=self.outcomes.index(outcome))
-        if "arm" in effect.dims:
-            effect = effect.isel(arm=self.arms.index(arm or ""))
-        return effect.to_numpy().ravel()
+        return self._of("effect", outcome, arm)
+
+    def _of(self, name: str, outcome: str, arm: str | None) -> "np.ndarray":
+        drawn = self.groups["posterior"][name]
+        if "outcome" in drawn.dims:
+            drawn = drawn.isel(outcome=self.outcomes.index(outcome))
+        if "arm" in drawn.dims:
+            drawn = drawn.isel(arm=self.arms.index(arm or ""))
+        return drawn.to_numpy().ravel()
 
     def probability(self, outcome: str, *, below: float = 1.0, arm: str | None = None) -> float:
         """Give the posterior probability that the incidence rate ratio is below a value."""
@@ -144,10 +147,12 @@ class Posterior:
         DataFrame
             One row per outcome and arm: ``probability_reduced``, ``probability_larger``,
             ``probability_equivalent``, and ``averted`` (events a year that training averts, posterior median)
-            with ``averted_low`` and ``averted_high``. Negative: events added. The rate that they are averted
-            from is the draws' own where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``),
-            else the observed untreated rate, taken as known. NaN where no period has treated and untreated
-            rows: a change over time is nothing that training averted.
+            with ``averted_low`` and ``averted_high``. Negative: events added. They are averted from the rate
+            that the treated officers of this trial would have had, drawn for each of them from the model and
+            the officer's own counts, where :func:`rct.bayesian.check_fit` has added it (``rate_uncertain``);
+            else from the observed untreated rate, taken as known. For agencies it is what their own changes
+            add up to, in "fading" the mean of the first periods in training. NaN where no period has treated
+            and untreated rows: a change over time is nothing that training averted.
 
         Raises
         ------
@@ -157,25 +162,31 @@ class Posterior:
         import pandas as pd
 
         asked = Question(larger_than, equivalence, officers * periods_per_year, self.level)
-        return pd.DataFrame(
-            [
-                {"outcome": outcome, "arm": arm}
-                | asked.answer(self.effect_draws(outcome, arm=arm), self._untreated_rate(outcome))
-                for outcome in self.outcomes
-                for arm in self.arms
-            ]
-        )
+        rows = []
+        for outcome in self.outcomes:
+            uncertain = "untreated_rate" in self.groups["posterior"] and self._controlled(outcome)
+            for arm in self.arms:
+                effect, averted = self.effect_draws(outcome, arm=arm), self._averted_rate(outcome, arm)
+                found = asked.answer(effect, averted, rate_uncertain=uncertain)
+                rows.append({"outcome": outcome, "arm": arm} | found)
+        return pd.DataFrame(rows)
 
-    def _untreated_rate(self, outcome: str) -> "float | np.ndarray":
-        if not self.meta[outcome].get("controlled", True):
-            return NAN
-        draws = self.groups["posterior"]
-        if "untreated_rate" not in draws:
-            return float(self.meta[outcome]["baseline"])
-        rate = draws["untreated_rate"]
-        if "outcome" in rate.dims:
-            rate = rate.isel(outcome=self.outcomes.index(outcome))
-        return rate.to_numpy().ravel()
+    def _controlled(self, outcome: str) -> bool:
+        return bool(self.meta[outcome].get("controlled", True))
+
+    def _averted_rate(self, outcome: str, arm: str) -> "np.ndarray":
+        """Give the draws of the events averted per unit of exposure, of the units at hand where known."""
+        import numpy as np
+
+        effect, known = self.effect_draws(outcome, arm=arm), self.groups["posterior"]
+        if not self._controlled(outcome):
+            return np.full(len(effect), NAN)
+        if "untreated_rate" not in known:
+            return -np.expm1(effect) * float(self.meta[outcome]["baseline"])
+        untreated = self._of("untreated_rate", outcome, arm)
+        if "treated_rate" in known:
+            return untreated - self._of("treated_rate", outcome, arm)
+        return -np.expm1(effect) * untreated
 
     @property
     def frame(self) -> "pd.DataFrame":

@@ -33,12 +33,14 @@ class Question:
                 "periods_per_year and officers numbers above 0."
             )
 
-    def answer(self, draws: "np.ndarray", rate: "float | np.ndarray") -> dict[str, float | bool]:
-        """Answer from the draws of a log rate ratio and the untreated rate, a number or its own draws."""
+    def answer(
+        self, draws: "np.ndarray", averted_rate: "np.ndarray", *, rate_uncertain: bool
+    ) -> dict[str, float | bool]:
+        """Answer from the draws of a log rate ratio and of the events averted per unit of exposure."""
         import numpy as np
 
         low, high = (math.log(end) for end in self.equivalence)
-        averted = -np.expm1(draws) * rate * self.exposure
+        averted = averted_rate * self.exposure
         median, least, most = np.quantile(averted, [0.5, (1 - self.level) / 2, (1 + self.level) / 2])
         return {
             "probability_reduced": float((draws < 0).mean()),
@@ -47,5 +49,5 @@ class Question:
             "averted": float(median),
             "averted_low": float(least),
             "averted_high": float(most),
-            "rate_uncertain": isinstance(rate, np.ndarray),
+            "rate_uncertain": rate_uncertain,
         }

@@ -12,6 +12,7 @@ from rct.prior_words import LINK_BEND
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from rct.panel import Panel
     from rct.posterior import Posterior
@@ -61,6 +62,17 @@ def log_change(posterior: "Posterior", panel: "Panel", draws: Any, cells: "pd.Da
             axis=1, keepdims=True
         )
     return change
+
+
+def mean_ratio_while_fading(posterior: "Posterior", panel: "Panel", draws: "xr.Dataset") -> "xr.DataArray":
+    """Give the mean rate ratio of the periods whose mean log rate ratio is the effect of "fading"."""
+    import xarray as xr
+
+    periods = xr.DataArray(np.arange(window(_prepared(posterior, panel))), dims="since")  # type: ignore[arg-type]
+    course: Any = np.exp(-draws["fading"] * periods)
+    ratio: Any = np.exp(draws["effect"] * course / course.mean("since"))
+    found: xr.DataArray = ratio.mean("since").transpose(*draws["effect"].dims)
+    return found
 
 
 def log_probability(nu: Floats) -> Floats:

@@ -11,6 +11,7 @@ from rct.errors import DataError, EstimationError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy.sparse import csr_array
 
     from rct.panel import Panel
     from rct.posterior import Posterior
@@ -85,13 +86,18 @@ class UnitRates:
         """All events of each unit, (units,)."""
         return np.bincount(self.row_unit, self.count, len(self.units)).astype(float)
 
-    def expected(self) -> Floats:
-        """Give the expected events of a unit whose own rate is average, (draws, units)."""
+    def at_risk(self) -> "csr_array":
+        """Give the exposure of each unit in each cell, (units, cells)."""
         from scipy.sparse import coo_array
 
         shape = (len(self.units), len(self.cells))
-        at_risk = coo_array((self.exposure, (self.row_unit, self.row_cell)), shape=shape).tocsr()
-        return (at_risk @ np.exp(self.log_rate + self.log_effect).T).T
+        found = coo_array((self.exposure, (self.row_unit, self.row_cell)), shape=shape).tocsr()
+        found.sort_indices()
+        return found
+
+    def expected(self) -> Floats:
+        """Give the expected events of a unit whose own rate is average, (draws, units)."""
+        return (self.at_risk() @ np.exp(self.log_rate + self.log_effect).T).T
 
 
 def has_unit_rates(posterior: "Posterior") -> bool:

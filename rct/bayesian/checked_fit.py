@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from rct.bayesian.cell_rates import has_unit_rates, require_same_panel, unit_rates
+from rct.bayesian.cell_rates import has_unit_rates, require_same_panel
 from rct.bayesian.officer_rates import officer_shrinkage
 from rct.bayesian.predictive_checks import officers_left_out, predictive_checks
 from rct.bayesian.prior_incidents import prior_incidents
 from rct.bayesian.prior_sensitivity import power_scaling, prior_table
+from rct.bayesian.rates_at_hand import with_rates_at_hand
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from rct.panel import Panel
     from rct.posterior import Posterior
 
@@ -44,7 +41,8 @@ def check_fit(
         ``predictive``, ``left_out`` (of "joint" with all outcomes together, beside the first of them),
         ``power_scaling`` and, where units have gamma effects alone, ``officers``
         (:func:`rct.bayesian.officer_rates.officer_shrinkage`). ``untreated_rate`` is added
-        to the draws: the rate per unit of exposure in the treated rows, had they not been treated.
+        to the draws: the rate per unit of exposure of the treated units, had they not been treated
+        (:mod:`rct.bayesian.rates_at_hand`).
     """
     hoped = hoped or {}
     full = has_unit_rates(posterior)
@@ -54,7 +52,7 @@ def check_fit(
     }
     groups = dict(posterior.groups)
     if full:
-        groups["posterior"] = with_untreated_rate(posterior, panel)
+        groups["posterior"] = with_rates_at_hand(posterior, panel)
     return replace(posterior, checks=checks, source=groups)
 
 
@@ -89,19 +87,3 @@ def _of_outcome(
             arm: dict(power_scaling(posterior, panel, outcome=outcome, arm=arm)) for arm in posterior.arms
         }
     return found
-
-
-def with_untreated_rate(posterior: "Posterior", panel: "Panel") -> "xr.Dataset":
-    """Add the rate of the treated rows, had they not been treated, to the draws, by outcome."""
-    draws = posterior.groups["posterior"]
-    sizes = (draws.sizes["chain"], draws.sizes["draw"])
-    each = []
-    for outcome in posterior.outcomes:
-        rates = unit_rates(posterior, panel, outcome, most_draws=sizes[0] * sizes[1])
-        at_risk = np.bincount(rates.row_cell, rates.exposure, len(rates.cells))
-        at_risk[rates.cells["treated"].to_numpy(float) == 0] = 0
-        rate = np.exp(rates.log_rate) @ (at_risk / at_risk.sum())
-        each.append((rate if rates.surplus is None else rate * (1 - rates.surplus)).reshape(sizes))
-    if "outcome" in draws["effect"].dims:
-        return draws.assign(untreated_rate=(("chain", "draw", "outcome"), np.stack(each, axis=2)))
-    return draws.assign(untreated_rate=(("chain", "draw"), each[0]))

@@ -4,15 +4,16 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rct.bayesian.agency_likelihood import QUADRATURE, peak
 from rct.bayesian.cell_rates import Floats, UnitRates, unit_rates
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from rct.panel import Panel
     from rct.posterior import Posterior
-
-KINDS = 2e6  # draws × kinds of unit-periods held at once
 
 
 def unit_log_likelihood(posterior: "Posterior", panel: "Panel", outcome: str, *, most_draws: int) -> Floats:
@@ -106,31 +107,55 @@ def _thinned(force: UnitRates, injuries: UnitRates) -> Floats:
 
 
 def _of_cells(rates: UnitRates) -> Floats:
-    """Add up the unit-periods' likelihoods (:mod:`rct.bayesian.overdispersed_cells`), alike ones once."""
-    from scipy.sparse import coo_array
+    """Add up the unit-periods' likelihoods (:mod:`rct.bayesian.overdispersed_cells`), alike ones once.
 
-    alike = np.column_stack([rates.row_cell, rates.exposure, rates.count])
-    kinds, kind = np.unique(alike, axis=0, return_inverse=True)
-    at = (rates.row_unit, kind.reshape(-1))
-    table = coo_array((np.ones(len(alike)), at), shape=(len(rates.units), len(kinds))).tocsr()
-    found = np.empty((len(rates.log_rate), len(rates.units)))
-    size = max(1, int(KINDS / len(kinds)))
-    for first in range(0, len(found), size):
-        part = slice(first, first + size)
-        found[part] = np.asarray((table @ _cell_log_likelihood(rates, kinds, part).T).T)
+    With x = mu / phi, log p(y) = log Gamma(phi + y) - log Gamma(phi) - y log phi - (phi + y) log(1 + x)
+    + y log mu - log y!: all but the logarithm of 1 + x needs the counts alone, or cells alone.
+    """
+    from scipy.special import gammaln
+
+    phi, surplus = rates.dispersion[:, None], rates.surplus  # type: ignore[index]
+    eta = rates.log_rate + rates.log_effect
+    counts, at = np.unique(rates.count, return_inverse=True)
+    of_count = gammaln(phi + counts) - gammaln(phi) - counts * np.log(phi) - gammaln(counts + 1)
+    if surplus is not None:
+        # Zeros have two sources, and are added below.
+        of_count = np.where(counts > 0, of_count + np.log1p(-surplus[:, None]), 0.0)
+    found = (
+        _by_unit(rates, rates.count, eta)
+        + np.bincount(rates.row_unit, rates.count * np.log(rates.exposure), len(rates.units))
+        + (_table(rates.row_unit, at, (len(rates.units), len(counts))) @ of_count.T).T
+    )
+    cell, exposure, y, table = _kinds(rates)
+    zeros = np.flatnonzero(y == 0)
+    value, weight = np.empty(len(y)), np.empty(len(y))  # filled anew for each draw: pages cost more than sums
+    for draw, (size, ratio) in enumerate(zip(phi[:, 0], np.exp(eta) / phi, strict=True)):
+        np.take(ratio, cell, out=value, mode="clip")
+        value *= exposure
+        value += 1
+        np.log(value, out=value)
+        value *= np.add(y, size, out=weight)
+        if surplus is not None:
+            value[zeros] = -np.log(surplus[draw] + (1 - surplus[draw]) * np.exp(-value[zeros]))
+        found[draw] -= table @ value
     return found
 
 
-def _cell_log_likelihood(rates: UnitRates, kinds: Floats, part: slice) -> Floats:
-    """Give the log-likelihood of each kind of unit-period: cell, exposure and count."""
-    from scipy.special import gammaln
+def _kinds(rates: UnitRates) -> "tuple[NDArray[np.int64], Floats, Floats, csr_array]":
+    """Put unit-periods alike together: cell, exposure and count of a kind, how many of it each unit has.
 
-    cell, exposure, y = kinds[:, 0].astype(np.int64), kinds[:, 1], kinds[:, 2]
-    phi: Floats = rates.dispersion[part, None]  # type: ignore[index]
-    log_mean = np.log(exposure) + (rates.log_rate[part] + rates.log_effect[part])[:, cell]
-    value: Floats = phi * np.log(phi) - (phi + y) * np.log(phi + np.exp(log_mean)) + y * log_mean
-    value += gammaln(phi + y) - gammaln(phi) - gammaln(y + 1)
-    if rates.surplus is None:
-        return value
-    pi = rates.surplus[part, None]
-    return np.where(y == 0, np.log(pi + (1 - pi) * np.exp(value)), np.log1p(-pi) + value)
+    Kinds are in the order in which units have them, so that memory is read from one end to the other.
+    """
+    alike = np.column_stack([rates.row_cell, rates.exposure, rates.count])
+    kinds, first, kind = np.unique(alike, axis=0, return_index=True, return_inverse=True)
+    order = first.argsort()
+    table = _table(rates.row_unit, order.argsort()[kind.reshape(-1)], (len(rates.units), len(kinds)))
+    cell, exposure, count = kinds[order].T.copy()
+    return cell.astype(np.int64), exposure, count, table
+
+
+def _table(row: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]) -> "csr_array":
+    """Count pairs of row and column."""
+    from scipy.sparse import coo_array
+
+    return coo_array((np.ones(len(row)), (row, column)), shape=shape).tocsr()

@@ -69,9 +69,24 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
     )  # fmt: skip
     caption = (
         f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability; negative "
-        "numbers of events averted are events added."
+        "numbers of events averted are events added" + _averted_from(posterior, words)
     )
     return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
+
+
+def _averted_from(posterior: "Posterior", words: "ReportUnits") -> str:
+    """Say whose rate the events averted are counted from, where any are."""
+    if not any(facts.get("controlled", True) for facts in posterior.meta.values()):
+        return "."
+    if "untreated_rate" not in posterior.groups["posterior"]:
+        return ", counted from the observed untreated rate."
+    if not posterior.priors.get("heterogeneity"):
+        return f", counted from the rate of an average {words.measured} in the treated rows."
+    at = {"fading": ", in the first periods in training", "agencies": ", each with its own change"}
+    return (
+        f", counted among the {words.measured_plural} of this trial that were trained"
+        f"{at.get(posterior.model, '')}."
+    )
 
 
 def _together(posterior: "Posterior", arm: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import rct
 from rct.bayesian import agency_table, check_fit, officer_effects
 from rct.bayesian.cell_rates import unit_rates
 from rct.bayesian.predictive_checks import replicate
+from rct.bayesian.rates_at_hand import with_rates_at_hand
 from rct.bayesian.unit_likelihood import unit_log_likelihood
 from rct.posterior import Posterior
 
@@ -45,6 +46,7 @@ def fit(panel):
         "period": (("chain", "draw", "period_number"), drawn(0.0, MONTHS)),
         "heterogeneity": (("chain", "draw"), np.exp(drawn(0.0))),
         "agency_sd": (("chain", "draw"), 0.6 * np.exp(drawn(0.0))),
+        "agency_change": (("chain", "draw", "agency"), drawn(-0.3, AGENCIES).astype(np.float32)),
     }  # fmt: skip
     return Posterior(
         outcomes=("force",), arms=tuple(panel.treatments), reference="control", model="agencies",
@@ -54,7 +56,8 @@ def fit(panel):
         diagnostics={"seed": 5, "chains": 2, "draws": DRAWS}, level=0.95,
         meta={"force": {"n_units": AGENCIES, "n_clusters": AGENCIES, "baseline": 1.0, "warning": "",
                         "n_events": float(panel.rows("force")["count"].sum())}},
-        source={"posterior": xr.Dataset(draws, coords={"period_number": np.arange(1, MONTHS + 1)}),
+        source={"posterior": xr.Dataset(draws, coords={"period_number": np.arange(1, MONTHS + 1),
+                                                       "agency": [f"a{k}" for k in range(AGENCIES)]}),
                 "sample_stats": xr.Dataset()},
     )  # fmt: skip
 
@@ -106,6 +109,36 @@ def test_agencies_are_checked_as_officers_are_and_have_no_officers_effects(panel
     assert {"prior_incidents", "predictive", "left_out"} == set(without)
     with pytest.raises(rct.EstimationError, match="agency_table gives them"):
         officer_effects(fit, panel, outcome="force")
+
+
+def test_events_averted_are_what_the_agencies_own_changes_add_up_to(panel, fit):
+    """Of one draw, again and again: each agency's gamma conditional given its own change, by hand."""
+    again = 3000
+    one = fit.groups["posterior"].isel(chain=[0], draw=np.zeros(again, int))
+    names, own = list(one["agency"].to_numpy()), np.linspace(-1.5, 1.5, AGENCIES)
+    one["agency_change"] = (("chain", "draw", "agency"), np.tile(own, (1, again, 1)))
+    swapped = one.isel(
+        agency=np.arange(AGENCIES)[::-1]
+    )  # the order of the draws' agencies is not the panel's
+    checked = with_rates_at_hand(replace(fit, source={"posterior": swapped}), panel)
+    found = checked["untreated_rate"].to_numpy()[0], checked["treated_rate"].to_numpy()[0]
+    at = one.isel(chain=0, draw=0)
+    phi, rows = float(at["heterogeneity"]), panel.rows("force")
+    plain = rows["exposure"] * np.exp(float(at["intercept"]) + at["period"].to_numpy()[rows["period"] - 1])
+    on, change = rows["treated"].to_numpy() > 0, own[[names.index(unit) for unit in rows["unit"]]]
+    mean = pd.DataFrame({
+        "after": plain * on, "changed": plain * on * np.exp(change), "all": plain * np.exp(on * change),
+        "count": rows["count"],
+    }).groupby(rows["unit"]).sum()  # fmt: skip
+    shape, rate = phi + mean["count"], phi + mean["all"]
+    for drawn, expected in zip(found, (mean["after"], mean["changed"]), strict=True):
+        weight = expected / rows["exposure"][on].sum()
+        sd = np.sqrt((weight**2 * shape / rate**2).sum())
+        assert drawn.std() == pytest.approx(sd, rel=0.06)
+        assert drawn.mean() == pytest.approx((weight * shape / rate).sum(), abs=4 * sd / again**0.5)
+    answer = replace(fit, source={"posterior": checked}).answers().iloc[0]
+    assert answer["averted"] == pytest.approx(1200 * np.median(found[0] - found[1]))
+    assert set(with_rates_at_hand(without_control(fit), panel)) == set(fit.groups["posterior"])
 
 
 def test_a_verdict_needs_39_of_40_and_shrinkage_is_a_share_of_variance(fit):

@@ -297,6 +297,7 @@ def test_officers_effects_are_their_gamma_conditionals(posterior, panel):
     assert table["shrinkage"].to_numpy() == pytest.approx(PHI / (PHI + rates.expected()[0]))
     assert list(table.index) == sorted(table.index), "no ranking"
     assert (table["rank_low"] <= table["rank_high"]).all()
+    assert (table["rank_low"].min(), table["rank_high"].max()) == (1, OFFICERS), "ranks are counted from one"
     assert (table["rank_high"] - table["rank_low"]).median() > 20, "ranks are uncertain, and said to be"
 
 
@@ -311,13 +312,22 @@ def test_answers_are_counted_from_the_draws(posterior, panel):
     assert row["probability_larger"] == (draws < np.log(0.8)).mean()
     assert row["probability_equivalent"] == ((draws > np.log(0.8)) & (draws < np.log(1.25))).mean()
     assert row["rate_uncertain"]
-    rows = panel.rows("force")
-    treated = rows[rows["treated"] > 0]
-    eta = INTERCEPT + PERIOD[treated["period"] - 1] + treated["cluster"].map(CLUSTER).to_numpy()
-    rate = np.average(np.exp(eta), weights=treated["exposure"])
     exact = fitted_to(panel, posterior_at_the_truth(1e-9, arm=panel.treatments[0]))
     exact = rct.bayesian.check_fit(exact, panel)
-    assert exact.answers().iloc[0]["averted"] == pytest.approx(rate * (1 - np.exp(EFFECT)) * 1200)
+    rows = panel.rows("force")
+    eta = INTERCEPT + PERIOD[rows["period"] - 1] + rows["cluster"].map(CLUSTER).to_numpy()
+    plain, on = rows["exposure"] * np.exp(eta), rows["treated"] > 0
+    of_unit = pd.DataFrame(
+        {"treated": plain * on, "all": plain * np.exp(EFFECT * on), "count": rows["count"]}
+    )
+    of_unit = of_unit.groupby(rows["unit"]).sum()
+    own = of_unit["treated"] * (PHI + of_unit["count"]) / (PHI + of_unit["all"])
+    rate = exact.groups["posterior"]["untreated_rate"].to_numpy() * 1200 * (1 - np.exp(EFFECT))
+    expected = own.sum() / rows["exposure"][on].sum() * 1200 * (1 - np.exp(EFFECT))
+    answer = exact.answers().iloc[0]
+    assert rate.mean() == pytest.approx(expected, abs=4 * rate.std() / rate.size**0.5)
+    found = [answer[f"averted{end}"] for end in ("_low", "", "_high")]
+    assert found == pytest.approx(np.quantile(rate, [0.025, 0.5, 0.975]))
     with pytest.raises(rct.DataError, match="a share below 1"):
         posterior.answers(larger_than=10)
 

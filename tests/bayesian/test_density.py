@@ -169,6 +169,27 @@ def test_the_density_is_pymcs_and_the_gradient_its_slope(case):
         assert dims == tuple(model.named_vars_to_dims.get(name, ())), name
 
 
+@pytest.mark.parametrize("case", ["fading", "joint"])
+def test_what_is_computed_from_the_parameters_is_what_pymc_computes(case):
+    """Effects on injuries, half-lives, correlations of divisions whose sd is below zero or above."""
+    density, model, _ = officers(case)
+    x = np.random.default_rng(6).normal(0, 0.4, density.size)
+    at = density.layout.start["cluster_sd"]
+    x[at : at + 3] = [-0.3, 0.2, 0.4]
+    if case == "joint":
+        x[density.layout.start["partial"] :][:3] = [1.0, 0.6, 0.8]
+    known, named = density.variables(x), {one.name: one for one in model.deterministics}
+    assert {"fading": {"half_life"}, "joint": {"effect", "cluster_correlation"}}[case] <= set(named)
+    formulas = model.replace_rvs_by_values(list(named.values()))
+    found = model.compile_fn(formulas, inputs=model.value_vars, on_unused_input="ignore", mode="FAST_COMPILE")
+    for name, value in zip(named, found(point_in_pymc(density, model, x)), strict=True):
+        if name in known:
+            assert known[name] == pytest.approx(value, rel=1e-10), name
+    if case == "joint":
+        assert known["effect_given"] == pytest.approx(known["effect"][1:] - known["effect"][0])
+        assert len(set(np.sign(known["cluster_correlation"]))) == 2, "signs are tried"
+
+
 def test_far_out_the_density_is_no_number_but_no_error():
     for case in ("joint", "fading", "surplus zeros"):
         density, _, _ = officers(case)

@@ -1,5 +1,6 @@
 """The likelihood of each model against scipy's, or against the marginal model where they must coincide."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from scipy import stats
 
 import rct
+from rct.bayesian.agency_fit import AGENCIES
 from rct.bayesian.count_rows import count_rows
-from rct.bayesian.fading_effect import periods_since_training
+from rct.bayesian.fading_effect import periods_since_training, rows_since_training, window
 from rct.bayesian.fitting import MODELS, model_inputs, model_priors
-from rct.bayesian.injuries_within_force import _correlation_factor, thinned
+from rct.bayesian.injuries_within_force import _correlation_factor, nested_rows, require_equal_trends, thinned
+from rct.bayesian.monotone_dose import rows_by_dose
 from rct.bayesian.overdispersed_cells import cell_log_likelihood
 from rct.bayesian.stated_in_pymc import stated
 from rct.prior_words import in_words
@@ -149,6 +152,18 @@ def test_injuries_that_are_no_part_of_force_are_refused(outcomes, message):
         rct.bayesian.fit(panel_of(frame_of()), outcomes, model="joint", seed=1)
 
 
+def test_one_injury_more_than_incidents_or_another_exposure_is_no_part_of_force():
+    frame = frame_of()
+    frame.loc[7, "citizen"] = frame.loc[7, "force"] + 1
+    with pytest.raises(rct.EstimationError, match=r"in 1 rows \(first: unit o01, period 2\)"):
+        nested_rows(count_rows(panel_of(frame), ["force", "citizen"]))
+    frame.loc[7, "citizen"] = frame.loc[7, "force"]
+    assert nested_rows(count_rows(panel_of(frame), ["force", "citizen"])).outcomes == ["force", "citizen"]
+    apart = panel_of(frame.assign(ones=1.0), exposure={"force": "ones", "citizen": "days", "injured": "ones"})
+    with pytest.raises(rct.EstimationError, match="'citizen' and 'force' are not observed .* same exposure"):
+        nested_rows(count_rows(apart, ["force", "citizen"]))
+
+
 def test_refreshers_start_the_time_since_training_again():
     rows = pd.DataFrame(
         {
@@ -218,6 +233,39 @@ def test_steps_of_the_dose_in_proportion_are_the_log_linear_model():
     change = [density(dose, effect=e) for e in (0.2, -0.6)]
     expected = [density(marginal, effect=e) for e in (0.2, -0.6)]
     assert change[1] - change[0] == pytest.approx(expected[1] - expected[0], rel=1e-9)
+
+
+def test_what_fades_and_what_grows_says_of_which_periods_and_dose_it_speaks():
+    frame = frame_of()
+    rows = rows_since_training(count_rows(panel_of(frame), ["force"]))
+    for longest, periods in ((4, 5), (11, 12), (20, 12)):
+        course = pd.DataFrame({"treated": [0.0] + [1.0] * (longest + 1), "since": [30, *range(longest + 1)]})
+        timed = replace(rows, rows={"force": course})
+        assert window(timed) == periods
+        assert MODELS["fading"].estimand(timed).endswith(f"mean over periods 1–{periods} in training")
+    frame["trained"] *= np.where(frame["officer"].str[-1].astype(int) % 2, 0.25, 0.75)
+    frame["kind"] = np.where(frame["officer"].str[-1].astype(int) % 2, "short", "long")
+    dosed = rows_by_dose(count_rows(panel_of(frame, arm="kind"), ["force"]))
+    assert dosed.arms == ["dose 0.75"]
+    assert MODELS["dose"].estimand(dosed).endswith("at dose 0.75, the highest")
+    by_dose = dosed.rows["force"].groupby("treated")["level"].unique()
+    assert [list(by_dose[dose]) for dose in (0.0, 0.25, 0.75)] == [[0], [1], [2]]
+
+
+def test_trends_of_force_and_of_injuries_given_force_are_of_one_kind():
+    normal, walk = {"zero-sum-normal": [1.0]}, {"random-walk": [0.5]}
+    for period, given in ((False, normal), (normal, False), (normal, walk)):
+        with pytest.raises(rct.EstimationError, match="period and period_given need the same distribution"):
+            require_equal_trends({"period": period, "period_given": given})
+    for period, given in ((False, False), (normal, normal), (walk, {"random-walk": [0.1]})):
+        require_equal_trends({"period": period, "period_given": given})
+
+
+def test_chains_are_judged_by_every_number_that_the_effects_rest_on():
+    of_all = {"effect", "heterogeneity", "dispersion", "zero_share", "fading", "dose_share", "effect_given",
+              "cluster_sd", "cluster_period_sd", "agency_sd"}  # fmt: skip
+    for model in (*MODELS.values(), AGENCIES):
+        assert set(model.judged) == of_all & set(model.terms)
 
 
 def test_one_dose_is_no_dose_response():

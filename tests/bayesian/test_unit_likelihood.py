@@ -12,10 +12,10 @@ from scipy import stats
 import rct
 from rct.bayesian import check_fit, officer_effects
 from rct.bayesian.cell_rates import unit_rates
-from rct.bayesian.checked_fit import with_untreated_rate
 from rct.bayesian.fading_effect import periods_since_training
 from rct.bayesian.predictive_checks import replicate
 from rct.bayesian.priors import DEFAULTS
+from rct.bayesian.rates_at_hand import with_rates_at_hand
 from rct.bayesian.unit_likelihood import unit_log_likelihood
 from rct.posterior import Posterior, arviz_data
 
@@ -168,15 +168,42 @@ def test_each_officers_likelihood_is_that_of_scipy_row_by_row(panel, model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_untreated_rate_is_that_of_the_treated_rows_without_treatment(panel, model):
-    fit = fit_of(model, panel)
-    rate = with_untreated_rate(fit, panel)["untreated_rate"].isel(chain=-1, draw=-1).to_numpy().ravel()
-    surplus = fit.groups["posterior"].get("zero_share")
-    for outcome, found in zip(fit.outcomes, rate, strict=True):
-        rows = panel.rows(outcome)
-        treated = rows["treated"].to_numpy() > 0
-        mean = rates_by_hand(fit, panel, outcome, treated=False)[treated].sum()
-        mean *= 1 if surplus is None else 1 - float(surplus[-1, -1])
-        assert found == pytest.approx(mean / rows["exposure"].to_numpy()[treated].sum())
+    """Its mean is that of the officers' gamma conditionals; bursts of single months are left at theirs."""
+    fit, again = fit_of(model, panel), 4000
+    last = fit.groups["posterior"].isel(chain=[-1], draw=[-1])
+    fit = replace(fit, source={"posterior": last.isel(draw=np.zeros(again, int))})
+    drawn = with_rates_at_hand(fit, panel)["untreated_rate"].to_numpy().reshape(again, -1)
+    rows = panel.rows("force").reset_index(drop=True)
+    treated, exposure = rows["treated"].to_numpy() > 0, rows["exposure"].to_numpy()
+    unit = rows["unit"].factorize(sort=True)[0]
+    weights = np.stack([
+        np.bincount(unit, rates_by_hand(fit, panel, name, treated=False) * treated) for name in fit.outcomes
+    ]) / exposure[treated].sum()  # fmt: skip
+    if "heterogeneity" not in last:
+        pi = float(last["zero_share"].squeeze()) if "zero_share" in last else 0.0
+        assert drawn[:, 0] == pytest.approx((1 - pi) * weights.sum(), rel=1e-12)
+        return
+    phi = float(last["heterogeneity"].squeeze())
+    shape = phi + np.bincount(unit, rows["count"])
+    scale = 1 / (phi + np.bincount(unit, rates_by_hand(fit, panel, "force")))
+    spread = np.atleast_2d(np.cov(drawn.T))
+    assert spread == pytest.approx((weights * shape * scale**2) @ weights.T, rel=0.1)
+    assert (abs(drawn.mean(axis=0) - weights @ (shape * scale)) < 4 * np.sqrt(np.diag(spread) / again)).all()
+
+
+def test_events_averted_while_the_effect_fades_are_the_mean_of_the_first_periods(panel):
+    """Not at the mean log rate ratio, which would claim more; an arm has its own."""
+    fit = fit_of("fading", panel)
+    fit = replace(fit, source={"posterior": with_rates_at_hand(fit, panel)})
+    last, answers = fit.groups["posterior"].isel(chain=-1, draw=-1), []
+    for arm, effect in zip(fit.arms, last["effect"].to_numpy(), strict=True):
+        course = np.exp(-float(last["fading"]) * np.arange(3))
+        ratio = np.exp(effect * course / course.mean()).mean()
+        answers.append(float(last["untreated_rate"]) * (1 - ratio))
+        one = replace(fit, source={"posterior": fit.groups["posterior"].isel(chain=[-1], draw=[-1])})
+        found = one.answers(officers=1, periods_per_year=1).set_index("arm")["averted"]
+        assert found[arm] == pytest.approx(answers[-1], rel=1e-12)
+    assert answers[0] != pytest.approx(answers[1], rel=0.01)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -208,6 +235,14 @@ def test_zeros_and_bursts_of_replicates_are_those_of_their_distribution(panel):
     assert made.var(axis=0).sum() == pytest.approx(variance.sum(), rel=0.05)
 
 
+def test_of_too_many_draws_evenly_spaced_ones_of_every_chain_are_taken(panel):
+    fit = fit_of("marginal", panel)
+    drawn = fit.groups["posterior"]["heterogeneity"].to_numpy()
+    for most, taken in ((100, drawn), (6, drawn), (5, drawn[:, ::2]), (4, drawn[:, ::2]), (3, drawn[:, ::2])):
+        found = unit_rates(fit, panel, "force", most_draws=most).heterogeneity
+        assert np.array_equal(found, taken.ravel()), "chain after chain"
+
+
 def test_an_officers_effect_on_injuries_is_asked_of_force(panel):
     fit = fit_of("joint", panel)
     assert len(officer_effects(fit, panel, outcome="force")) == OFFICERS
@@ -221,6 +256,25 @@ def test_another_panel_is_refused_whatever_the_model(panel):
     for model in ("fading", "negative-binomial"):
         with pytest.raises(rct.DataError, match="the panel is not the one that was fitted"):
             check_fit(fit_of(model, panel), other)
+
+
+def test_other_clusters_of_the_same_officers_are_another_panel(panel):
+    other = panel.frame.assign(cluster=panel.frame["unit"].str[-1].astype(int) % 3)
+    other["cluster"] = other["cluster"].astype(str)
+    columns = {"unit": "unit", "period": "period", "treated": "treated", "cluster": "cluster"}
+    third = rct.Panel.from_frame(other, outcomes=["force"], **columns)
+    with pytest.raises(
+        rct.DataError, match=r"12 units in \d clusters with .* where the fit had 12 in 2 with"
+    ):
+        unit_rates(fit_of("marginal", panel), third, "force", most_draws=10)
+
+
+def test_without_the_effects_of_division_months_no_officer_has_a_rate(panel):
+    """Without them it would be the rate of another division-month."""
+    fit = fit_of("marginal", panel)
+    lacking = replace(fit, source={"posterior": fit.groups["posterior"].drop_vars("cluster_period")})
+    with pytest.raises(rct.EstimationError, match="gives no expected events of single units"):
+        unit_rates(lacking, panel, "force", most_draws=10)
 
 
 def test_leaving_officers_out_is_arviz_of_all_draws(panel):

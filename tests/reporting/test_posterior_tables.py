@@ -76,6 +76,29 @@ def test_answers_are_in_events_of_the_agency(posterior):
     assert cells[1].endswith(") per 100 encounters")
 
 
+def test_a_reader_is_told_among_whom_events_were_averted(posterior):
+    def told(model, heterogeneity, *, known=True, controlled=True):
+        draws = posterior.groups["posterior"]
+        if known:
+            draws = draws.assign(untreated_rate=draws["effect"] * 0 + 0.05)
+        one = replace(
+            posterior, model=model, source={"posterior": draws},
+            priors=posterior.priors | {"heterogeneity": heterogeneity},
+            meta={"force": posterior.meta["force"] | {"controlled": controlled}},
+        )  # fmt: skip
+        return tables.answers_table(one, WORDS).caption.split("are events added")[1]
+
+    gamma = {"gamma": [2.0, 2.0]}
+    assert told("marginal", gamma) == ", counted among the officers of this trial that were trained."
+    assert told("fading", gamma).endswith("trained, in the first periods in training.")
+    assert told("agencies", gamma).endswith("trained, each with its own change.")
+    assert told("negative-binomial", False) == (
+        ", counted from the rate of an average officer in the treated rows."
+    )
+    assert told("marginal", gamma, known=False) == ", counted from the observed untreated rate."
+    assert told("agencies", gamma, known=False, controlled=False) == "."
+
+
 def test_misfits_are_named_and_of_many_clusters_only_those(posterior):
     rows = tables.predictive_table(posterior, WORDS).rows
     assert [row[1] for row in rows] == ["largest count of a unit-period", "events in Division 0"]
