@@ -92,7 +92,7 @@ def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: floa
 
     model = density.for_nutpie(kept)
     with waiting("drawing"):
-        drawn = nutpie.sample(
+        sampler = nutpie.sample(
             model,
             draws=settings.draws,
             tune=settings.tune,
@@ -101,10 +101,21 @@ def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: floa
             target_accept=acceptance,
             save_warmup=False,
             progress_bar=settings.progress,
+            blocking=False,
             **(_learning_correlations() if settings.correlated else {}),
         )
+        drawn = _finished(sampler)
     posterior, statistics = (_dataset(drawn[group]) for group in ("posterior", "sample_stats"))
     return {"posterior": density.dataset(posterior, kept), "sample_stats": statistics[list(STATISTICS)]}
+
+
+def _finished(sampler: Any) -> Any:
+    """Wait for all draws. Nutpie itself would take an interrupt for a wish to have those drawn so far."""
+    try:
+        return sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
 
 
 def _learning_correlations() -> dict[str, Any]:
