@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from rct.bayesian.waiting import waiting
 from rct.errors import ConvergenceError
+from rct.quiet_arviz import import_arviz
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,6 +89,7 @@ def sample(
 
 def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
     """Draw once, judging nothing."""
+    import_arviz()
     import nutpie
 
     model = density.for_nutpie(kept)
@@ -146,8 +148,7 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
         variable the largest ``rhat`` and the
         smallest ``ess_bulk`` and ``ess_tail``.
     """
-    import arviz as az
-
+    az = import_arviz()
     rhat = _by_variable(az.rhat(posterior), "max")
     bulk = _by_variable(az.ess(posterior, method="bulk"), "min")
     tail = _by_variable(az.ess(posterior, method="tail"), "min")
