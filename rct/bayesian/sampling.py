@@ -1,5 +1,6 @@
 """Sampling with nutpie, and the judgement whether the draws are to be believed."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -93,7 +94,7 @@ def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: floa
     import nutpie
 
     model = density.for_nutpie(kept)
-    with waiting("drawing"):
+    with nullcontext() if settings.progress else waiting("drawing"):  # one display on the terminal
         sampler = nutpie.sample(
             model,
             draws=settings.draws,

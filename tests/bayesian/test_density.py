@@ -3,6 +3,7 @@
 import inspect
 import shutil
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,14 @@ from nutpie.compile_pymc import _make_c_expand_func, _make_c_logp_func, make_use
 from nutpie.sample import _BackgroundSampler
 
 import rct
-from rct.bayesian import density_counts, density_course, density_evaluation, density_priors, density_terms
+from rct.bayesian import (
+    density_counts,
+    density_course,
+    density_evaluation,
+    density_priors,
+    density_terms,
+    sampling,
+)
 from rct.bayesian.agency_fit import AGENCIES
 from rct.bayesian.agency_likelihood import agency_tables, count_agencies
 from rct.bayesian.compilerless import import_pymc
@@ -294,6 +302,20 @@ def test_nutpie_calls_machine_code_as_it_did():
 def test_priors_without_density_where_chains_start_are_refused_in_words():
     with pytest.raises(rct.EstimationError, match="no density around the middle of its priors.*log rate"):
         rct.bayesian.fit(panel_of(), "force", priors={"intercept": {"normal": [900, 1]}}, seed=1)
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_the_words_of_waiting_do_not_write_over_the_samplers_own_display(monkeypatch, progress):
+    density, _, chosen = officers("plain Poisson")
+    shown = []
+
+    def waiting(words):
+        shown.append(words)
+        return nullcontext()
+
+    monkeypatch.setattr(sampling, "waiting", waiting)
+    draw(density, density.known(chosen.kept), Settings(10, 10, 2, 1, progress=progress), 0.9)
+    assert shown == ([] if progress else ["drawing"])
 
 
 def test_an_interrupt_ends_the_draws_and_leaves_none(monkeypatch):
