@@ -139,6 +139,7 @@ def _dataset(group: Any) -> "xr.Dataset":
     return found.drop_attrs()
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # of chains that stand still; what is no number fails
 def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str]) -> dict[str, Any]:
     """Compute rank-normalised R-hat, bulk and tail effective sample sizes and divergences.
 
