@@ -11,6 +11,7 @@ from rct.errors import DataError
 from rct.posterior_files import read_stated, write_fit
 from rct.posterior_questions import Question
 from rct.prior_words import in_words
+from rct.quiet_arviz import import_arviz
 
 if TYPE_CHECKING:
     import numpy as np
@@ -308,12 +309,7 @@ class Posterior:
 
 def arviz_data(groups: "Mapping[str, xr.Dataset]") -> Any:
     """Give datasets by group as ArviZ holds them: InferenceData before ArviZ 1, a DataTree since."""
-    import warnings
-
-    with warnings.catch_warnings():
-        # ArviZ announces its next major version once a day, on import.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
-        import arviz as az
+    az = import_arviz()
     if az.__version__.startswith("0."):
         return az.InferenceData(**groups)
     import xarray as xr

@@ -3,8 +3,9 @@
 import os
 import shutil
 import sys
-import warnings
 from typing import Any
+
+from rct.quiet_arviz import import_arviz
 
 
 def import_pymc() -> Any:
@@ -12,12 +13,11 @@ def import_pymc() -> Any:
 
     The environment is as before afterwards, and a PyTensor that was imported already is left alone.
     """
-    with warnings.catch_warnings():
-        # ArviZ announces its next major version once a day, on import.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
-        if "pytensor" not in sys.modules and not (shutil.which("g++") or shutil.which("clang++")):
-            _import_without_compiler()
-        import pymc
+    import_arviz()
+    if "pytensor" not in sys.modules and not (shutil.which("g++") or shutil.which("clang++")):
+        _import_without_compiler()
+    import pymc
+
     return pymc
 
 

@@ -21,6 +21,7 @@ from rct.bayesian.density_variables import Derived, derived_variables
 from rct.bayesian.machine_code import Memory
 from rct.bayesian.model_inputs import Inputs
 from rct.bayesian.waiting import waiting
+from rct.errors import EstimationError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rct.bayesian.nutpie_model import NutpieModel
 
 Floats = NDArray[np.float64]
+STARTS = 20
 NUMBERS = ctypes.POINTER(ctypes.c_double)
 
 
@@ -92,12 +94,30 @@ class Density:
         """Give a point from which a chain starts: within one of the middle of every prior."""
         return middles(*self.layout.priors) + np.random.default_rng(seed).uniform(-1, 1, self.size)
 
+    def _require_start(self) -> None:
+        """Refuse what has no density where chains start: nutpie fails with its threads still running."""
+        for seed in range(STARTS):
+            value, gradient = self(self.start(seed))
+            if np.isfinite(value) and np.isfinite(gradient).all():
+                return
+        raise EstimationError(
+            "the model has no density around the middle of its priors, where the chains start: the expected "
+            "counts there are too large or too small for numbers. Is the middle of a prior far off (of the "
+            "intercept it is a log rate per unit of exposure), or the exposure?"
+        )
+
     def known(self, names: Sequence[str]) -> list[str]:
         """Give those of some variables that the model has."""
         return [name for name in names if name in self.dims]
 
     def for_nutpie(self, kept: Sequence[str]) -> "NutpieModel":
-        """Give what nutpie samples: the variables to be kept, or what they are computed from."""
+        """Give what nutpie samples: the variables to be kept, or what they are computed from.
+
+        Raises
+        ------
+        EstimationError
+            Where no chain could start.
+        """
         from rct.bayesian.nutpie_model import NutpieModel
 
         sources = {
@@ -108,6 +128,7 @@ class Density:
         shapes, memory = self._selected([name for name in self.layout.variables if name in sources])
         with waiting("compiling, once on this machine"):
             evaluate, select = evaluation(self._kind), selection()
+        self._require_start()
         return NutpieModel(self.size, shapes, (evaluate, self._memory), (select, memory), self.start)
 
     def dataset(self, drawn: "xr.Dataset", kept: Sequence[str]) -> "xr.Dataset":

@@ -66,6 +66,7 @@ def evaluation(kind: Kind) -> Any:
     def evaluate(size, point, slopes, found, memory):  # type: ignore[no-untyped-def]
         if stamp == 0:
             return -1  # never; but Numba keeps code by the values that stand in it
+        carray(found, 1)[0] = math.nan  # what is left where memory runs out: Numba then gives 0 all the same
         x, gradient = carray(point, size), carray(slopes, size)
         constant, prior, terms, course, counts = loaded(memory, OF_AGENCIES if of_agencies else OF_OFFICERS)
         value, slope, back = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -110,6 +111,7 @@ def selection() -> Any:
         if stamp == 0:
             return -1  # as above
         x, chosen = carray(point, size), carray(found, width)
+        chosen[:] = math.nan  # as above
         prior, terms, places = loaded(memory, SELECTED)
         value, slope, gradient = np.zeros(size), np.zeros(size), np.zeros(size)
         priors(x, prior[0], prior[1], prior[2], value, slope, gradient)

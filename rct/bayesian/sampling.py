@@ -1,5 +1,6 @@
 """Sampling with nutpie, and the judgement whether the draws are to be believed."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from rct.bayesian.waiting import waiting
 from rct.errors import ConvergenceError
+from rct.quiet_arviz import import_arviz
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,11 +90,12 @@ def sample(
 
 def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: float) -> dict[str, "xr.Dataset"]:
     """Draw once, judging nothing."""
+    import_arviz()
     import nutpie
 
     model = density.for_nutpie(kept)
-    with waiting("drawing"):
-        drawn = nutpie.sample(
+    with nullcontext() if settings.progress else waiting("drawing"):  # one display on the terminal
+        sampler = nutpie.sample(
             model,
             draws=settings.draws,
             tune=settings.tune,
@@ -101,10 +104,21 @@ def draw(density: Sampled, kept: list[str], settings: Settings, acceptance: floa
             target_accept=acceptance,
             save_warmup=False,
             progress_bar=settings.progress,
+            blocking=False,
             **(_learning_correlations() if settings.correlated else {}),
         )
+        drawn = _finished(sampler)
     posterior, statistics = (_dataset(drawn[group]) for group in ("posterior", "sample_stats"))
     return {"posterior": density.dataset(posterior, kept), "sample_stats": statistics[list(STATISTICS)]}
+
+
+def _finished(sampler: Any) -> Any:
+    """Wait for all draws. Nutpie itself would take an interrupt for a wish to have those drawn so far."""
+    try:
+        return sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
 
 
 def _learning_correlations() -> dict[str, Any]:
@@ -125,6 +139,7 @@ def _dataset(group: Any) -> "xr.Dataset":
     return found.drop_attrs()
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # of chains that stand still; what is no number fails
 def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str]) -> dict[str, Any]:
     """Compute rank-normalised R-hat, bulk and tail effective sample sizes and divergences.
 
@@ -135,8 +150,7 @@ def diagnose(posterior: "xr.Dataset", statistics: "xr.Dataset", judged: list[str
         variable the largest ``rhat`` and the
         smallest ``ess_bulk`` and ``ess_tail``.
     """
-    import arviz as az
-
+    az = import_arviz()
     rhat = _by_variable(az.rhat(posterior), "max")
     bulk = _by_variable(az.ess(posterior, method="bulk"), "min")
     tail = _by_variable(az.ess(posterior, method="tail"), "min")

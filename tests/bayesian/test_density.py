@@ -2,6 +2,8 @@
 
 import inspect
 import shutil
+import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +14,25 @@ import pytest
 from numba import float64
 from numba.core.dispatcher import Dispatcher
 from numba.types import Tuple
+from nutpie.compile_pymc import _make_c_expand_func, _make_c_logp_func, make_user_data
+from nutpie.sample import _BackgroundSampler
 
 import rct
-from rct.bayesian import density_counts, density_course, density_evaluation, density_priors, density_terms
+from rct.bayesian import (
+    density_counts,
+    density_course,
+    density_evaluation,
+    density_priors,
+    density_terms,
+    sampling,
+)
 from rct.bayesian.agency_fit import AGENCIES
 from rct.bayesian.agency_likelihood import agency_tables, count_agencies
 from rct.bayesian.compilerless import import_pymc
-from rct.bayesian.density import officer_density
+from rct.bayesian.density import NUMBERS, officer_density
 from rct.bayesian.density_agencies import agency_density
+from rct.bayesian.density_counts import counts_of
+from rct.bayesian.density_evaluation import Kind
 from rct.bayesian.density_layout import ABSENT
 from rct.bayesian.fitting import prepared
 from rct.bayesian.machine_code import Memory, array, c_function, compiled
@@ -264,6 +277,24 @@ def test_memory_of_another_type_is_not_read_as_numbers():
     assert Memory((whole.astype(float),), Tuple([array(float64, 1)])).address > 0
 
 
+def test_where_memory_runs_out_nothing_is_left_that_looks_like_a_number(monkeypatch):
+    """Compiled code cannot raise: it tells Python's hook, and gives 0 as where all went well."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: told.append(raised.exc_type))
+    layout = officers("plain Poisson")[0].layout
+    endless, size = layout.terms._replace(coefficients=2**45), len(layout.priors[0])
+    parts = (0.0, layout.priors, endless, layout.course, counts_of(layout.inputs, layout.start))
+    memory = Memory(parts, density_evaluation.OF_OFFICERS)
+    selected = Memory((layout.priors, endless, np.arange(size)), density_evaluation.SELECTED)
+    point, gradient, found, draw = np.zeros((4, size))
+    at = [numbers.ctypes.data_as(NUMBERS) for numbers in (point, gradient, found, draw)]
+    density_evaluation.evaluation(Kind()).ctypes(size, *at[:3], memory.address)
+    density_evaluation.selection().ctypes(size, size, at[0], at[3], selected.address)
+    assert told == [MemoryError, MemoryError]
+    assert np.isnan(found[0])
+    assert np.isnan(draw).all()
+
+
 def test_draws_are_the_same_whether_chains_run_side_by_side_or_not(monkeypatch):
     density, _, chosen = officers("plain Poisson")
     sample, found = nutpie.sample, []
@@ -279,6 +310,48 @@ def test_what_cannot_be_kept_on_the_disk_is_compiled_all_the_same():
     exec("def twice(x): return 2 * x\ndef one_more(x): return twice(x) + 1", made)
     made["twice"] = compiled(made["twice"])
     assert c_function(float64(float64), made["one_more"]).ctypes(1.0) == 3.0
+
+
+def test_nutpie_calls_machine_code_as_it_did():
+    """Other arguments would be read as what they are not. Of its own functions nutpie gives these types."""
+    nothing = make_user_data({}, {})
+    density, selecting = density_evaluation.evaluation(Kind()), density_evaluation.selection()
+    assert density._sig == _make_c_logp_func(1, None, nothing, [], {})[1]
+    assert selecting._sig == _make_c_expand_func(1, 1, None, nothing, [], {})[1]
+
+
+def test_priors_without_density_where_chains_start_are_refused_in_words():
+    with pytest.raises(rct.EstimationError, match="no density around the middle of its priors.*log rate"):
+        rct.bayesian.fit(panel_of(), "force", priors={"intercept": {"normal": [900, 1]}}, seed=1)
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_the_words_of_waiting_do_not_write_over_the_samplers_own_display(monkeypatch, progress):
+    density, _, chosen = officers("plain Poisson")
+    shown = []
+
+    def waiting(words):
+        shown.append(words)
+        return nullcontext()
+
+    monkeypatch.setattr(sampling, "waiting", waiting)
+    draw(density, density.known(chosen.kept), Settings(10, 10, 2, 1, progress=progress), 0.9)
+    assert shown == ([] if progress else ["drawing"])
+
+
+def test_an_interrupt_ends_the_draws_and_leaves_none(monkeypatch):
+    """Nutpie would hand out those drawn so far, as if they were all, or a second run would begin."""
+    density, _, chosen = officers("plain Poisson")
+    begun = []
+
+    def interrupted(sampler):
+        begun.append(sampler)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_BackgroundSampler, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        draw(density, density.known(chosen.kept), Settings(10**6, 30, 2, 1, progress=False), 0.9)
+    assert begun[0].is_finished
 
 
 def test_the_pymc_model_is_given_to_read():

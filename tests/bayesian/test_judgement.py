@@ -57,6 +57,15 @@ def test_every_limit_is_held_from_both_sides(monkeypatch, just_good, just_bad, w
     assert words in failure
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("places", [np.ones((4, 1)), np.array([[0.3], [-1.2], [0.1], [2.0]])])
+def test_chains_that_stand_still_are_refused_without_warnings_about_arithmetic(places):
+    dims, still = ("chain", "draw"), np.repeat(places, 500, axis=1)
+    statistics = {"diverging": (dims, np.zeros((4, 500), bool)), "energy": (dims, np.ones((4, 500)))}
+    found = sampling.diagnose(xr.Dataset({"effect": (dims, still)}), xr.Dataset(statistics), ["effect"])
+    assert found["failures"][0].startswith("R-hat of effect is")
+
+
 def test_the_second_run_takes_smaller_steps(monkeypatch):
     asked = []
 
