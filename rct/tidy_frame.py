@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from rct.csv_table import rows_in_file
 from rct.errors import DataError
 from rct.identifiers import canonical_column, listed
 
@@ -62,7 +63,8 @@ class _Ids:
 
     def text(self, column: str) -> "pd.Series":
         if column not in self._texts:
-            self._texts[column] = canonical_column(self._df[column], what=column)
+            rows = rows_in_file(self._df)
+            self._texts[column] = canonical_column(self._df[column], what=column, rows=rows)
         return self._texts[column]
 
     def codes(self, column: str) -> "np.ndarray":
@@ -143,7 +145,7 @@ def _periods(df: "pd.DataFrame", column: str | None) -> "tuple[np.ndarray, pd.Se
     if column is None:
         return np.ones(len(df), dtype="int64"), pd.Series(1, index=df.index, dtype="int64")
     if df[column].isna().any():
-        row = int(np.flatnonzero(df[column].isna())[0]) + 2
+        row = rows_in_file(df)[int(np.flatnonzero(df[column].isna())[0])]
         raise DataError(f"column {column}, row {row}: a missing period. Every row needs its period.")
     values = np.sort(df[column].unique())
     label = df[column].astype("int64") if pd.api.types.is_integer_dtype(df[column]) else df[column]

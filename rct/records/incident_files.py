@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rct.csv_table import csv_rows, refuse_other_separator, refuse_workbook, rows_in_file, table_of
 from rct.errors import DataError
 from rct.identifiers import listed
-from rct.randomization.rosters import csv_rows, refuse_other_separator, refuse_workbook
 from rct.records.problem_list import ProblemList
 
 if TYPE_CHECKING:
@@ -96,21 +96,11 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
 
 
 def _table(path: Path, text: str) -> "pd.DataFrame":
-    import pandas as pd
-
-    rows = [row for _, row in csv_rows(path, text)]
+    rows = csv_rows(path, text)
     if not rows:
         raise DataError(f"{path} is empty; a header line with the names of the columns is needed.")
-    header, body = rows[0], rows[1:]
-    refuse_other_separator(path, header)
-    ragged = [number for number, row in enumerate(body, start=2) if row and len(row) != len(header)]
-    if ragged:
-        raise DataError(
-            f"{path}: the header has {len(header)} columns, but not row {listed(ragged)}. "
-            "Put text that holds commas or line ends in quotation marks."
-        )
-    blank = [""] * len(header)
-    return pd.DataFrame([row or blank for row in body], columns=header, dtype="str")
+    refuse_other_separator(path, rows[0][1])
+    return table_of(path, rows)
 
 
 def _placed(table: "pd.DataFrame", file: str, columns: Mapping[str, str]) -> "pd.DataFrame":
@@ -128,7 +118,7 @@ def _placed(table: "pd.DataFrame", file: str, columns: Mapping[str, str]) -> "pd
         raise DataError(f"{file} has the column {listed(repeated)} twice; keep one of them.")
     cells = pd.DataFrame({name: _as_text(table[name], f"{file}, column {name}") for name in columns})
     cells["rct:file"] = file
-    cells["rct:row"] = range(2, len(table) + 2)
+    cells["rct:row"] = rows_in_file(table)
     cells["rct:content"] = _fingerprints(table)
     # A line without any entry is the end of an export, not a record.
     return cells.loc[cells[list(columns)].notna().any(axis=1)]

@@ -60,6 +60,31 @@ def test_a_missing_file_and_a_foreign_encoding_are_said(tmp_path):
         read_roster(written(tmp_path, "officer_id\nJosé\n", "latin-1"))
 
 
+def test_rows_are_numbered_as_a_spreadsheet_shows_them_blank_lines_and_lines_in_cells_too(tmp_path):
+    content = '\nofficer_id,name\n\n1,"Doe,\nJ"\n2,X\n , \n,\n1,Y\n'
+    roster = read_roster(written(tmp_path, content))
+    assert roster["officer_id"].tolist() == ["1", "2", "1"]
+    with pytest.raises(DataError, match='"1" in rows 4, 8'):
+        checked_roster(roster, OFFICERS)
+    with pytest.raises(DataError, match='"1" in rows 4, 8'):
+        checked_roster(roster[roster["officer_id"] == "1"], OFFICERS)
+    with pytest.raises(DataError, match="row 4 has 1 cells"):
+        read_roster(written(tmp_path, "officer_id,name\n1,X\n\n2\n"))
+    with pytest.raises(DataError, match="row 4: ' 2' begins"):
+        checked_roster(read_roster(written(tmp_path, "officer_id,name\n1,X\n\n 2,Y\n")), OFFICERS)
+    text = "officer_id,squad,shift,district\n1,A,day,7\n\n2,B,,7\n"
+    with pytest.raises(DataError, match="shift is empty in row 4"):
+        checked_roster(read_roster(written(tmp_path, text)), SQUADS)
+    text = "officer_id,squad,shift,district\n2,A,day,7\n\n1,A,night,7\n"
+    with pytest.raises(DataError, match=r"A: day/7 \(row 2\), night/7 \(row 4\)"):
+        checked_roster(read_roster(written(tmp_path, text)), SQUADS)
+
+
+def test_empty_rows_at_the_end_of_an_export_are_no_units(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id,squad\r\n1,A\r\n,\r\n,\r\n\r\n"))
+    assert len(checked_roster(roster, OFFICERS).frame) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -67,6 +67,12 @@ def test_an_empty_file_beside_another_is_listed(declared, built, counted, tmp_pa
     assert counted(panel) == {("01", 1): 1}
 
 
+def test_rows_of_records_are_those_a_spreadsheet_shows(declared, built, tmp_path):
+    path = tmp_path / "force.csv"
+    path.write_text('\ncase,badge,day,note\n\nI1,01,2024-01-05,"two\nlines"\nI2,09,2024-01-05,x\n')
+    assert listed(built(declared(), path)) == [(5, "officer 09 is not on the roster")]
+
+
 def test_records_that_would_make_a_panel_of_zeros_are_refused(declared, built, tmp_path):
     empty = tmp_path / "force.csv"
     empty.write_text("case,badge,day\n")
@@ -204,7 +210,7 @@ def test_parquet_is_read_too(declared, built, counted, tmp_path):
             "case,bagde,day\nI1,01,2024-01-05\n",
             "the column badge, which records.officer names .nearest: bagde",
         ),
-        ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
+        ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but row 2 has 4 cells"),
         ("", "force.csv is empty"),
         (
             'case,badge,day,note\nI1,01,2024-01-05,"said\nI2,01,2024-01-06,x\n',
@@ -273,6 +279,7 @@ def test_exposure_may_be_a_file(declared, built, tmp_path):
         ("officer_id,period,exposure\n\n01,1,1\n02,x,1\n", "outside the schedule: x in row 4"),
         ("officer_id,period,exposure\n\n01,1,1\n02,1,much\n", "column exposure: no .*: much in row 4"),
         ("officer_id,period,exposure\n01,1,1\n\n01,2024-01,1\n", "same officer_id and period: 01 in row 4"),
+        ("officer_id,period,exposure\n\n01,1,1\n 02,1,1\n", "row 4: ' 02' begins"),
         ("officer_id,period,exposure\n\n", "there is no row in it"),
         (
             "officer_id,period,exposure\n1,1,1\n",
