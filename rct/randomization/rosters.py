@@ -19,6 +19,7 @@ import pandas as pd
 from rct.csv_table import read_csv_table, rows_in_file
 from rct.errors import AllocationError, DataError
 from rct.identifiers import canonical_column, field, fields, join, listed
+from rct.invisible_characters import escaped, refuse_invisible
 from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.keyed_order import Block, Numbers
 from rct.trial_tables import Units
@@ -147,6 +148,19 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
             )
 
 
+def refuse_look_alikes(roster: pd.DataFrame, units: Units, covariates: Sequence[str] = ()) -> None:
+    """Refuse to randomize by texts with invisible characters; a roster that is verified may hold them.
+
+    Raises
+    ------
+    DataError
+        With the texts, their rows and the characters.
+    """
+    file, rows = str(roster.attrs.get("file", "roster")), rows_in_file(roster)
+    for column in columns_read(units, covariates):
+        refuse_invisible(roster[column], what=column, file=file, rows=rows)
+
+
 def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:
     """Name the columns that the mechanism reads: id, randomized unit, then blocks and covariates by name."""
     unit = () if units.randomize == units.id else (units.randomize,)
@@ -203,10 +217,10 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
     for column in wanted:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
-            advice = f' Did you mean "{near[0]}"?' if near else ""
+            advice = f' Did you mean "{escaped(near[0])}"?' if near else ""
             raise DataError(
                 f'{file}: there is no column "{column}", which the trial names.{advice} '
-                f"The columns are: {', '.join(present)}."
+                f"The columns are: {', '.join(map(escaped, present))}."
             )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rct.csv_table import rows_in_file
 from rct.errors import DataError
 from rct.identifiers import canonical_column, listed
+from rct.invisible_characters import refuse_invisible
 from rct.records.incident_files import read_table
 from rct.records.problem_list import ProblemList
 
@@ -67,6 +68,7 @@ def with_exposure(
     exposure = exposure.set_axis(list(places))
     period = _period_numbers(exposure["period"], rows, file)
     ids = canonical_column(exposure[unit], what=unit, file=file, rows=places)
+    refuse_invisible(ids, what=unit, file=file, rows=places)
     table = pd.DataFrame({"unit": ids, "period": period})
     for name in values:
         table[name] = _amounts(exposure[name], f"{file}, column {name}")

@@ -211,3 +211,25 @@ def test_whole_numbers_that_a_spreadsheet_turned_into_decimals_are_refused():
         rct.randomize(trial, mixed, seed=1)
     versions = pd.DataFrame({"officer_id": ["v1.0", "2.0", *"3456789"], "division": names})
     assert len(rct.randomize(trial, versions, seed=1).frame) == 9
+
+
+def test_what_nobody_sees_in_an_id_is_refused_before_randomizing_with_row_and_name():
+    """``A1`` of another file would not be found; what was randomized earlier can still be verified."""
+    trial = rct.load("louisville_icat")
+    names = [f"Division {number}" for number in range(1, 10)]
+    ids = pd.DataFrame({"officer_id": [*"12345678", "9\u200b"], "division": names})
+    said = r"column officer_id holds invisible characters: row 10: 9\\u200b \(zero width space, U\+200B\)"
+    with pytest.raises(rct.DataError, match=said):
+        rct.randomize(trial, ids, seed=1)
+    divisions = pd.DataFrame({"officer_id": list("123456789"), "division": [*names[:8], "Division\xa09"]})
+    with pytest.raises(
+        rct.DataError, match=r"column division .*row 10: Division\\xa09 \(no-break space, U\+00A0"
+    ):
+        rct.commit(trial, divisions, source="lottery", round="2030-01-01")
+    assert checked_roster(ids, trial.units).frame["officer_id"].iloc[-1] == "9\u200b"
+
+
+def test_a_column_name_with_an_invisible_character_is_shown_with_it(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id\u200b,squad\n1,A\n"))
+    with pytest.raises(DataError, match=r'Did you mean "officer_id\\u200b"\?'):
+        checked_roster(roster, OFFICERS)

@@ -73,6 +73,29 @@ def test_rows_of_records_are_those_a_spreadsheet_shows(declared, built, tmp_path
     assert listed(built(declared(), path)) == [(5, "officer 09 is not on the roster")]
 
 
+def test_invisible_characters_are_read_away_and_said(declared, built, counted, tmp_path):
+    path = tmp_path / "force.csv"
+    rows = ["I1,01\u200b,2024-01-05\ufeff,2", "I2,02,2024-01-05,no\xa0force", "I3,\xad01,2024-01-06,2"]
+    path.write_text("\n".join(["case,badge,day,level", *rows]), encoding="utf-8")
+    panel = built(declared("where = \"level <> 'no force'\""), path)
+    assert counted(panel) == {("01", 1): 2}
+    marks = "zero width space, U+200B; soft hyphen, U+00AD"
+    assert sorted(listed(panel)) == [
+        (2, f"column badge has invisible characters in 2 rows ({marks}); the first is 01\\u200b"),
+        (2, "column day has invisible characters in 1 row (zero width no-break space, U+FEFF); the first is "
+            "2024-01-05\\ufeff"),
+        (3, "column level has invisible characters in 1 row (no-break space, U+00A0); the first is "
+            "no\\xa0force"),
+    ]  # fmt: skip
+    with pytest.raises(
+        rct.TrialError, match=r"the condition holds invisible characters \(no-break space, U\+00A0"
+    ):
+        declared("where = \"level <> 'no\xa0force'\"")
+    path.write_text("case\u200b,badge,day\nI1,01,2024-01-05\n", encoding="utf-8")
+    with pytest.raises(rct.DataError, match=r"lacks the column case, .* \(nearest: case\\u200b\)"):
+        built(declared(), path)
+
+
 def test_records_that_would_make_a_panel_of_zeros_are_refused(declared, built, tmp_path):
     empty = tmp_path / "force.csv"
     empty.write_text("case,badge,day\n")
@@ -280,6 +303,7 @@ def test_exposure_may_be_a_file(declared, built, tmp_path):
         ("officer_id,period,exposure\n\n01,1,1\n02,1,much\n", "column exposure: no .*: much in row 4"),
         ("officer_id,period,exposure\n01,1,1\n\n01,2024-01,1\n", "same officer_id and period: 01 in row 4"),
         ("officer_id,period,exposure\n\n01,1,1\n 02,1,1\n", "row 4: ' 02' begins"),
+        ("officer_id,period,exposure\n01,1,1\n0\u200b2,1,1\n", r"row 3: 0\\u200b2 \(zero width space"),
         ("officer_id,period,exposure\n\n", "there is no row in it"),
         (
             "officer_id,period,exposure\n1,1,1\n",
@@ -292,7 +316,7 @@ def test_a_file_of_exposure_that_cannot_be_used_is_named_with_its_rows(
     declared, built, tmp_path, content, message
 ):
     path = tmp_path / "hours.csv"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(rct.DataError, match=f"hours.csv.*{message}"):
         built(declared(), records(("I1", "02", "2024-01-05", "1")), exposure=path)
 
