@@ -22,7 +22,8 @@ STRONGEST = 0.02
 FIRST = 0.3
 MOST = 8000
 COLUMNS = (
-    "outcome", "ratio", "percent_change", "ratio_low", "ratio_high", "power", "mc_error", "sims", "sims_needed",
+    "outcome", "ratio", "percent_change", "ratio_low", "ratio_high", "power", "mc_error", "sims",
+    "sims_needed",
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ class Detectable:
         return "\n".join(lines)
 
 
-def too_few(row: Mapping[str, Any]) -> bool:
+def too_few(row: Mapping[Any, Any]) -> bool:
     """Say whether the interval of an answer holds no change at all, so that the answer tells nothing."""
     return bool(row["ratio_low"] <= 1 <= row["ratio_high"])
 
