@@ -74,7 +74,13 @@ def table_of(file: Path, rows: Numbered) -> "pd.DataFrame":
     import pandas as pd
 
     header, body = rows[0][1], rows[1:]
-    ragged = [f"row {number} has {len(row)} cells" for number, row in body if len(row) != len(header)]
+    widths = {len(row) for _, row in body}
+    if len(widths) == 1 and widths != {len(header)} and len(body) > 1:
+        raise DataError(
+            f"{file}: the first row has {_cells(len(header))} ({', '.join(header[:3])}), every other one "
+            f"{widths.pop()}. The first row names the columns; no title stands above it."
+        )
+    ragged = [f"row {number} has {_cells(len(row))}" for number, row in body if len(row) != len(header)]
     if ragged:
         raise DataError(
             f"{file}: the header has {len(header)} columns, but {listed(ragged)}. Put text that holds "
@@ -87,6 +93,10 @@ def table_of(file: Path, rows: Numbered) -> "pd.DataFrame":
     if skipped:
         frame.attrs["skipped_rows"] = skipped
     return frame
+
+
+def _cells(number: int) -> str:
+    return f"{number} cell{'s' * (number != 1)}"
 
 
 def rows_in_file(table: "pd.DataFrame") -> Sequence[int]:

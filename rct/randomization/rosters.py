@@ -218,6 +218,8 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
             advice = f' Did you mean "{escaped(near[0])}"?' if near else ""
+            if near and near[0].strip() == column:
+                advice = f' "{near[0]}" has white space at an end; take it out.'
             raise DataError(
                 f'{file}: there is no column "{column}", which the trial names.{advice} '
                 f"The columns are: {', '.join(map(escaped, present))}."

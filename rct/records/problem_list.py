@@ -68,11 +68,17 @@ class ProblemList:
 
 
 def kinds_of(problems: Iterable[Mapping[Any, Any]]) -> list[Kind]:
-    """Group problems that differ in nothing but row, id, date or number; the most frequent first."""
+    """Group problems that differ in nothing but row, id, date or number; the most frequent first.
+
+    A problem that is alone of its kind keeps its whole text.
+    """
     groups: dict[tuple[str, str], list[Mapping[Any, Any]]] = {}
     for problem in problems:
         groups.setdefault((kind_of(problem), str(problem["done"])), []).append(problem)
-    kinds = [Kind(*which, len(those), _places(those)) for which, those in groups.items()]
+    kinds = [
+        Kind(kind if len(those) > 1 else str(those[0]["problem"]), done, len(those), _places(those))
+        for (kind, done), those in groups.items()
+    ]
     return sorted(kinds, key=lambda kind: -kind.rows)
 
 

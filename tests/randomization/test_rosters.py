@@ -40,7 +40,11 @@ def test_byte_order_mark_carriage_returns_blank_lines_and_quotes_change_nothing(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("officer_id,squad\n1,A\n2\n3,B,C\n", "2 columns, but row 3 has 1 cells; row 4 has 3 cells"),
+        ("officer_id,squad\n1,A\n2\n3,B,C\n", "2 columns, but row 3 has 1 cell; row 4 has 3 cells"),
+        (
+            "Roster of 2024\nid,squad\n1,A\n2,B\n",
+            r"first row has 1 cell \(Roster of 2024\), every .* 2\..*no title",
+        ),
         ("", "empty"),
         ('officer_id,squad\n1,A\n2,"B\n3,C\n', r"line 3: not readable as CSV: .* Close every quotation mark"),
         ('officer_id,squad\n1,"A "one""\n', r'line 2: .*double those within a quoted cell \(""\)'),
@@ -68,7 +72,7 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them_blank_lines_and_lines_in_
         checked_roster(roster, OFFICERS)
     with pytest.raises(DataError, match='"1" in rows 4, 8'):
         checked_roster(roster[roster["officer_id"] == "1"], OFFICERS)
-    with pytest.raises(DataError, match="row 4 has 1 cells"):
+    with pytest.raises(DataError, match="row 4 has 1 cell"):
         read_roster(written(tmp_path, "officer_id,name\n1,X\n\n2\n"))
     with pytest.raises(DataError, match="row 4: ' 2' begins"):
         checked_roster(read_roster(written(tmp_path, "officer_id,name\n1,X\n\n 2,Y\n")), OFFICERS)
@@ -232,4 +236,10 @@ def test_what_nobody_sees_in_an_id_is_refused_before_randomizing_with_row_and_na
 def test_a_column_name_with_an_invisible_character_is_shown_with_it(tmp_path):
     roster = read_roster(written(tmp_path, "officer_id\u200b,squad\n1,A\n"))
     with pytest.raises(DataError, match=r'Did you mean "officer_id\\u200b"\?'):
+        checked_roster(roster, OFFICERS)
+
+
+def test_a_column_name_with_a_space_at_its_end_is_named(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id ,squad\n1,A\n"))
+    with pytest.raises(DataError, match='"officer_id " has white space at an end; take it out'):
         checked_roster(roster, OFFICERS)

@@ -39,5 +39,5 @@ def test_problems_of_a_kind_are_counted_with_the_first_places():
     assert [tuple(kind) for kind in kinds_of(found)] == [
         ("officer … is not on the roster", "not counted", 7, "force.csv, row 2, row 3, row 4; and 4 more"),
         ("no exposure in any period", "not counted", 2, "exposure, unit A, unit B"),
-        ("officer … is not on the roster", "others", 1, "b.csv, row 2"),
+        ("officer 1 is not on the roster", "others", 1, "b.csv, row 2"),
     ]

@@ -96,6 +96,20 @@ def test_invisible_characters_are_read_away_and_said(declared, built, counted, t
         built(declared(), path)
 
 
+def test_dates_with_day_and_month_exchanged_are_refused_not_half_read(declared, built, counted):
+    """Else 01/02 would be counted in February, and 01/31 be one of a few dates that cannot be read."""
+    us = records(("I1", "01", "01/02/2024", "1"), ("I2", "01", "01/31/2024", "1"), ("I3", "02", None, "1"))
+    with pytest.raises(
+        rct.DataError, match=r"1 of its 2 dates cannot be read as %d/%m/%Y \(01/31/2024\), and all"
+    ):
+        built(declared(records='date_format = "%d/%m/%Y"'), us)
+    assert counted(built(declared(records='date_format = "%m/%d/%Y"'), us)) == {("01", 1): 2}
+    mixed = pd.concat([us, records(("I4", "01", "31/01/2024", "1"))], ignore_index=True)
+    assert "date 31/01/2024 cannot be read" in set(
+        built(declared(records='date_format = "%m/%d/%Y"'), mixed).problems["problem"]
+    )
+
+
 def test_records_that_would_make_a_panel_of_zeros_are_refused(declared, built, tmp_path):
     empty = tmp_path / "force.csv"
     empty.write_text("case,badge,day\n")
