@@ -82,5 +82,6 @@ def refuse_exchanged(records: "pd.DataFrame", dates: "pd.Series", formats: Seque
             shown = listed(unread.drop_duplicates().head(EXAMPLES).tolist())
             raise DataError(
                 f"{file}: {len(unread):,} of its {len(own):,} dates cannot be read as "
-                f"{listed(list(formats))} ({shown}), and all can as {listed(exchanged)}: day and month are exchanged in date_format."
+                f"{listed(list(formats))} ({shown}), and all can as "
+                f"{listed(exchanged)}: day and month are exchanged in date_format."
             )
