@@ -1,5 +1,6 @@
 """CSV files as tables of text, each row with its number in the file; what is no such table is refused."""
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -141,7 +142,7 @@ def csv_rows(file: Path, text: str) -> Numbered:
 
 
 def _utf8_text(file: Path, content: bytes, what: str) -> str:
-    refuse_workbook(file, content)
+    refuse_other_format(file, content)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -152,14 +153,16 @@ def _utf8_text(file: Path, content: bytes, what: str) -> str:
         ) from None
 
 
-def refuse_workbook(file: Path, content: bytes) -> None:
-    """Refuse an Excel workbook, whatever its name ends in.
+def refuse_other_format(file: Path, content: bytes) -> None:
+    """Refuse an Excel workbook, whatever its name ends in, and Excel's "Unicode text".
 
     Raises
     ------
     DataError
         Saying how to export the table.
     """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f'{file} is "Unicode text" (UTF-16); save it as "CSV UTF-8".')
     if content.startswith(WORKBOOKS):
         raise DataError(
             f'{file} is an Excel workbook; save its sheet as "CSV UTF-8", ids formatted as text, '

@@ -1,12 +1,11 @@
 """Incident records as one table of text, with the file and row each came from."""
 
-import codecs
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rct.csv_table import csv_rows, refuse_other_separator, refuse_workbook, rows_in_file, table_of
+from rct.csv_table import csv_rows, refuse_other_format, refuse_other_separator, rows_in_file, table_of
 from rct.errors import DataError
 from rct.identifiers import listed
 from rct.invisible_characters import escaped, invisible_in, without_invisible
@@ -88,9 +87,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
             f"{path}: {what} can be read from .csv and .parquet files; export the table as one of them."
         )
     content = path.read_bytes()
-    refuse_workbook(path, content)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f'{path} is "Unicode text" (UTF-16); save it as "CSV UTF-8".')
+    refuse_other_format(path, content)
     try:
         return _table(path, content.decode("utf-8-sig"))
     except UnicodeDecodeError:

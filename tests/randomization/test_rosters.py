@@ -60,6 +60,8 @@ def test_a_malformed_file_is_refused_with_its_rows(tmp_path, content, message):
 def test_a_missing_file_and_a_foreign_encoding_are_said(tmp_path):
     with pytest.raises(DataError, match=r"nobody\.csv: there is no such file"):
         read_roster(tmp_path / "nobody.csv")
+    with pytest.raises(DataError, match='is "Unicode text" .UTF-16.; save it as "CSV UTF-8"'):
+        read_roster(written(tmp_path, "officer_id\n1\n", "utf-16"))
     with pytest.raises(DataError, match="line 2: a character is not UTF-8"):
         read_roster(written(tmp_path, "officer_id\nJosé\n", "latin-1"))
 
