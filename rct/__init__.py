@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rct import bayesian, errors, frequentist, power
+    from rct import bayesian, errors, frequentist, power, randomization
     from rct.analysis import estimate
     from rct.errors import (
         AllocationError,
@@ -55,7 +55,7 @@ _HOME = {
     "simulate": "rct.simulation",
     "verify": "rct.randomization",
 }
-_ROOMS = ("bayesian", "errors", "frequentist", "power")
+_ROOMS = ("bayesian", "errors", "frequentist", "power", "randomization")
 
 __all__ = [
     "Allocation",
@@ -80,6 +80,7 @@ __all__ = [
     "frequentist",
     "load",
     "power",
+    "randomization",
     "randomize",
     "read_roster",
     "report",

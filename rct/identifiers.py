@@ -37,10 +37,12 @@ def canonical_text(value: object, *, where: str) -> str:
     return unicodedata.normalize("NFC", str(value))
 
 
-def canonical_column(column: "pd.Series", *, what: str, file: str | None = None) -> "pd.Series":
+def canonical_column(
+    column: "pd.Series", *, what: str, file: str | None = None, rows: Sequence[int] | None = None
+) -> "pd.Series":
     """Give a column of identifiers as canonical text, or say all that is wrong with it at once.
 
-    Rows are counted as in a file with one header line, so the first row of data is row 2.
+    ``rows`` are those of the file; counted as in one with one header line where absent.
     """
     import pandas as pd
 
@@ -55,7 +57,7 @@ def canonical_column(column: "pd.Series", *, what: str, file: str | None = None)
         return column.astype("str")
     text: dict[object, str] = {}
     problems: list[str] = []
-    for row, value in enumerate(values, start=2):
+    for row, value in zip(rows or range(2, len(values) + 2), values, strict=True):
         key = (type(value), value)
         if key in text:
             continue

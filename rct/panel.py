@@ -87,7 +87,7 @@ class Panel:
         received : str, optional
             Column of what was received; what was assigned where absent.
         exposure : str or mapping, optional
-            Column of person-time, or one for each outcome; 1 where absent.
+            Column of person-time, or one for each outcome; 1 where absent. A row of exposure 0 has no events.
         randomized, cluster, block, probability : str, optional
             Columns of the randomized unit (the unit where absent), the cluster (the randomized unit where
             absent), the block, and the probability of the assignment this row received.
@@ -103,8 +103,9 @@ class Panel:
         Raises
         ------
         DataError
-            For a missing column, ids that are no text, a repeated unit and period, negative counts,
-            or an assignment that differs within a randomized unit.
+            For a missing column, ids that are no text, a repeated unit and period, negative counts, an
+            exposure that is no number of 0 or more, events where it is 0, or an assignment that differs
+            within a randomized unit.
         """
         from rct.tidy_frame import TidyColumns, assemble
 

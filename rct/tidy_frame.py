@@ -5,8 +5,10 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from rct.csv_table import rows_in_file
 from rct.errors import DataError
 from rct.identifiers import canonical_column, listed
+from rct.invisible_characters import refuse_invisible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +64,9 @@ class _Ids:
 
     def text(self, column: str) -> "pd.Series":
         if column not in self._texts:
-            self._texts[column] = canonical_column(self._df[column], what=column)
+            rows = rows_in_file(self._df)
+            self._texts[column] = canonical_column(self._df[column], what=column, rows=rows)
+            refuse_invisible(self._texts[column], what=column, rows=rows)
         return self._texts[column]
 
     def codes(self, column: str) -> "np.ndarray":
@@ -93,7 +97,7 @@ def assemble(df: "pd.DataFrame", columns: TidyColumns) -> "pd.DataFrame":
     out["sequence"] = _sequences(df, out, ids.codes(randomized), columns)
     out["received"] = df[columns.received].astype(float) if columns.received else out["treated"]
     common = columns.exposure if isinstance(columns.exposure, str) else None
-    out["exposure"] = df[common].astype(float) if common else 1.0
+    out["exposure"] = _exposure(df, common) if common else 1.0
     out["block"] = _blocks(ids, out, columns.block)
     out["probability"] = df[columns.probability].astype(float) if columns.probability else float("nan")
     out = out[list(ASSIGNMENT)]
@@ -101,7 +105,9 @@ def assemble(df: "pd.DataFrame", columns: TidyColumns) -> "pd.DataFrame":
         out[outcome] = _counts(df[outcome], outcome)
     if isinstance(columns.exposure, Mapping):
         for outcome, column in columns.exposure.items():
-            out[f"exposure:{outcome}"] = df[column].astype(float)
+            out[f"exposure:{outcome}"] = _exposure(df, column)
+    if columns.exposure is not None:
+        _check_exposed(out, columns.outcomes)
     for name, column in columns.covariates.items():
         out[name] = df[column]
     return (out if order is None else out.take(order)).reset_index(drop=True)
@@ -116,6 +122,38 @@ def _counts(column: "pd.Series", outcome: str) -> "pd.Series":
     return column.astype(
         "int64" if pd.api.types.is_integer_dtype(column) and not column.isna().any() else "float64"
     )
+
+
+def _exposure(df: "pd.DataFrame", column: str) -> "pd.Series":
+    """Read a column of person-time; what is no number of 0 or more would be left out unseen."""
+    import pandas as pd
+
+    amounts = pd.to_numeric(df[column], errors="coerce").astype(float)
+    wrong = ~((amounts >= 0) & (amounts < float("inf"))).to_numpy()
+    if wrong.any():
+        placed = zip(df[column], rows_in_file(df), wrong, strict=True)
+        shown = listed([f"{value} in row {row}" for value, row, here in placed if here])
+        raise DataError(
+            f"column {column}: exposure that is no number of 0 or more: {shown}. "
+            "Write 0 where the unit was not there."
+        )
+    return amounts
+
+
+def _check_exposed(out: "pd.DataFrame", outcomes: Sequence[str]) -> None:
+    """Refuse events of units without exposure in the period: every analysis would leave them out."""
+    lost = []
+    for outcome in outcomes:
+        own = f"exposure:{outcome}"
+        unexposed = (out[own if own in out else "exposure"] == 0) & (out[outcome] > 0)
+        rows = out.loc[unexposed, ["unit", "period_label", outcome]].itertuples(index=False)
+        lost += [f"{events:g} {outcome} of {unit} in {label}" for unit, label, events in rows]
+    if lost:
+        raise DataError(
+            "events without exposure, which every analysis would leave out, in "
+            f"{len(lost)} place{'s' * (len(lost) > 1)}: {listed(lost)}. Give their "
+            "exposure, or a missing count (NaN) where it is not to be used."
+        )
 
 
 def _check_columns(df: "pd.DataFrame", columns: TidyColumns) -> None:
@@ -143,7 +181,7 @@ def _periods(df: "pd.DataFrame", column: str | None) -> "tuple[np.ndarray, pd.Se
     if column is None:
         return np.ones(len(df), dtype="int64"), pd.Series(1, index=df.index, dtype="int64")
     if df[column].isna().any():
-        row = int(np.flatnonzero(df[column].isna())[0]) + 2
+        row = rows_in_file(df)[int(np.flatnonzero(df[column].isna())[0])]
         raise DataError(f"column {column}, row {row}: a missing period. Every row needs its period.")
     values = np.sort(df[column].unique())
     label = df[column].astype("int64") if pd.api.types.is_integer_dtype(df[column]) else df[column]

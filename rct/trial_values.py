@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
 
+from rct.invisible_characters import invisible_in
+
 LARGEST_DENOMINATOR = 10**9
 MOST_FACTORS = 5
 MOST_DECIMALS = 12
@@ -182,9 +184,11 @@ def _format_problem(form: str) -> str:
 
 
 def condition_or_none(value: str | None) -> str | None:
-    """Refuse a blank condition."""
+    """Refuse a blank condition, and invisible characters, which records are read without."""
     if value is not None and not value.strip():
         raise ValueError("the condition is blank; leave the key out where every record counts")
+    if value is not None and (hidden := invisible_in(value)):
+        raise ValueError(f"the condition holds invisible characters ({hidden}); type it anew")
     return value
 
 

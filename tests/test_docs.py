@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -110,6 +112,16 @@ def test_the_python_of_the_power_page_runs() -> None:
     assert said["found"].verdicts[0].startswith("With 600 officers and 30 use-of-force incidents a month")
     assert said["enough"].low <= said["enough"].number <= said["enough"].high
     assert len(said["curves"]) == 12
+
+
+def test_names_written_in_full_are_found_after_import_rct() -> None:
+    """As a reader types them: in a fresh interpreter that has imported nothing but rct."""
+    names = {
+        name for page in PAGES for name in re.findall(r"`(rct(?:\.\w+)+)\(", page.read_text(encoding="utf-8"))
+    }
+    assert "rct.randomization.acceptance_threshold" in names
+    code = "import sys, rct\nfrom operator import attrgetter\n[attrgetter(n[4:])(rct) for n in sys.argv[1:]]"
+    subprocess.run([sys.executable, "-c", code, *sorted(names)], check=True)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

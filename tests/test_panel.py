@@ -68,10 +68,44 @@ def test_transition_rows_are_kept_and_masked_by_the_analysis():
 
 
 def test_rows_without_exposure_do_not_enter_an_analysis():
-    rows = make(small(), exposure={"force": "days"}).rows("force")
+    frame = small(force=[1, 0, 0, 0, 0, 1, 3, 0, 0])
+    rows = make(frame, exposure={"force": "days"}).rows("force")
     assert len(rows) == 8
     assert rows["exposure"].tolist() == [30.0, 31.0, 30.0, 31.0, 30.0, 30.0, 31.0, 30.0]
     assert rows["count"].tolist() == [1, 0, 0, 0, 1, 3, 0, 0]
+
+
+@pytest.mark.parametrize("exposure", ["days", {"force": "days"}])
+def test_events_without_exposure_are_refused_where_they_are(exposure):
+    with pytest.raises(
+        DataError, match=r"in 1 place: 2 force of 0412 in 9\. Give their exposure, or a missing"
+    ):
+        make(small(), exposure=exposure)
+    left_out = make(small(force=[1, 0, np.nan, 0, 0, 1, 3, 0, 0]), exposure=exposure)
+    assert len(left_out.rows("force")) == 8
+    two = small(injury=[0] * 8 + [1], hours=[1.0] * 8 + [0.0])
+    with pytest.raises(DataError, match="2 places: 2 force of 0412 in 9; 1 injury of a in 9"):
+        make(two, outcomes=["force", "injury"], exposure={"force": "days", "injury": "hours"})
+
+
+@pytest.mark.parametrize("amount", [-1.0, np.nan, np.inf, "much"])
+def test_an_exposure_that_is_none_is_refused_with_its_row(amount):
+    frame = small(days=[1, 1, 1, amount, 1, 1, 1, 1, 1])
+    with pytest.raises(
+        DataError, match=f"column days: exposure that is no number of 0 or more: {amount} in row 5"
+    ):
+        make(frame, exposure="days")
+
+
+@pytest.mark.parametrize("hidden", ["7\u200b", "\ufeff7", "\xad7", "7\u2060", "7\xa07", "7\ufe0f"])
+def test_an_id_with_an_invisible_character_is_refused(hidden):
+    """Else the rows of one officer would be those of two."""
+    name = hidden.encode("unicode_escape").decode().replace("\\", "\\\\")
+    frame = small(officer=["0412"] * 3 + ["7", "7", hidden] + ["a"] * 3)
+    with pytest.raises(
+        DataError, match=rf"column officer holds invisible characters: row 7: {name} \(.*, U\+"
+    ):
+        make(frame)
 
 
 def test_assignment_at_a_higher_level_is_held_by_every_measured_unit():

@@ -1,6 +1,5 @@
 """Verbs that make a panel: simulate, panel."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -110,10 +109,11 @@ def print_problems(printer: Printer, found: "pd.DataFrame") -> None:
     problems = records(found)
     if not problems:
         return
-    kinds = Counter((kind_of(problem), problem["done"]) for problem in problems)
+    from rct.records.problem_list import kinds_of
+
     printer.table(
         ("problem", "done", "rows"),
-        [(kind, done, f"{rows:,}") for (kind, done), rows in kinds.most_common(PROBLEMS_SHOWN)],
+        [(kind.problem, kind.done, f"{kind.rows:,}") for kind in kinds_of(problems)[:PROBLEMS_SHOWN]],
         numeric=("rows",),
     )
     for problem in examples(problems):
@@ -126,22 +126,14 @@ def print_problems(printer: Printer, found: "pd.DataFrame") -> None:
 
 def examples(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Choose the few that are shown, in their order: the first of each kind before the second of any."""
+    from rct.records.problem_list import kind_of
+
     seen: Counter[str] = Counter()
     turns = []
     for place, problem in enumerate(problems):
         turns.append((seen[kind_of(problem)], place))
         seen[kind_of(problem)] += 1
     return [problems[place] for place in sorted(place for _, place in sorted(turns)[:PROBLEMS_SHOWN])]
-
-
-def kind_of(problem: Mapping[str, Any]) -> str:
-    """Give a problem's text without the id, date or period that only this row has."""
-    text = str(problem["problem"])
-    for name in ("officer", "incident", "unit"):
-        value = str(problem.get(name) or "")
-        text = re.sub(rf"\b{name} {re.escape(value)}(?!\w)", f"{name} …", text) if value else text
-    text = re.sub(r"\(the roster has .*\)$", "(the roster has …)", text)
-    return re.sub(r"\b(date|period) \S*\d\S*", r"\1 …", text)
 
 
 def _panel_facts(made: "Panel") -> dict[str, Any]:

@@ -17,6 +17,7 @@ def print_detectable(
 ) -> list[dict[str, Any]]:
     """Search and print the smallest effect that the primary analysis finds with the usual 80 %."""
     from rct.power import detectable
+    from rct.power.detectable_effect import too_few
     from rct.reporting.number_format import signed
     from rct.reporting.report_units import report_units
 
@@ -27,6 +28,12 @@ def print_detectable(
         label = words.label(row["outcome"])
         if math.isnan(row["ratio"]):
             printer.say(f"{label}: no change, however large, is found in 80 % of studies.")
+            continue
+        if too_few(row):
+            printer.say(
+                f"{label}: {row['sims']:,} simulations are too few to tell the smallest change found in "
+                f"80 % of studies; give --sims {row['sims_needed']}."
+            )
             continue
         low, high = (signed(100 * (row[end] - 1), decimals=0) for end in ("ratio_low", "ratio_high"))
         printer.say(

@@ -64,6 +64,7 @@ def power(
     """
     import rct
     from rct.power import cannot_work, simulate
+    from rct.power.detectable_effect import MOST
     from rct.power.history_file import read_history
     from rct.power.resampled_history import roster_of
 
@@ -93,7 +94,8 @@ def power(
         more: dict[str, Any] = {"schedule": "" if units is not None else _advised(printer, found, executor)}
         print_assumptions(printer, found)
         if detectable:
-            more["detectable"] = print_detectable(printer, found.trial, units, **given)
+            most = max(sims, MOST)  # the search ends by itself, mostly far below
+            more["detectable"] = print_detectable(printer, found.trial, units, sims=most, **given)
         if courses:
             more["courses"] = print_courses(printer, found.trial, units, out=out, sims=sims, **given)
         if designs:

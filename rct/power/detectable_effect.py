@@ -1,10 +1,10 @@
 """The smallest effect that a declared trial would find with a wanted power."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rct import analysis
 from rct.errors import RctError
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 STRONGEST = 0.02
 FIRST = 0.3
+MOST = 8000
+COLUMNS = (
+    "outcome", "ratio", "percent_change", "ratio_low", "ratio_high", "power", "mc_error", "sims",
+    "sims_needed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,7 +36,8 @@ class Detectable:
     frame : pandas.DataFrame
         One row per outcome: outcome, ratio (NaN where none is detectable), percent_change, ratio_low and
         ratio_high (95 % interval of the ratio, from the noise of the simulation), power and mc_error of the
-        replicates nearest to that ratio, sims.
+        replicates nearest to that ratio, sims, and sims_needed, about how many would reach the precision
+        (0 where it was reached). An interval that holds 1 says that the simulations are too few to tell.
     power : float
         The wanted power.
     """
@@ -47,6 +53,11 @@ class Detectable:
                     f"{row['outcome']}: no effect, however large, is found with power {self.power:g} by this "
                     "design"
                 )
+            elif too_few(row):
+                lines.append(
+                    f"{row['outcome']}: {row['sims']:,} simulations are too few to tell the smallest change "
+                    f"found with power {self.power:g}; give sims={row['sims_needed']}"
+                )
             else:
                 low, high = (100 * (row[end] - 1) for end in ("ratio_low", "ratio_high"))
                 lines.append(
@@ -56,13 +67,18 @@ class Detectable:
         return "\n".join(lines)
 
 
+def too_few(row: Mapping[Any, Any]) -> bool:
+    """Say whether the interval of an answer holds no change at all, so that the answer tells nothing."""
+    return bool(row["ratio_low"] <= 1 <= row["ratio_high"])
+
+
 def detectable(
     trial: "Trial",
     roster: "pd.DataFrame | None" = None,
     *,
     power: float = 0.8,
     precision: float = 0.05,
-    sims: int = 8000,
+    sims: int = MOST,
     draws: int = 999,
     seed: int | None = None,
     executor: Executor | None = None,
@@ -134,9 +150,8 @@ def detectable(
             look, target=power, start=FIRST, largest=-math.log(STRONGEST), smallest=0.01,
             precision=precision, most=sims, known=tuple(found[name] for found in taken[sign]),
         )  # fmt: skip
-        rows.append(_row(name, root, sign))
-    columns = ["outcome", "ratio", "percent_change", "ratio_low", "ratio_high", "power", "mc_error", "sims"]
-    return Detectable(pd.DataFrame(rows, columns=columns), power)
+        rows.append(_row(name, root, sign, precision))
+    return Detectable(pd.DataFrame(rows, columns=list(COLUMNS)), power)
 
 
 def _hits(rows: "pd.DataFrame", trial: "Trial", x: float) -> dict[str, Look]:
@@ -148,10 +163,22 @@ def _hits(rows: "pd.DataFrame", trial: "Trial", x: float) -> dict[str, Look]:
 
 
 def _row(
-    name: str, root: Root | None, sign: float
-) -> tuple[str, float, float, float, float, float, float, int]:
+    name: str, root: Root | None, sign: float, precision: float
+) -> tuple[str, float, float, float, float, float, float, int, int]:
     if root is None:
-        return name, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0
+        return name, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0
     ratio, low, high = (math.exp(sign * x) for x in (root.x, root.low, root.high))
-    ends = (min(low, high), max(low, high))
-    return name, ratio, 100 * (ratio - 1), *ends, root.look.power, root.look.mc_error, root.sims
+    ends, needed = (min(low, high), max(low, high)), _sims_needed(root, precision)
+    return name, ratio, 100 * (ratio - 1), *ends, root.look.power, root.look.mc_error, root.sims, needed
+
+
+def _sims_needed(root: Root, precision: float) -> int:
+    """Say about how many replicates reach a precision: the error falls with the root of their number."""
+    half, wanted = root.high - root.x, precision * root.x
+    if half <= wanted:
+        return 0
+    if math.isinf(half):
+        return max(MOST, 4 * root.sims)
+    needed = root.sims * (half / wanted) ** 2
+    step = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
+    return math.ceil(needed / step) * step

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rct.csv_table import read_csv_table, rows_in_file
 from rct.errors import DataError
 from rct.panel import Panel
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from rct.trial import Trial
 
 PERIOD, EXPOSURE = "period", "exposure"
@@ -36,7 +35,7 @@ def read_history(path: str | Path, trial: "Trial") -> Panel:
     import pandas as pd
 
     units, outcomes = trial.units, [outcome.name for outcome in trial.outcomes]
-    table = _read_csv(Path(path), [units.id, units.randomize])
+    table = read_csv_table(Path(path), what="history")
     needed = dict.fromkeys([units.id, PERIOD, *outcomes, units.randomize])
     lacking = [name for name in needed if name not in table]
     if lacking:
@@ -48,25 +47,16 @@ def read_history(path: str | Path, trial: "Trial") -> Panel:
         numbers = pd.to_numeric(table[name], errors="coerce")
         wrong = numbers.isna()
         if wrong.any():
-            row = int(wrong.to_numpy().argmax())
+            first = int(wrong.to_numpy().argmax())
             raise DataError(
-                f"{path}, row {row + 2}: {name} is {table[name].iloc[row]!r}, not a number; write 0 where "
-                "nothing happened"
+                f"{path}, row {rows_in_file(table)[first]}: {name} is {table[name].iloc[first]!r}, not a "
+                "number; write 0 where nothing happened"
             )
         table[name] = numbers
+    period = table[PERIOD].where(table[PERIOD] != "")
+    table = table.assign(untrained=0.0, **{PERIOD: period})
     return Panel.from_frame(
-        table.assign(untrained=0.0), unit=units.id, period=PERIOD, outcomes=outcomes, treated="untrained",
+        table, unit=units.id, period=PERIOD, outcomes=outcomes, treated="untrained",
         exposure=EXPOSURE if EXPOSURE in table else None,
         randomized=units.randomize, fractional=[o.name for o in trial.outcomes if o.fractional],
     )  # fmt: skip
-
-
-def _read_csv(path: Path, ids: list[str]) -> "pd.DataFrame":
-    import pandas as pd
-
-    if not path.is_file():
-        raise DataError(f"history file {path} is not there")
-    try:
-        return pd.read_csv(path, dtype=dict.fromkeys([*ids, PERIOD], str))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error

@@ -39,6 +39,7 @@ from rct.randomization.rosters import (
     columns_read,
     read_roster,
     refuse_decimals,
+    refuse_look_alikes,
 )
 from rct.randomization.scheme_plans import assign, planned
 from rct.randomization.shift_calendar import require_cells
@@ -266,6 +267,7 @@ def randomize(
     """
     checked = checked_roster(roster, trial.units, covariates=trial.further_columns)
     refuse_decimals(roster, trial.units)
+    refuse_look_alikes(roster, trial.units, trial.further_columns)
     require_cells(trial, checked.in_blocks.units)
     checked = in_matched_groups(checked, trial)
     plan = capped(planned(trial, checked.block_sizes), checked, trial)

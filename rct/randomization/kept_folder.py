@@ -1,7 +1,5 @@
 """The files of an allocation's folder against its certificate: whatever was edited is named."""
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from rct.errors import AllocationError, RctError
+from rct.csv_table import Numbered, csv_rows
+from rct.errors import AllocationError, DataError, RctError
 from rct.identifiers import listed
 from rct.randomization.certificate import Certificate, UnitRecord
 from rct.randomization.folder_text import kept_text, readme_text, table_text
@@ -93,8 +92,8 @@ def _row_edits(
 ) -> Iterator[str]:
     try:
         text = kept_text(path)
-        header, *rows = [row for row in csv.reader(io.StringIO(text)) if row] or [[]]
-    except (AllocationError, csv.Error) as error:
+        (_, header), *rows = csv_rows(path, text) or [(1, [])]
+    except (AllocationError, DataError) as error:
         yield f"allocation.csv cannot be read any more: {error}"
         return
     if header != COLUMNS:
@@ -102,15 +101,15 @@ def _row_edits(
         return
     edits = [*_cell_edits(rows, certificate, plan, probabilities)]
     yield from edits
-    if not edits and text != table_text(pd.DataFrame(rows, columns=header, dtype="str")):
+    if not edits and text != table_text(pd.DataFrame([row for _, row in rows], columns=header, dtype="str")):
         yield "allocation.csv is written otherwise than it was, with the same content"
 
 
 def _cell_edits(
-    rows: list[list[str]], certificate: Certificate, plan: Plan, probabilities: Probabilities
+    rows: Numbered, certificate: Certificate, plan: Plan, probabilities: Probabilities
 ) -> Iterator[str]:
     claimed = {unit["unit"]: unit for unit in certificate["units"]}
-    for number, cells in enumerate(rows, start=2):
+    for number, cells in rows:
         if len(cells) != len(COLUMNS):
             yield f"allocation.csv: row {number} has {len(cells)} cells, the header {len(COLUMNS)}"
         row = dict(zip(COLUMNS, cells, strict=False))
@@ -126,7 +125,7 @@ def _cell_edits(
                 )
     if claimed:
         yield f"allocation.csv lacks {listed(sorted(claimed))}"
-    elif [cells[0] for cells in rows] != [unit["unit"] for unit in certificate["units"]]:
+    elif [cells[0] for _, cells in rows] != [unit["unit"] for unit in certificate["units"]]:
         yield "allocation.csv: the rows were put in another order, or some added"
 
 

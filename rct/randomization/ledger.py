@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rct.errors import AllocationError
+from rct.errors import AllocationError, DataError
 from rct.identifiers import canonical_text
+from rct.invisible_characters import escaped, invisible_in
 from rct.randomization.ledger_entries import (
     Content,
     Entry,
@@ -142,9 +143,13 @@ class Ledger:
             enrolment is closed, the key is not the ledger's, or the ledger was tampered with. Nothing is
             written then.
         DataError
-            When the id or a level is no text.
+            When the id or a level is no text, or the id holds an invisible character.
         """
         name = canonical_text(unit, where="the unit to enrol")
+        if hidden := invisible_in(name):
+            raise DataError(
+                f"the unit to enrol, {escaped(name)}, holds invisible characters ({hidden}); type it"
+            )
         given = {
             characteristic: canonical_text(value, where=characteristic)
             for characteristic, value in (levels or {}).items()

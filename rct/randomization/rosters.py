@@ -1,9 +1,7 @@
 """Rosters: every column as text, what the mechanism reads of it, and the hash of exactly that."""
 
-import csv
 import difflib
 import hashlib
-import io
 import operator
 import re
 from collections import defaultdict
@@ -18,8 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from rct.csv_table import read_csv_table, rows_in_file
 from rct.errors import AllocationError, DataError
 from rct.identifiers import canonical_column, field, fields, join, listed
+from rct.invisible_characters import escaped, refuse_invisible
 from rct.randomization.blocked_units import BlockedUnits
 from rct.randomization.keyed_order import Block, Numbers
 from rct.trial_tables import Units
@@ -27,8 +27,6 @@ from rct.trial_tables import Units
 DECIMAL = re.compile(r"\d+\.0+")
 SHORTENED = re.compile(r"\d(\.\d+)?E\+\d+")
 NUMBER = re.compile(r"\d+(\.0+)?")
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-"""How an Excel workbook begins: .xlsx, and .xls of before 2007."""
 CHUNK = 4096
 """Rows hashed at a time: what a processor keeps at hand."""
 
@@ -74,7 +72,7 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Text columns; blank lines are skipped.
+        Text columns; lines without any entry are skipped.
 
     Raises
     ------
@@ -82,99 +80,7 @@ def read_roster(path: str | PathLike[str]) -> pd.DataFrame:
         When the file is missing, empty or not UTF-8, its header repeats a column, or a row has more or fewer
         cells than the header.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise DataError(f"{file}: there is no such file")
-    text = _utf8_text(file, file.read_bytes())
-    rows = [(first, row) for first, row in csv_rows(file, text) if row]
-    if not rows:
-        raise DataError(f"{file}: the file is empty; give a header line and one row per unit")
-    header = rows[0][1]
-    refuse_other_separator(file, header)
-    doubtful = [
-        f'"{name}" in column {number}'
-        for number, name in enumerate(header, start=1)
-        if not name.strip() or header.count(name) > 1
-    ]
-    if doubtful:
-        raise DataError(
-            f"{file}: the header has blank or repeated columns: {listed(doubtful)}. "
-            "The first line names each column once; no title stands above it."
-        )
-    ragged = [f"row {number} has {len(row)} cells" for number, row in rows[1:] if len(row) != len(header)]
-    if ragged:
-        raise DataError(
-            f"{file}: the header has {len(header)} columns, but {listed(ragged)}. "
-            "Put text that holds commas in quotation marks, and close every one that is opened."
-        )
-    frame = pd.DataFrame([row for _, row in rows[1:]], columns=header, dtype="str")
-    frame.attrs["file"] = str(file)
-    return frame
-
-
-def csv_rows(file: Path, text: str) -> list[tuple[int, list[str]]]:
-    """Read CSV that has one reading only: each record with the line on which it begins; empty lines too.
-
-    Raises
-    ------
-    DataError
-        For a quotation mark that is never closed, or stands within a quoted cell: a lenient reader would take
-        all that follows, up to the next one, for a single cell.
-    """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows, first = [], 1
-    try:
-        for row in reader:
-            rows.append((first, row))
-            first = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            f"{file}, line {first}: not readable as CSV: {error}. Close every quotation mark that is opened, "
-            'and double those within a quoted cell ("").'
-        ) from None
-    return rows
-
-
-def _utf8_text(file: Path, content: bytes) -> str:
-    refuse_workbook(file, content)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{file}, line {line}: a character is not UTF-8. "
-            'Save the roster as "CSV UTF-8", so that every name and id stays what it is.'
-        ) from None
-
-
-def refuse_workbook(file: Path, content: bytes) -> None:
-    """Refuse an Excel workbook, whatever its name ends in.
-
-    Raises
-    ------
-    DataError
-        Saying how to export the table.
-    """
-    if content.startswith(WORKBOOKS):
-        raise DataError(
-            f'{file} is an Excel workbook; save its sheet as "CSV UTF-8", ids formatted as text, '
-            "so that zeros in front stay."
-        )
-
-
-def refuse_other_separator(file: Path, header: Sequence[str]) -> None:
-    """Refuse a table whose header is one cell that holds semicolons, tabs or upright strokes.
-
-    Raises
-    ------
-    DataError
-        Naming the separator.
-    """
-    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "upright strokes")):
-        if len(header) == 1 and separator in header[0]:
-            raise DataError(
-                f"{file}: the columns are separated by {name}; save the file with commas between them."
-            )
+    return read_csv_table(Path(path), what="roster")
 
 
 def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[str] = ()) -> Roster:
@@ -193,8 +99,11 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
     _require_columns(roster, read, file)
     if roster.empty:
         raise AllocationError(f"{file}: there is no unit to randomize")
+    places = rows_in_file(roster)
     _require_blocks(roster, units, file)
-    canonical = {column: canonical_column(roster[column], what=column, file=file) for column in read}
+    canonical = {
+        column: canonical_column(roster[column], what=column, file=file, rows=places) for column in read
+    }
     frame = pd.DataFrame(
         {
             column: canonical[column] if column in canonical else _as_text(roster[column])
@@ -202,13 +111,13 @@ def checked_roster(roster: pd.DataFrame, units: Units, *, covariates: Sequence[s
         }
     ).reset_index(drop=True)
     ids = frame[units.id].tolist()
-    rows: Sequence[int] = range(len(ids))
     if not all(map(operator.lt, ids, islice(ids, 1, None))):
-        _require_unique(ids, units.id, file)
-        rows = sorted(rows, key=ids.__getitem__)
-        frame, ids = frame.iloc[rows].reset_index(drop=True), [ids[row] for row in rows]
+        _require_unique(ids, units.id, file, places)
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        frame, ids = frame.iloc[order].reset_index(drop=True), [ids[row] for row in order]
+        places = [places[row] for row in order]
     columns = _coded(frame, read[1:])
-    in_blocks = _in_blocks(ids, columns, units, rows=rows, file=file)
+    in_blocks = _in_blocks(ids, columns, units, rows=places, file=file)
     return Roster(frame=frame, in_blocks=in_blocks, hash=_hash_of(units.id, ids, columns))
 
 
@@ -229,13 +138,27 @@ def refuse_decimals(roster: pd.DataFrame, units: Units) -> None:
             continue
         ids = texts.tolist()
         lost = SHORTENED if any(map(SHORTENED.fullmatch, ids)) else DECIMAL
-        shown = [f"{text} in row {row}" for row, text in enumerate(ids, start=2) if lost.fullmatch(text)]
+        placed = zip(rows_in_file(roster), ids, strict=True)
+        shown = [f"{text} in row {row}" for row, text in placed if lost.fullmatch(text)]
         if shown and (lost is SHORTENED or all(map(NUMBER.fullmatch, ids))):
             raise DataError(
                 f"{file}: ids in {column} are decimal numbers: {listed(shown)}. "
                 "A program read them as numbers, and digits or zeros in front may be lost. Write every id as "
                 "text, exactly as the agency does."
             )
+
+
+def refuse_look_alikes(roster: pd.DataFrame, units: Units, covariates: Sequence[str] = ()) -> None:
+    """Refuse to randomize by texts with invisible characters; a roster that is verified may hold them.
+
+    Raises
+    ------
+    DataError
+        With the texts, their rows and the characters.
+    """
+    file, rows = str(roster.attrs.get("file", "roster")), rows_in_file(roster)
+    for column in columns_read(units, covariates):
+        refuse_invisible(roster[column], what=column, file=file, rows=rows)
 
 
 def columns_read(units: Units, covariates: Sequence[str] = ()) -> tuple[str, ...]:
@@ -294,10 +217,12 @@ def _require_columns(roster: pd.DataFrame, wanted: tuple[str, ...], file: str) -
     for column in wanted:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
-            advice = f' Did you mean "{near[0]}"?' if near else ""
+            advice = f' Did you mean "{escaped(near[0])}"?' if near else ""
+            if near and near[0].strip() == column:
+                advice = f' "{near[0]}" has white space at an end; take it out.'
             raise DataError(
                 f'{file}: there is no column "{column}", which the trial names.{advice} '
-                f"The columns are: {', '.join(present)}."
+                f"The columns are: {', '.join(map(escaped, present))}."
             )
 
 
@@ -307,7 +232,7 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
         if any(pd.isna(value) or str(value).strip() == "" for value in values.unique()):
             blank = [
                 f"row {row}"
-                for row, value in enumerate(values.tolist(), start=2)
+                for row, value in zip(rows_in_file(roster), values.tolist(), strict=True)
                 if pd.isna(value) or str(value).strip() == ""
             ]
             raise DataError(
@@ -316,11 +241,11 @@ def _require_blocks(roster: pd.DataFrame, units: Units, file: str) -> None:
             )
 
 
-def _require_unique(ids: list[str], column: str, file: str) -> None:
+def _require_unique(ids: list[str], column: str, file: str, places: Sequence[int]) -> None:
     if len(set(ids)) == len(ids):
         return
     rows = defaultdict(list)
-    for row, unit in enumerate(ids, start=2):
+    for row, unit in zip(places, ids, strict=True):
         rows[unit].append(str(row))
     repeated = [f'"{unit}" in rows {", ".join(found)}' for unit, found in rows.items() if len(found) > 1]
     raise DataError(
@@ -332,14 +257,14 @@ def _require_unique(ids: list[str], column: str, file: str) -> None:
 def _in_blocks(
     ids: list[str], columns: Mapping[str, Coded], units: Units, *, rows: Sequence[int], file: str
 ) -> BlockedUnits:
-    """Give the randomized units with their blocks; ``rows`` are the places of the ids in the file."""
+    """Give the randomized units with their blocks; ``rows`` are those of the ids in the file."""
     blocks, numbers = _blocks_of_rows([columns[column] for column in units.block], len(ids))
     if units.randomize == units.id:
         return BlockedUnits(ids, blocks, numbers)
     named = columns[units.randomize]
     found: dict[str, dict[int, int]] = defaultdict(dict)
     for row, code, block in sorted(zip(rows, named.codes.tolist(), numbers.tolist(), strict=True)):
-        found[named.distinct[code]].setdefault(block, row + 2)
+        found[named.distinct[code]].setdefault(block, row)
     varying = [
         f"{unit}: " + ", ".join(f"{'/'.join(blocks[block])} (row {row})" for block, row in where.items())
         for unit, where in sorted(found.items())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rct.errors import DataError
 from rct.randomization.shift_calendar import cells_of
-from rct.records.incident_dates import parse_dates
+from rct.records.incident_dates import parse_dates, refuse_exchanged
 from rct.records.incident_times import parse_times
 from rct.records.placing import Placement, mean_officers, note_disagreement, note_repeats, with_keys
 from rct.records.problem_list import ProblemList
@@ -38,6 +38,7 @@ def place_in_cells(
     keyed = with_keys(records, problems)
     first = ~keyed["key"].duplicated()
     dates = parse_dates(keyed["date"], formats)
+    refuse_exchanged(keyed, dates, formats)
     times = parse_times(keyed["time"])
     note_disagreement(keyed, first, dates, problems)
     note_repeats(keyed, problems)

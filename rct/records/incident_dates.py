@@ -1,11 +1,17 @@
 """Dates as agencies write them."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from rct.errors import DataError
+from rct.identifiers import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
+EXAMPLES = 3
+OTHER = {"%d": "%m", "%m": "%d"}
 ZONE = r"(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)"
 HOURS, SIXTY = r"(?:[01][0-9]|2[0-4])", r"[0-6][0-9]"
 TIME = rf"[Tt ]{HOURS}(?::?{SIXTY}(?::?{SIXTY}(?:[.,][0-9]+)?)?)?"
@@ -51,3 +57,31 @@ def _by_format(text: "pd.Series", form: str) -> "pd.Series":
         form = form[:-2].rstrip()
         text = text.str.replace(NAMED_ZONE, "", regex=True)
     return pd.to_datetime(text, format=form, errors="coerce")
+
+
+def refuse_exchanged(records: "pd.DataFrame", dates: "pd.Series", formats: Sequence[str]) -> None:
+    """Refuse dates that are all read with day and month exchanged, but some of them not as declared.
+
+    Those that can be read either way would stand in a wrong period, unseen.
+
+    Raises
+    ------
+    DataError
+        With the first dates that cannot be, and the form that reads them all.
+    """
+    exchanged = [
+        re.sub("%[dm]", lambda found: OTHER[found[0]], form) if "%d" in form and "%m" in form else form
+        for form in formats
+    ]
+    if exchanged == list(formats):
+        return
+    written = records["date"].notna()
+    for file, own in records[written].groupby("file", sort=False):
+        unread = own.loc[dates[own.index].isna(), "date"]
+        if len(unread) and parse_dates(own["date"], exchanged).notna().all():
+            shown = listed(unread.drop_duplicates().head(EXAMPLES).tolist())
+            raise DataError(
+                f"{file}: {len(unread):,} of its {len(own):,} dates cannot be read as "
+                f"{listed(list(formats))} ({shown}), and all can as "
+                f"{listed(exchanged)}: day and month are exchanged in date_format."
+            )

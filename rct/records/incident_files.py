@@ -1,14 +1,14 @@
 """Incident records as one table of text, with the file and row each came from."""
 
-import codecs
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rct.csv_table import csv_rows, refuse_other_format, refuse_other_separator, rows_in_file, table_of
 from rct.errors import DataError
 from rct.identifiers import listed
-from rct.randomization.rosters import csv_rows, refuse_other_separator, refuse_workbook
+from rct.invisible_characters import escaped, invisible_in, without_invisible
 from rct.records.problem_list import ProblemList
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def read_incidents(
     Returns
     -------
     pandas.DataFrame
-        ``columns``, as text without white space at the ends, None where blank; ``rct:file``, ``rct:row`` (the
-        header is row 1) and ``rct:repeats`` (every cell is as in an earlier row).
+        ``columns``, as text without invisible characters and white space at the ends, None where blank;
+        ``rct:file``, ``rct:row`` (the header is row 1) and ``rct:repeats`` (every cell is as in an earlier
+        row).
 
     Raises
     ------
@@ -44,7 +45,7 @@ def read_incidents(
 
     if isinstance(incidents, pd.DataFrame):
         files = ["incidents"]
-        tables = [_placed(incidents, "incidents", columns)]
+        tables = [_placed(incidents, "incidents", columns, problems)]
     else:
         paths = [incidents] if isinstance(incidents, (str, Path)) else list(incidents)
         if not paths:
@@ -52,7 +53,8 @@ def read_incidents(
         files = [str(path) for path in paths]
         _refuse_twice(paths)
         tables = [
-            _placed(read_table(Path(path), problems, what="incidents"), str(path), columns) for path in paths
+            _placed(read_table(Path(path), problems, what="incidents"), str(path), columns, problems)
+            for path in paths
         ]
     for table, file in zip(tables, files, strict=True):
         if table.empty:
@@ -85,9 +87,7 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
             f"{path}: {what} can be read from .csv and .parquet files; export the table as one of them."
         )
     content = path.read_bytes()
-    refuse_workbook(path, content)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f'{path} is "Unicode text" (UTF-16); save it as "CSV UTF-8".')
+    refuse_other_format(path, content)
     try:
         return _table(path, content.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -96,24 +96,16 @@ def read_table(path: Path, problems: ProblemList, *, what: str) -> "pd.DataFrame
 
 
 def _table(path: Path, text: str) -> "pd.DataFrame":
-    import pandas as pd
-
-    rows = [row for _, row in csv_rows(path, text)]
+    rows = csv_rows(path, text)
     if not rows:
         raise DataError(f"{path} is empty; a header line with the names of the columns is needed.")
-    header, body = rows[0], rows[1:]
-    refuse_other_separator(path, header)
-    ragged = [number for number, row in enumerate(body, start=2) if row and len(row) != len(header)]
-    if ragged:
-        raise DataError(
-            f"{path}: the header has {len(header)} columns, but not row {listed(ragged)}. "
-            "Put text that holds commas or line ends in quotation marks."
-        )
-    blank = [""] * len(header)
-    return pd.DataFrame([row or blank for row in body], columns=header, dtype="str")
+    refuse_other_separator(path, rows[0][1])
+    return table_of(path, rows)
 
 
-def _placed(table: "pd.DataFrame", file: str, columns: Mapping[str, str]) -> "pd.DataFrame":
+def _placed(
+    table: "pd.DataFrame", file: str, columns: Mapping[str, str], problems: ProblemList
+) -> "pd.DataFrame":
     import pandas as pd
 
     there = list(table.columns)
@@ -121,14 +113,16 @@ def _placed(table: "pd.DataFrame", file: str, columns: Mapping[str, str]) -> "pd
     if lacking:
         raise DataError(
             f"{file} lacks {'; '.join(lacking)}. Name the agency's columns in the trial, or rename them in "
-            f"the file; it has {', '.join(map(str, there))}."
+            f"the file; it has {', '.join(map(escaped, there))}."
         )
     repeated = [name for name in columns if list(table.columns).count(name) > 1]
     if repeated:
         raise DataError(f"{file} has the column {listed(repeated)} twice; keep one of them.")
-    cells = pd.DataFrame({name: _as_text(table[name], f"{file}, column {name}") for name in columns})
+    rows = rows_in_file(table)
+    texts = {name: _as_text(table[name], f"{file}, column {name}") for name in columns}
+    cells = pd.DataFrame({name: _visible(text, name, file, rows, problems) for name, text in texts.items()})
     cells["rct:file"] = file
-    cells["rct:row"] = range(2, len(table) + 2)
+    cells["rct:row"] = rows
     cells["rct:content"] = _fingerprints(table)
     # A line without any entry is the end of an export, not a record.
     return cells.loc[cells[list(columns)].notna().any(axis=1)]
@@ -146,7 +140,9 @@ def _fingerprints(table: "pd.DataFrame") -> "pd.Series":
 def _lacking(name: str, key: str, there: Sequence[object]) -> str:
     folded = {str(column).lower(): str(column) for column in there}
     near = get_close_matches(name.lower(), folded, n=1)
-    return f"the column {name}, which {key} names" + (f" (nearest: {folded[near[0]]})" if near else "")
+    return f"the column {name}, which {key} names" + (
+        f" (nearest: {escaped(folded[near[0]])})" if near else ""
+    )
 
 
 def _as_text(column: "pd.Series", place: str) -> "pd.Series":
@@ -159,3 +155,24 @@ def _as_text(column: "pd.Series", place: str) -> "pd.Series":
         )
     text = column.astype("str").str.strip() if column.dtype != "str" else column.str.strip()
     return text.astype(object).where(column.notna() & (text != ""), None)
+
+
+def _visible(
+    column: "pd.Series", name: str, file: str, rows: Sequence[int], problems: ProblemList
+) -> "pd.Series":
+    """Read cells without their invisible characters, which no id of the roster has, and say so."""
+    texts = [text for text in column.unique() if text is not None and not text.isascii()]
+    seen = {text: without_invisible(text) for text in texts if invisible_in(text)}
+    if not seen:
+        return column
+    here = column.isin(list(seen)).tolist()
+    first = here.index(True)
+    which = "; ".join(dict.fromkeys(map(invisible_in, seen)))
+    problems.add(
+        f"column {name} has invisible characters in {sum(here):,} row{'s' * (sum(here) > 1)} ({which}); the "
+        f"first is {escaped(column.iloc[first])}",
+        done="read without them, or as plain spaces",
+        file=file,
+        row=rows[first],
+    )
+    return column.map(lambda text: seen.get(text, text) or None).astype(object)

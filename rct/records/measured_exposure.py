@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rct.csv_table import rows_in_file
 from rct.errors import DataError
 from rct.identifiers import canonical_column, listed
+from rct.invisible_characters import refuse_invisible
 from rct.records.incident_files import read_table
 from rct.records.problem_list import ProblemList
 
@@ -23,9 +25,8 @@ def exposure_table(given: "pd.DataFrame | str | Path", problems: ProblemList) ->
         For a file that cannot be read, or has no row.
     """
     if not isinstance(given, str | Path):
-        return given.reset_index(drop=True)
+        return given
     table = read_table(Path(given), problems, what="exposure")
-    table = table.loc[(table != "").any(axis=1)]
     if table.empty:
         raise DataError(
             f"{given}: there is no row in it, so nobody would have any exposure. Export it again."
@@ -63,8 +64,12 @@ def with_exposure(
     if lacking or not values:
         there = ", ".join(map(str, exposure.columns))
         raise DataError(f"{file} lacks the column {listed(lacking or ['exposure'])}; it has {there}.")
+    places = rows_in_file(exposure)
+    exposure = exposure.set_axis(list(places))
     period = _period_numbers(exposure["period"], rows, file)
-    table = pd.DataFrame({"unit": canonical_column(exposure[unit], what=unit, file=file), "period": period})
+    ids = canonical_column(exposure[unit], what=unit, file=file, rows=places)
+    refuse_invisible(ids, what=unit, file=file, rows=places)
+    table = pd.DataFrame({"unit": ids, "period": period})
     for name in values:
         table[name] = _amounts(exposure[name], f"{file}, column {name}")
     twice = _in_rows(table.loc[table.duplicated(["unit", "period"]), "unit"])
@@ -117,6 +122,5 @@ def _amounts(values: "pd.Series", place: str) -> "pd.Series":
 
 
 def _in_rows(values: "pd.Series") -> str:
-    """List values with their rows; the header is row 1."""
-    rows = values.index.to_numpy() + 2
-    return listed([f"{value!s} in row {row}" for value, row in zip(values, rows, strict=True)])
+    """List values with their rows, which are the index."""
+    return listed([f"{value!s} in row {row}" for row, value in values.items()])

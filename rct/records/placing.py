@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rct.errors import DataError
 from rct.identifiers import listed
-from rct.records.incident_dates import parse_dates
+from rct.records.incident_dates import parse_dates, refuse_exchanged
 from rct.records.problem_list import ProblemList
 from rct.schedule import period_of
 
@@ -99,6 +99,7 @@ def _periods(
 ) -> "pd.Series":
     dates = parse_dates(records["date"], formats)
     _require_some_dates(records, dates, formats)
+    refuse_exchanged(records, dates, formats)
     number = period_of(dates.to_numpy(), schedule.start, schedule.period)  # type: ignore[arg-type]
     unread = dates.isna()
     outside = ~unread & ((number < 1) | (number > schedule.periods))

@@ -1,6 +1,5 @@
 """What is known of the data: problems by kind, how incidents were attributed, officers per incident."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,11 @@ def problem_kinds(panel: "Panel") -> Table | None:
     """Count the problems by kind; None where there are none."""
     if not len(panel.problems):
         return None
-    pairs = zip(panel.problems["problem"].astype(str), panel.problems["done"].astype(str), strict=True)
-    kinds = Counter(pairs).most_common()
-    rows = tuple((problem, done, count(size)) for (problem, done), size in kinds)
-    columns = ("problem", "what was done", "rows")
+    from rct.records.problem_list import kinds_of
+
+    kinds = kinds_of(panel.problems.to_dict("records"))
+    rows = tuple((kind.problem, kind.done, count(kind.rows), kind.places) for kind in kinds)
+    columns = ("problem", "what was done", "rows", "first of them")
     return Table("Problems in the records, by kind.", columns, rows, frozenset({"rows"}))
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 import rct
-from rct.cli.panel_verbs import examples, kind_of
+from rct.cli.panel_verbs import examples
 
 RECORDS = "incident,officer,date\n"
 
@@ -85,16 +85,6 @@ def test_exposure_is_read_from_its_file(build, allocated):
     assert build("a,0001,2024-01-05\n", options=("--exposure", file)).code == 0
     exposure = rct.Panel.read(allocated / "panel.parquet").frame["exposure"]
     assert exposure[exposure > 0].tolist() == [0.5]
-
-
-def test_a_kind_keeps_the_words_of_a_problem():
-    row = {
-        "officer": "7",
-        "incident": "",
-        "unit": "",
-        "problem": "officer 7 is not on the roster of 7 officers",
-    }
-    assert kind_of(row) == "officer … is not on the roster of 7 officers"
 
 
 def test_problems_as_json_have_file_and_row(build, allocated):

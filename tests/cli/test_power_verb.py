@@ -153,3 +153,17 @@ def test_an_effect_that_no_study_can_find_is_said_in_words(power, monkeypatch):
     nothing = pd.DataFrame([["force", *[math.nan] * 4]], columns=columns)
     monkeypatch.setattr("rct.power.detectable", lambda *_args, **_options: Detectable(nothing, 0.8))
     assert "no change, however large, is found in 80 % of studies" in power("--detectable").out
+
+
+def test_too_few_simulations_for_a_detectable_effect_are_said_with_the_number_to_use(power, monkeypatch):
+    columns = ["outcome", "ratio", "percent_change", "ratio_low", "ratio_high", "sims", "sims_needed"]
+    open_ = pd.DataFrame([["force", 0.7, -30.0, 0.0, 1.0, 8064, 33000]], columns=columns)
+    given = {}
+    monkeypatch.setattr(
+        "rct.power.detectable", lambda *_, **options: given.update(options) or Detectable(open_, 0.8)
+    )
+    said = power("--detectable", sims=16).out
+    assert "8,064 simulations are too few to tell the smallest change found in 80 % of studies" in said
+    assert "give --sims 33000." in said
+    assert "-100" not in said
+    assert given["sims"] == 8000

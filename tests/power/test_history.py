@@ -5,6 +5,7 @@ import pytest
 
 import rct
 from rct import power
+from rct.power.history_file import read_history
 from rct.power.learned_assumptions import Counted, _trend_and_season, _variation, learned_trial
 from rct.power.resampled_history import History, history_of, roster_of
 from rct.simulation import synthetic_roster
@@ -13,6 +14,23 @@ TEXT = rct.load("louisville_icat").to_toml()
 KNOWN = TEXT.replace("periods = 24", "periods = 48").replace("baseline = 12", "baseline = 36")
 KNOWN = KNOWN.replace("trend = 0.0\n", "trend = -0.01\nseason = [1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1]\n")
 NONE = {"force": 1.0, "citizen_injury": 1.0, "officer_injury": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("2,North,2020-01,x,0,0", "months.csv, row 4: force is 'x', not a number"),
+        ("2,North,,1,0,0", "row 4: a missing period"),
+        (",North,2020-01,1,0,0", "row 4: a blank id"),
+        ("2,North,2020-01,1,0", "row 4 has 5 cells"),
+        ("1,North,2020-01,1,0,0", "more than one row for officer_id and period: 1 in 2020-01"),
+    ],
+)
+def test_what_is_wrong_in_a_table_of_earlier_months_is_said_with_its_row(tmp_path, last, message):
+    header = "officer_id,division,period,force,citizen_injury,officer_injury"
+    (tmp_path / "months.csv").write_text(f"{header}\n\n1,North,2020-01,1,0,0\n{last}\n")
+    with pytest.raises(rct.DataError, match=message):
+        read_history(tmp_path / "months.csv", rct.Trial.parse(TEXT))
 
 
 def past(text=KNOWN, seed=1):

@@ -1,6 +1,7 @@
 """Curves, sizes, designs, courses, priors and looks: each against what is known of the same simulation."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import rct
 from rct import analysis, power
 from rct.power import prior_power
 from rct.power.design_comparison import spread_advice
-from rct.power.detectable_effect import _hits
+from rct.power.detectable_effect import COLUMNS, Detectable, _hits, _row
 from rct.power.panel_replicates import replicate_panel
 from rct.power.posterior_replicates import fast_posterior
 from rct.power.prior_power import posterior_z
@@ -53,6 +54,25 @@ def only(effect="constant"):
     before, after = text[: text.index("[analysis]")], text[text.index("[power]") :]
     promise = f'[analysis]\nprimary = {{ estimator = "poisson", effect = "{effect}" }}\nseed = 1\n\n'
     return rct.Trial.parse(before + promise + after)
+
+
+@pytest.mark.parametrize(
+    ("half", "said"),
+    [
+        (
+            math.inf,
+            "force: 64 simulations are too few to tell the smallest change found with power 0.8; "
+            "give sims=8000",
+        ),
+        (0.4, "force: 64 simulations are too few .*; give sims=46000"),  # 64 (.4 / (.05 × .3))² = 45,511
+        (0.1, r"force: -26 % \(-33 to -18\) is the smallest change found with power 0.8 \(64 simulations\)"),
+    ],
+)
+def test_an_answer_that_simulation_noise_leaves_open_is_none(half, said):
+    """Not "-100 to +0 %", but how many simulations would tell."""
+    root = Root(0.3, max(0.3 - half, 0.0), 0.3 + half, Look(0.3, 50, 64), 64)
+    frame = pd.DataFrame([_row("force", root, -1.0, 0.05)], columns=list(COLUMNS))
+    assert re.fullmatch(said, repr(Detectable(frame, 0.8)))
 
 
 def test_a_pooled_wedge_keeps_its_crossings_and_multiplies_its_units():

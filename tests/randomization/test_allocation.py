@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import rct
 from rct.errors import AllocationError
+from rct.invisible_characters import invisible_in
 from rct.randomization import Allocation, randomize, read_roster, verify
 from rct.trial import Trial
 
@@ -32,7 +33,9 @@ primary = "poisson"
 """
 
 IDS = st.lists(
-    st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=6),
+    st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=6).filter(
+        lambda text: not invisible_in(text)
+    ),
     min_size=2,
     max_size=12,
     unique_by=lambda text: unicodedata.normalize("NFC", text),

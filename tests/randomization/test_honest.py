@@ -10,6 +10,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rct.invisible_characters import invisible_in
 from rct.randomization import (
     BiasedCoin,
     BigStick,
@@ -51,7 +52,7 @@ DESIGNS = [
 ]
 MEMORY = Path("/dev/shm")  # a ledger flushes each entry to the disk, which takes longest
 LETTERS = st.characters(blacklist_categories=("C", "Z"))
-NAMES = st.text(LETTERS, min_size=1, max_size=5)
+NAMES = st.text(LETTERS, min_size=1, max_size=5).filter(lambda name: not invisible_in(name))
 BLOCKS = st.sampled_from(["1", "01", "Süd", "NA"])
 
 

@@ -93,6 +93,13 @@ def test_the_key_is_readable_by_its_owner_only_and_drawn_anew_each_time(tmp_path
         assert keys[0].stat().st_mode & 0o777 == 0o600
 
 
+def test_an_id_with_an_invisible_character_is_not_enrolled(ledger):
+    with pytest.raises(
+        DataError, match=r"the unit to enrol, 04\\u200b12, holds invisible characters \(zero width"
+    ):
+        ledger.enrol("04\u200b12")
+
+
 def test_nobody_is_enrolled_twice_and_the_message_has_the_receipt(ledger):
     first = ledger.enrol("0001", {"district": "north"})
     with pytest.raises(AllocationError, match=f"number 1, in arm {first.arm}; the receipt is {first}"):

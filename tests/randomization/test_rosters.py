@@ -40,7 +40,11 @@ def test_byte_order_mark_carriage_returns_blank_lines_and_quotes_change_nothing(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("officer_id,squad\n1,A\n2\n3,B,C\n", "2 columns, but row 3 has 1 cells; row 4 has 3 cells"),
+        ("officer_id,squad\n1,A\n2\n3,B,C\n", "2 columns, but row 3 has 1 cell; row 4 has 3 cells"),
+        (
+            "Roster of 2024\nid,squad\n1,A\n2,B\n",
+            r"first row has 1 cell \(Roster of 2024\), every .* 2\..*no title",
+        ),
         ("", "empty"),
         ('officer_id,squad\n1,A\n2,"B\n3,C\n', r"line 3: not readable as CSV: .* Close every quotation mark"),
         ('officer_id,squad\n1,"A "one""\n', r'line 2: .*double those within a quoted cell \(""\)'),
@@ -56,8 +60,35 @@ def test_a_malformed_file_is_refused_with_its_rows(tmp_path, content, message):
 def test_a_missing_file_and_a_foreign_encoding_are_said(tmp_path):
     with pytest.raises(DataError, match=r"nobody\.csv: there is no such file"):
         read_roster(tmp_path / "nobody.csv")
+    with pytest.raises(DataError, match='is "Unicode text" .UTF-16.; save it as "CSV UTF-8"'):
+        read_roster(written(tmp_path, "officer_id\n1\n", "utf-16"))
     with pytest.raises(DataError, match="line 2: a character is not UTF-8"):
         read_roster(written(tmp_path, "officer_id\nJosé\n", "latin-1"))
+
+
+def test_rows_are_numbered_as_a_spreadsheet_shows_them_blank_lines_and_lines_in_cells_too(tmp_path):
+    content = '\nofficer_id,name\n\n1,"Doe,\nJ"\n2,X\n , \n,\n1,Y\n'
+    roster = read_roster(written(tmp_path, content))
+    assert roster["officer_id"].tolist() == ["1", "2", "1"]
+    with pytest.raises(DataError, match='"1" in rows 4, 8'):
+        checked_roster(roster, OFFICERS)
+    with pytest.raises(DataError, match='"1" in rows 4, 8'):
+        checked_roster(roster[roster["officer_id"] == "1"], OFFICERS)
+    with pytest.raises(DataError, match="row 4 has 1 cell"):
+        read_roster(written(tmp_path, "officer_id,name\n1,X\n\n2\n"))
+    with pytest.raises(DataError, match="row 4: ' 2' begins"):
+        checked_roster(read_roster(written(tmp_path, "officer_id,name\n1,X\n\n 2,Y\n")), OFFICERS)
+    text = "officer_id,squad,shift,district\n1,A,day,7\n\n2,B,,7\n"
+    with pytest.raises(DataError, match="shift is empty in row 4"):
+        checked_roster(read_roster(written(tmp_path, text)), SQUADS)
+    text = "officer_id,squad,shift,district\n2,A,day,7\n\n1,A,night,7\n"
+    with pytest.raises(DataError, match=r"A: day/7 \(row 2\), night/7 \(row 4\)"):
+        checked_roster(read_roster(written(tmp_path, text)), SQUADS)
+
+
+def test_empty_rows_at_the_end_of_an_export_are_no_units(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id,squad\r\n1,A\r\n,\r\n,\r\n\r\n"))
+    assert len(checked_roster(roster, OFFICERS).frame) == 1
 
 
 @pytest.mark.parametrize(
@@ -186,3 +217,31 @@ def test_whole_numbers_that_a_spreadsheet_turned_into_decimals_are_refused():
         rct.randomize(trial, mixed, seed=1)
     versions = pd.DataFrame({"officer_id": ["v1.0", "2.0", *"3456789"], "division": names})
     assert len(rct.randomize(trial, versions, seed=1).frame) == 9
+
+
+def test_what_nobody_sees_in_an_id_is_refused_before_randomizing_with_row_and_name():
+    """``A1`` of another file would not be found; what was randomized earlier can still be verified."""
+    trial = rct.load("louisville_icat")
+    names = [f"Division {number}" for number in range(1, 10)]
+    ids = pd.DataFrame({"officer_id": [*"12345678", "9\u200b"], "division": names})
+    said = r"column officer_id holds invisible characters: row 10: 9\\u200b \(zero width space, U\+200B\)"
+    with pytest.raises(rct.DataError, match=said):
+        rct.randomize(trial, ids, seed=1)
+    divisions = pd.DataFrame({"officer_id": list("123456789"), "division": [*names[:8], "Division\xa09"]})
+    with pytest.raises(
+        rct.DataError, match=r"column division .*row 10: Division\\xa09 \(no-break space, U\+00A0"
+    ):
+        rct.commit(trial, divisions, source="lottery", round="2030-01-01")
+    assert checked_roster(ids, trial.units).frame["officer_id"].iloc[-1] == "9\u200b"
+
+
+def test_a_column_name_with_an_invisible_character_is_shown_with_it(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id\u200b,squad\n1,A\n"))
+    with pytest.raises(DataError, match=r'Did you mean "officer_id\\u200b"\?'):
+        checked_roster(roster, OFFICERS)
+
+
+def test_a_column_name_with_a_space_at_its_end_is_named(tmp_path):
+    roster = read_roster(written(tmp_path, "officer_id ,squad\n1,A\n"))
+    with pytest.raises(DataError, match='"officer_id " has white space at an end; take it out'):
+        checked_roster(roster, OFFICERS)

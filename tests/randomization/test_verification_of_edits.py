@@ -211,3 +211,12 @@ def test_names_of_randomized_units_that_became_decimals_are_refused_too(declared
 def test_ids_that_are_no_column_of_numbers_stay_legal(declared, ids):
     allocation = randomize(declared(), pd.DataFrame({"officer_id": ids}), seed=1)
     assert sorted(allocation.frame["unit"]) == sorted(ids)
+
+
+def test_a_row_edited_below_a_blank_line_is_named_as_a_spreadsheet_numbers_it(folder, roster):
+    file = folder / "allocation.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    unit = lines[1].split(",")[0]
+    file.write_text("".join([lines[0], "\n", lines[1].replace(unit, "squad 9", 1), *lines[2:]]))
+    said = "allocation.csv, row 3: squad 9 stands twice, or is not certified"
+    assert said in verify(folder, roster).problems

@@ -67,6 +67,49 @@ def test_an_empty_file_beside_another_is_listed(declared, built, counted, tmp_pa
     assert counted(panel) == {("01", 1): 1}
 
 
+def test_rows_of_records_are_those_a_spreadsheet_shows(declared, built, tmp_path):
+    path = tmp_path / "force.csv"
+    path.write_text('\ncase,badge,day,note\n\nI1,01,2024-01-05,"two\nlines"\nI2,09,2024-01-05,x\n')
+    assert listed(built(declared(), path)) == [(5, "officer 09 is not on the roster")]
+
+
+def test_invisible_characters_are_read_away_and_said(declared, built, counted, tmp_path):
+    path = tmp_path / "force.csv"
+    rows = ["I1,01\u200b,2024-01-05\ufeff,2", "I2,02,2024-01-05,no\xa0force", "I3,\xad01,2024-01-06,2"]
+    path.write_text("\n".join(["case,badge,day,level", *rows]), encoding="utf-8")
+    panel = built(declared("where = \"level <> 'no force'\""), path)
+    assert counted(panel) == {("01", 1): 2}
+    marks = "zero width space, U+200B; soft hyphen, U+00AD"
+    assert sorted(listed(panel)) == [
+        (2, f"column badge has invisible characters in 2 rows ({marks}); the first is 01\\u200b"),
+        (2, "column day has invisible characters in 1 row (zero width no-break space, U+FEFF); the first is "
+            "2024-01-05\\ufeff"),
+        (3, "column level has invisible characters in 1 row (no-break space, U+00A0); the first is "
+            "no\\xa0force"),
+    ]  # fmt: skip
+    with pytest.raises(
+        rct.TrialError, match=r"the condition holds invisible characters \(no-break space, U\+00A0"
+    ):
+        declared("where = \"level <> 'no\xa0force'\"")
+    path.write_text("case\u200b,badge,day\nI1,01,2024-01-05\n", encoding="utf-8")
+    with pytest.raises(rct.DataError, match=r"lacks the column case, .* \(nearest: case\\u200b\)"):
+        built(declared(), path)
+
+
+def test_dates_with_day_and_month_exchanged_are_refused_not_half_read(declared, built, counted):
+    """Else 01/02 would be counted in February, and 01/31 be one of a few dates that cannot be read."""
+    us = records(("I1", "01", "01/02/2024", "1"), ("I2", "01", "01/31/2024", "1"), ("I3", "02", None, "1"))
+    with pytest.raises(
+        rct.DataError, match=r"1 of its 2 dates cannot be read as %d/%m/%Y \(01/31/2024\), and all"
+    ):
+        built(declared(records='date_format = "%d/%m/%Y"'), us)
+    assert counted(built(declared(records='date_format = "%m/%d/%Y"'), us)) == {("01", 1): 2}
+    mixed = pd.concat([us, records(("I4", "01", "31/01/2024", "1"))], ignore_index=True)
+    assert "date 31/01/2024 cannot be read" in set(
+        built(declared(records='date_format = "%m/%d/%Y"'), mixed).problems["problem"]
+    )
+
+
 def test_records_that_would_make_a_panel_of_zeros_are_refused(declared, built, tmp_path):
     empty = tmp_path / "force.csv"
     empty.write_text("case,badge,day\n")
@@ -204,7 +247,7 @@ def test_parquet_is_read_too(declared, built, counted, tmp_path):
             "case,bagde,day\nI1,01,2024-01-05\n",
             "the column badge, which records.officer names .nearest: bagde",
         ),
-        ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but not row 2"),
+        ("case,badge,day\nI1,01,2024-01-05,x\n", "the header has 3 columns, but row 2 has 4 cells"),
         ("", "force.csv is empty"),
         (
             'case,badge,day,note\nI1,01,2024-01-05,"said\nI2,01,2024-01-06,x\n',
@@ -273,6 +316,8 @@ def test_exposure_may_be_a_file(declared, built, tmp_path):
         ("officer_id,period,exposure\n\n01,1,1\n02,x,1\n", "outside the schedule: x in row 4"),
         ("officer_id,period,exposure\n\n01,1,1\n02,1,much\n", "column exposure: no .*: much in row 4"),
         ("officer_id,period,exposure\n01,1,1\n\n01,2024-01,1\n", "same officer_id and period: 01 in row 4"),
+        ("officer_id,period,exposure\n\n01,1,1\n 02,1,1\n", "row 4: ' 02' begins"),
+        ("officer_id,period,exposure\n01,1,1\n0\u200b2,1,1\n", r"row 3: 0\\u200b2 \(zero width space"),
         ("officer_id,period,exposure\n\n", "there is no row in it"),
         (
             "officer_id,period,exposure\n1,1,1\n",
@@ -285,7 +330,7 @@ def test_a_file_of_exposure_that_cannot_be_used_is_named_with_its_rows(
     declared, built, tmp_path, content, message
 ):
     path = tmp_path / "hours.csv"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(rct.DataError, match=f"hours.csv.*{message}"):
         built(declared(), records(("I1", "02", "2024-01-05", "1")), exposure=path)
 

@@ -212,14 +212,16 @@ def test_baseline_rates_are_per_hundred_officers_and_year(full, panel):
 
 
 def test_problems_are_counted_by_kind_and_the_first_ten_listed(write, panel, allocation):
-    rows = [("force.csv", i, f"x{i}", "officer not on the roster", "left out") for i in range(12)]
+    rows = [("force.csv", i, f"x{i}", f"unit x{i} not on the roster", "left out") for i in range(1, 13)]
     rows.append(("force.csv", 99, "y", "date outside the schedule", "left out"))
     problems = pd.DataFrame(rows, columns=["file", "row", "unit", "problem", "done"])
     words = Page(write(panel=replace(panel, problems=problems), allocation=allocation)).words
-    assert re.search(r"officer not on the roster\s*left out\s*12", words)
+    assert re.search(
+        r"unit … not on the roster\s*left out\s*12\s*force.csv, row 1, row 2, row 3; and 9 more", words
+    )
     assert "The first 10 of 13 problems." in words
-    assert "x9" in words
-    assert "x10" not in words
+    assert "x10" in words
+    assert "x11" not in words
 
 
 def test_power_is_shown_with_its_monte_carlo_error(write, panel, allocation):
