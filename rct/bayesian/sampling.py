@@ -39,6 +39,16 @@ class Settings:
     correlated: bool = False
 
 
+def _in_short(failures: list[str]) -> str:
+    """Name the first variable that misses each limit, and how many more do."""
+    alike: dict[str, list[str]] = {}
+    for failure in failures:
+        alike.setdefault(failure.partition(" of ")[0], []).append(failure)
+    return "; ".join(
+        first + (f" (and of {len(others)} more)" if others else "") for first, *others in alike.values()
+    )
+
+
 class Sampled(Protocol):
     """A density as it is drawn from."""
 
@@ -83,7 +93,7 @@ def sample(
             return groups, diagnostics | {"tune": int(settings.tune), "seed": int(settings.seed)}
     raise ConvergenceError(
         "the chains cannot be believed, after a second run with smaller steps too: "
-        f"{'; '.join(diagnostics['failures'])}. Ask for more draws and tuning (draws, tune), or leave out a "
+        f"{_in_short(diagnostics['failures'])}. Ask for more draws and tuning (draws, tune), or leave out a "
         "term that these data cannot tell apart (cluster_period_sd = false)."
     )
 

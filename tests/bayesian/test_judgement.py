@@ -66,6 +66,20 @@ def test_chains_that_stand_still_are_refused_without_warnings_about_arithmetic(p
     assert found["failures"][0].startswith("R-hat of effect is")
 
 
+def test_many_failures_are_told_in_short(monkeypatch):
+    failures = [f"R-hat of {name} is 1.5, not below 1.01" for name in ("effect", "period", "phi")]
+    failures += ["40 of 2000 draws diverged"]
+    monkeypatch.setattr(
+        sampling, "draw", lambda *_: {"posterior": xr.Dataset(), "sample_stats": xr.Dataset()}
+    )
+    monkeypatch.setattr(sampling, "diagnose", lambda *_: {"ok": False, "failures": failures})
+    with pytest.raises(rct.ConvergenceError) as refused:
+        sampling.sample(None, [], [], sampling.Settings(10, 10, 2, 1, progress=False))
+    assert "R-hat of effect is 1.5, not below 1.01 (and of 2 more); 40 of 2000 draws diverged." in str(
+        refused.value
+    )
+
+
 def test_the_second_run_takes_smaller_steps(monkeypatch):
     asked = []
 
