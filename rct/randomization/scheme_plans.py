@@ -41,7 +41,8 @@ def planned(design: Design, blocks: BlockSizes) -> Plan:
     units, arms, column = sum(blocks.values()), len(design.arms.names), design.units.randomize
     if units < arms:
         raise AllocationError(
-            f"the roster has {units} units to randomize (values of {column}), fewer than the {arms} arms"
+            f"the roster has {units} unit{'s' * (units > 1)} to randomize (values of {column}), fewer than "
+            f"the {arms} arms"
         )
     names = [block_name(block) for block in blocks]
     if len(set(names)) < len(names):
