@@ -68,8 +68,8 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
         "P(within 5 % of none)", " per ".join(["events averted", *(units if len(units) == 1 else ())]),
     )  # fmt: skip
     caption = (
-        f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability; negative "
-        "numbers of events averted are events added" + _averted_from(posterior, words)
+        f"What the posterior says. Intervals hold {100 * posterior.level:g} % of its probability. "
+        f"Events averted{_averted_from(posterior, words)}; negative numbers are events added."
     )
     return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
 
@@ -77,16 +77,14 @@ def answers_table(posterior: "Posterior", words: "ReportUnits") -> Table:
 def _averted_from(posterior: "Posterior", words: "ReportUnits") -> str:
     """Say whose rate the events averted are counted from, where any are."""
     if not any(facts.get("controlled", True) for facts in posterior.meta.values()):
-        return "."
+        return " need a control"
     if "untreated_rate" not in posterior.groups["posterior"]:
-        return ", counted from the observed untreated rate."
+        return " are counted from the observed untreated rate"
     if not posterior.priors.get("heterogeneity"):
-        return f", counted from the rate of an average {words.measured} in the treated rows."
+        return f" are counted from the rate of an average {words.measured} in the treated rows"
     at = {"fading": ", in the first periods in training", "agencies": ", each with its own change"}
-    return (
-        f", counted among the {words.measured_plural} of this trial that were trained"
-        f"{at.get(posterior.model, '')}."
-    )
+    trained = f"the {words.measured_plural} of this trial that were trained"
+    return f" are counted among {trained}{at.get(posterior.model, '')}"
 
 
 def _together(posterior: "Posterior", arm: str) -> tuple[str, ...]:

@@ -86,17 +86,17 @@ def test_a_reader_is_told_among_whom_events_were_averted(posterior):
             priors=posterior.priors | {"heterogeneity": heterogeneity},
             meta={"force": posterior.meta["force"] | {"controlled": controlled}},
         )  # fmt: skip
-        return tables.answers_table(one, WORDS).caption.split("are events added")[1]
+        return tables.answers_table(one, WORDS).caption.split("Events averted ")[1].split(";")[0]
 
     gamma = {"gamma": [2.0, 2.0]}
-    assert told("marginal", gamma) == ", counted among the officers of this trial that were trained."
-    assert told("fading", gamma).endswith("trained, in the first periods in training.")
-    assert told("agencies", gamma).endswith("trained, each with its own change.")
+    assert told("marginal", gamma) == "are counted among the officers of this trial that were trained"
+    assert told("fading", gamma).endswith("trained, in the first periods in training")
+    assert told("agencies", gamma).endswith("trained, each with its own change")
     assert told("negative-binomial", False) == (
-        ", counted from the rate of an average officer in the treated rows."
+        "are counted from the rate of an average officer in the treated rows"
     )
-    assert told("marginal", gamma, known=False) == ", counted from the observed untreated rate."
-    assert told("agencies", gamma, known=False, controlled=False) == "."
+    assert told("marginal", gamma, known=False) == "are counted from the observed untreated rate"
+    assert told("agencies", gamma, known=False, controlled=False) == "need a control"
 
 
 def test_misfits_are_named_and_of_many_clusters_only_those(posterior):
