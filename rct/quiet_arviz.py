@@ -3,6 +3,8 @@
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -17,19 +19,20 @@ def import_arviz() -> Any:
         try:
             import arviz
         except OSError:
-            _import_with_another_cache()
-            import arviz
+            with tempfile.TemporaryDirectory() as folder, environment("XDG_CACHE_HOME", folder):
+                import arviz
     return arviz
 
 
-def _import_with_another_cache() -> None:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CACHE_HOME"] = folder
-        try:
-            import arviz  # noqa: F401
-        finally:
-            if cache is None:
-                del os.environ["XDG_CACHE_HOME"]
-            else:
-                os.environ["XDG_CACHE_HOME"] = cache
+@contextmanager
+def environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment for a while; afterwards it is as before."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -5,7 +5,7 @@ import shutil
 import sys
 from typing import Any
 
-from rct.quiet_arviz import import_arviz
+from rct.quiet_arviz import environment, import_arviz
 
 
 def import_pymc() -> Any:
@@ -15,19 +15,9 @@ def import_pymc() -> Any:
     """
     import_arviz()
     if "pytensor" not in sys.modules and not (shutil.which("g++") or shutil.which("clang++")):
-        _import_without_compiler()
+        flags = os.environ.get("PYTENSOR_FLAGS")
+        with environment("PYTENSOR_FLAGS", f"{flags},cxx=" if flags else "cxx="):
+            import pytensor  # noqa: F401
     import pymc
 
     return pymc
-
-
-def _import_without_compiler() -> None:
-    flags = os.environ.get("PYTENSOR_FLAGS")
-    os.environ["PYTENSOR_FLAGS"] = f"{flags},cxx=" if flags else "cxx="
-    try:
-        import pytensor  # noqa: F401
-    finally:
-        if flags is None:
-            del os.environ["PYTENSOR_FLAGS"]
-        else:
-            os.environ["PYTENSOR_FLAGS"] = flags
